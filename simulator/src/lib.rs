@@ -1,1 +1,2 @@
-//! simulator
+//! stub
+pub mod proto;

@@ -1,1 +1,17 @@
-//! stream
+//! All that speaks to the log, behind one trait: [`Log`].
+//!
+//! `kafka` is production, `embedded` keeps the same partitions, offsets and transactions in one process on local disk,
+//! `memory` is deterministic and breaks on demand. The registry gives schema ids; the codec turns messages into framed
+//! Avro and back. No business word occurs here.
+
+pub mod codec;
+mod error;
+mod log;
+pub mod registry;
+
+pub use codec::Codec;
+pub use error::{Class, Error};
+pub use log::{
+    Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,
+};
+pub use registry::Registry;

@@ -1,0 +1,166 @@
+//! Framed Avro in and out, with schema ids from the registry remembered.
+//!
+//! A message is written with its own schema, registered once under `<topic>-value`. Reading takes the fast path when
+//! the bytes were written with exactly the schema this build knows; otherwise the writer's schema is fetched and the
+//! value is resolved to ours, as Avro's schema evolution says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use schemas::cdc::{Change, ChangeSchema};
+use schemas::frame;
+use schemas::message::Message;
+
+use crate::error::Error;
+use crate::log::{Record, Result};
+use crate::registry::Registry;
+
+/// Encodes and decodes what stands on the log. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Codec {
+    registry: Arc<dyn Registry>,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Id under which a subject's schema text is registered.
+    ids: BTreeMap<(String, Arc<str>), u32>,
+    /// Schema text of an id.
+    texts: BTreeMap<u32, Arc<str>>,
+    /// Our own message schema texts, by message name.
+    ours: BTreeMap<&'static str, Arc<str>>,
+    /// Change schemas, by id.
+    changes: BTreeMap<u32, Arc<ChangeSchema>>,
+}
+
+impl Codec {
+    /// A codec on a registry.
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, known: Arc::default() }
+    }
+
+    /// The registry behind it.
+    pub fn registry(&self) -> &Arc<dyn Registry> {
+        &self.registry
+    }
+
+    fn our_text<M: Message>(&self) -> Arc<str> {
+        if let Some(text) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).ours.get(M::NAME) {
+            return text.clone();
+        }
+        let text: Arc<str> = M::schema_text().into();
+        self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).ours.insert(M::NAME, text.clone());
+        text
+    }
+
+    /// The id of a schema for the values of a topic, registering it the first time.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn schema_id(&self, topic: &str, text: &Arc<str>) -> Result<u32> {
+        let subject = format!("{topic}-value");
+        let key = (subject, text.clone());
+        if let Some(id) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).ids.get(&key) {
+            return Ok(*id);
+        }
+        let id = self.registry.register(&key.0, text).await?;
+        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.texts.insert(id, text.clone());
+        known.ids.insert(key, id);
+        Ok(id)
+    }
+
+    async fn text(&self, id: u32) -> Result<Arc<str>> {
+        if let Some(text) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).texts.get(&id) {
+            return Ok(text.clone());
+        }
+        let text = self.registry.schema(id).await?;
+        self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).texts.insert(id, text.clone());
+        Ok(text)
+    }
+
+    /// A framed message for a topic.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn encode<M: Message>(&self, topic: &str, message: &M) -> Result<Vec<u8>> {
+        let id = self.schema_id(topic, &self.our_text::<M>()).await?;
+        Ok(frame::frame(id, &message.to_bytes()))
+    }
+
+    /// Reads a framed message of any compatible version.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the bytes are not such a message; what the registry says otherwise.
+    pub async fn decode<M: Message>(&self, topic: &str, bytes: &[u8]) -> Result<M> {
+        let fail = |reason: String| Error::Decode { topic: topic.to_owned(), reason };
+        let (id, payload) = frame::unframe(bytes).map_err(|error| fail(error.to_string()))?;
+        let ours = self.our_text::<M>();
+        let written = self.text(id).await?;
+        if *written == *ours {
+            return M::from_bytes(payload).map_err(|error| fail(error.to_string()));
+        }
+        let translated = translate(&written, &ours, payload).map_err(|error| fail(error.to_string()))?;
+        M::from_bytes(&translated).map_err(|error| fail(error.to_string()))
+    }
+
+    /// A framed change for its topic.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the row does not fit the schema; what the registry says otherwise.
+    pub async fn encode_change(&self, topic: &str, schema: &ChangeSchema, change: &Change) -> Result<Vec<u8>> {
+        let text: Arc<str> = schema.schema_text().into();
+        let id = self.schema_id(topic, &text).await?;
+        encode_change_as(id, topic, schema, change)
+    }
+
+    /// Reads a framed change, with the schema it was written with.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the bytes are not a change; what the registry says otherwise.
+    pub async fn decode_change(&self, topic: &str, bytes: &[u8]) -> Result<(Arc<ChangeSchema>, Change)> {
+        let fail = |reason: String| Error::Decode { topic: topic.to_owned(), reason };
+        let (id, payload) = frame::unframe(bytes).map_err(|error| fail(error.to_string()))?;
+        let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).changes.get(&id).cloned();
+        let schema = match known {
+            Some(schema) => schema,
+            None => {
+                let text = self.text(id).await?;
+                let schema = Arc::new(ChangeSchema::parse(&text).map_err(|error| fail(error.to_string()))?);
+                self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).changes.insert(id, schema.clone());
+                schema
+            }
+        };
+        let change = schema.decode(payload).map_err(|error| fail(error.to_string()))?;
+        Ok((schema, change))
+    }
+
+    /// Reads the message in a record's value; none when the record has no value.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub async fn message<M: Message>(&self, record: &Record) -> Result<Option<M>> {
+        match &record.value {
+            None => Ok(None),
+            Some(bytes) => self.decode(&record.partition.topic, bytes).await.map(Some),
+        }
+    }
+}
+
+/// A framed change under an id that [`Codec::schema_id`] gave; saves making the schema text for every row.
+///
+/// # Errors
+/// [`Error::Decode`] when the row does not fit the schema.
+pub fn encode_change_as(id: u32, topic: &str, schema: &ChangeSchema, change: &Change) -> Result<Vec<u8>> {
+    let payload = schema.encode(change).map_err(|error| Error::Decode { topic: topic.to_owned(), reason: error.to_string() })?;
+    Ok(frame::frame(id, &payload))
+}
+
+/// Resolves a payload from its writer's schema to ours.
+fn translate(written: &str, ours: &str, payload: &[u8]) -> std::result::Result<Vec<u8>, apache_avro::Error> {
+    use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+    let (writer, reader) = (Schema::parse_str(written)?, Schema::parse_str(ours)?);
+    let value = GenericDatumReader::builder(&writer).reader_schema(&reader).build()?.read_value(&mut &payload[..])?;
+    GenericDatumWriter::builder(&reader).build()?.write_value_to_vec(value)
+}

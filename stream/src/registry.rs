@@ -1,0 +1,18 @@
+//! Schemas by id: register what we write, look up what we read.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::log::Result;
+
+/// A Confluent-compatible schema registry, remote or our own.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Registers a schema under a subject and returns its id; the same schema always gets the same id.
+    /// [`crate::Error::Schema`] when it is not BACKWARD compatible with the latest one.
+    async fn register(&self, subject: &str, schema: &str) -> Result<u32>;
+
+    /// The schema text of an id.
+    async fn schema(&self, id: u32) -> Result<Arc<str>>;
+}
