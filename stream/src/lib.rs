@@ -4,9 +4,13 @@
 //! `memory` is deterministic and breaks on demand. The registry gives schema ids; the codec turns messages into framed
 //! Avro and back. No business word occurs here.
 
+#![warn(missing_docs)]
+
 pub mod codec;
 mod error;
+mod in_process;
 mod log;
+pub mod memory;
 pub mod registry;
 
 pub use codec::Codec;
@@ -14,4 +18,5 @@ pub use error::{Class, Error};
 pub use log::{
     Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,
 };
+pub use memory::{MemoryLog, MemoryOptions};
 pub use registry::Registry;

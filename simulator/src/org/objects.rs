@@ -7,7 +7,7 @@
 //! `@` stands for the four audit fields at their place in the change event.
 
 /// Objects with a change event and those that records refer to.
-pub(crate) const OBJECTS: &[&str] = &[ACCOUNT, CONTACT, OPPORTUNITY, QUOTE, ORDER, ORDER_ITEM, LINE_ITEM, PRODUCT, PRICEBOOK, PRICEBOOK_ENTRY, USER, LEAD, CASE, TASK, STAGE];
+pub(crate) const OBJECTS: &[&str] = &[ACCOUNT, CONTACT, OPPORTUNITY, QUOTE, ORDER, ORDER_ITEM, LINE_ITEM, PRODUCT, PRICEBOOK, PRICEBOOK_ENTRY, USER, LEAD, CASE, TASK, STAGE, ORGANIZATION];
 
 const ACCOUNT: &str = "
 Account 001 Account|Accounts
@@ -310,6 +310,15 @@ IsWon bool
 ForecastCategory pick 40 = Omitted|Pipeline|BestCase|MostLikely|Forecast|Closed
 ForecastCategoryName pick 40 = Omitted|Pipeline|Best Case|Most Likely|Commit|Closed
 DefaultProbability percent 3,0
+@
+";
+
+const ORGANIZATION: &str = "
+Organization 00D Organization|Organization readonly
+Name text 80
+InstanceName text 5
+OrganizationType pick 40
+IsSandbox bool
 @
 ";
 

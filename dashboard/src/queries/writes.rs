@@ -1,0 +1,85 @@
+//! Writes on their way, and how far the settlement of a conflict has come.
+
+use serde::Serialize;
+use sqlx::PgPool;
+
+use super::{At, reading};
+use crate::error::Result;
+
+/// Writes to one side that are not finished.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct InFlight {
+    /// Sent, no answer yet.
+    pub(crate) sent: i64,
+    /// Answered, not yet seen in the target's own stream.
+    pub(crate) applied: i64,
+    /// Held back: the side is paused or its limit is reached.
+    pub(crate) deferred: i64,
+    /// Commit time of the oldest edit among them.
+    pub(crate) oldest: Option<At>,
+}
+
+impl InFlight {
+    pub(crate) fn total(&self) -> i64 {
+        self.sent + self.applied + self.deferred
+    }
+}
+
+/// Both sides, and what failed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Unfinished {
+    pub(crate) crm: InFlight,
+    pub(crate) erp: InFlight,
+    pub(crate) failed: i64,
+}
+
+/// Writes not finished, counted.
+pub(crate) async fn unfinished(pool: &PgPool) -> Result<Unfinished> {
+    let rows: Vec<(String, String, i64, Option<At>)> = sqlx::query_as(
+        "select side, state, count(*), min(caused_at) from write where state not in ('confirmed', 'rejected') group by side, state",
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(reading("writes in flight"))?;
+    let mut found = Unfinished::default();
+    for (side, state, count, oldest) in rows {
+        if state == "failed" {
+            found.failed += count;
+            continue;
+        }
+        let one = if side == "crm" { &mut found.crm } else { &mut found.erp };
+        match state.as_str() {
+            "sent" => one.sent += count,
+            "applied" => one.applied += count,
+            _ => one.deferred += count,
+        }
+        one.oldest = [one.oldest, oldest].into_iter().flatten().min();
+    }
+    Ok(found)
+}
+
+/// A write that carries out the settlement of a conflict.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub(crate) struct Settling {
+    pub(crate) conflict: String,
+    pub(crate) side: String,
+    pub(crate) state: String,
+    pub(crate) message: Option<String>,
+    pub(crate) answered_at: Option<At>,
+    pub(crate) confirmed_at: Option<At>,
+}
+
+const MAX_SETTLING: i64 = 500;
+
+/// The writes of an entity that settle conflicts, oldest first.
+pub(crate) async fn settling(pool: &PgPool, entity: &str) -> Result<Vec<Settling>> {
+    sqlx::query_as(
+        "select conflict, side, state, message, answered_at, confirmed_at from write \
+         where entity = $1 and conflict is not null order by caused_at, id limit $2",
+    )
+    .bind(entity)
+    .bind(MAX_SETTLING)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("writes of a conflict"))
+}

@@ -1,0 +1,96 @@
+//! Transactions: an undo log with savepoints, and the list of touched records that commit reports.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::value::Row;
+use super::{Actor, State};
+use crate::events;
+
+/// An open transaction. Dropping it without commit or rollback keeps its changes unreported, so
+/// every path ends in one of the two.
+pub(crate) struct Transaction {
+    pub(crate) actor: Actor,
+    pub(crate) now: i64,
+    /// Number of the transaction: source of its key.
+    pub(crate) number: u64,
+    undo: Vec<Undo>,
+    /// Nested changes that a flow caused do not start flows again.
+    pub(crate) in_flow: bool,
+    pub(crate) records_written: u64,
+}
+
+struct Undo {
+    object: usize,
+    number: u64,
+    before: Option<Row>,
+}
+
+/// A record a transaction changed: its state before and after.
+pub(crate) struct Touched {
+    pub(crate) object: usize,
+    pub(crate) number: u64,
+    pub(crate) before: Option<Row>,
+    pub(crate) after: Option<Row>,
+}
+
+impl State {
+    pub(crate) fn begin(&mut self, actor: &Actor) -> Transaction {
+        self.transactions += 1;
+        Transaction { actor: actor.clone(), now: self.now(), number: self.transactions, undo: Vec::new(), in_flow: false, records_written: 0 }
+    }
+
+    /// Writes a row and remembers what was there.
+    pub(crate) fn put(&mut self, tx: &mut Transaction, object: usize, number: u64, row: Option<Row>) {
+        let definition = Arc::clone(&self.objects[object]);
+        let before = self.tables[object].put(&definition, number, row);
+        tx.undo.push(Undo { object, number, before });
+    }
+
+    /// Undoes what was written since `savepoint`.
+    pub(crate) fn rollback_to(&mut self, tx: &mut Transaction, savepoint: usize) {
+        while tx.undo.len() > savepoint {
+            if let Some(entry) = tx.undo.pop() {
+                let definition = Arc::clone(&self.objects[entry.object]);
+                self.tables[entry.object].put(&definition, entry.number, entry.before);
+            }
+        }
+    }
+
+    /// Ends the transaction and reports its changes as change events.
+    pub(crate) fn commit(&mut self, tx: Transaction) -> u64 {
+        let mut touched: Vec<Touched> = Vec::new();
+        let mut places: HashMap<(usize, u64), usize> = HashMap::new();
+        for entry in tx.undo {
+            places.entry((entry.object, entry.number)).or_insert_with(|| {
+                let after = self.tables[entry.object].get(entry.number).cloned();
+                touched.push(Touched { object: entry.object, number: entry.number, before: entry.before, after });
+                touched.len() - 1
+            });
+        }
+        if !touched.is_empty() {
+            self.commit_number += 7;
+            events::publish_changes(self, &tx.actor, tx.number, tx.now, touched);
+        }
+        tx.records_written
+    }
+
+    /// Runs `work` in `outer` if there is one, else in a transaction of its own that is committed.
+    pub(crate) fn within<R>(&mut self, actor: &Actor, outer: Option<&mut Transaction>, work: impl FnOnce(&mut Self, &mut Transaction) -> R) -> R {
+        match outer {
+            Some(tx) => work(self, tx),
+            None => {
+                let mut tx = self.begin(actor);
+                let result = work(self, &mut tx);
+                self.commit(tx);
+                result
+            }
+        }
+    }
+}
+
+impl Transaction {
+    pub(crate) fn savepoint(&self) -> usize {
+        self.undo.len()
+    }
+}
