@@ -70,7 +70,7 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log.
     pub fn new(options: MemoryOptions) -> Self {
-        let state = Arc::new(Mutex::new(State { marker: u64::from(options.markers), ..State::default() }));
+        let state = Arc::new(Mutex::new(State::with_marker(u64::from(options.markers))));
         let kept = Arc::new(Mutex::new(Kept::default()));
         let faults = Faults::new(state.clone(), options.seed);
         let storage = InMemory { state: state.clone(), kept: kept.clone(), faults: faults.clone(), options: options.clone() };

@@ -92,7 +92,7 @@ pub(crate) struct State {
     pub(crate) groups: BTreeMap<Arc<str>, Group>,
     producers: BTreeMap<Arc<str>, Epoch>,
     /// Offsets skipped after each transaction, as Kafka's markers do.
-    pub(crate) marker: u64,
+    marker: u64,
     pub(crate) last_ms: i64,
     numbers: u64,
     /// Rung whenever a transaction was published or given up.
@@ -100,6 +100,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Nothing yet; `marker` offsets are skipped after each transaction.
+    pub(crate) fn with_marker(marker: u64) -> Self {
+        Self { marker, ..Self::default() }
+    }
+
     /// A number nobody else has: of a member or a bell.
     pub(crate) fn number(&mut self) -> u64 {
         self.numbers += 1;
