@@ -103,6 +103,32 @@ impl Direction {
     }
 }
 
+/// What happens to a value edited on the side that a one-way field never travels from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Drift {
+    /// It stays until the master changes; then it is the loser of a recorded conflict.
+    #[default]
+    Keep,
+    /// The master's value is written over it at once, and it is kept in a conflict record.
+    Reassert,
+    /// It stays, and a conflict record says so.
+    Report,
+}
+
+/// What happens to a record when its counterpart is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeletePolicy {
+    /// Nothing: the link stays, nothing is written.
+    #[default]
+    Ignore,
+    /// Its `archive` columns are set; with none configured, as `Ignore`.
+    Archive,
+    /// It is deleted too, unless it was edited since both agreed.
+    Delete,
+    /// A person decides.
+    Ask,
+}
+
 /// The type of a canonical field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
@@ -171,6 +197,8 @@ pub struct FieldMapping {
     pub direction: Direction,
     /// How conflicts are settled.
     pub policy: Policy,
+    /// What happens to edits against the direction of a one-way field.
+    pub drift: Drift,
     /// When true (over `crm`, `erp`, `base`, `record`), a person decides whatever the policy says.
     pub review_when: Option<Expression>,
     /// Where each side has it.
@@ -219,6 +247,8 @@ pub struct SideMapping {
     pub id_column: String,
     /// Columns with a fixed value on create.
     pub constants: BTreeMap<String, crate::Value>,
+    /// Columns that archive a record, with the values that do it.
+    pub archive: BTreeMap<String, crate::Value>,
     /// Column that names who edited the record last, if there is one.
     pub actor_column: Option<String>,
 }
@@ -238,6 +268,8 @@ pub struct EntityMapping {
     pub keys: Vec<MatchKey>,
     /// Creation of missing records on each side.
     pub create: Pair<CreatePolicy>,
+    /// What happens to a side's record when the other side's is deleted.
+    pub delete: Pair<DeletePolicy>,
     /// How fields that differ at first contact are settled.
     pub first_contact: Policy,
     /// Commit times nearer than this are not ordered, microseconds.

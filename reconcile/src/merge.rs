@@ -47,6 +47,69 @@ pub struct InFlight {
     pub answered: bool,
     /// The conflict whose settlement it carries out.
     pub conflict: Option<ConflictNumber>,
+    /// An edit of somebody else that the target's stream showed since the write was sent.
+    pub between: Option<Seen>,
+    /// What the field held in a change made under our name since the write was sent, when that was not `value`.
+    pub echo: Option<Value>,
+}
+
+/// A write that the target refused for good. The difference stands until either side changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Where to.
+    pub target: Side,
+    /// Why.
+    pub reason: String,
+    /// When it was known.
+    pub at: Micros,
+    /// What both sides held when the write was decided.
+    pub values: Pair<Value>,
+}
+
+/// A write that counts as done although the target's stream has not shown its value: it answered `Applied`, and a later
+/// value was seen. Should the stream still show it, it had overtaken that value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// Which write.
+    pub write: WriteNumber,
+    /// Where to.
+    pub target: Side,
+    /// Value as the target would show it.
+    pub value: Value,
+    /// The edit that it carried.
+    pub source: Seen,
+    /// The edit that was seen instead.
+    pub instead: Seen,
+    /// What both sides had agreed on before.
+    pub base: Pair<Value>,
+}
+
+/// A value that a rejected write reported before the side's stream showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// Which side.
+    pub side: Side,
+    /// The last value that its stream showed.
+    pub stream: Value,
+    /// When the rejection was known.
+    pub at: Micros,
+}
+
+/// A settled conflict's value on its way to whichever side lacks it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// Which conflict.
+    pub conflict: ConflictNumber,
+    /// The chosen value.
+    pub value: Value,
+    /// A person, or none for the policy.
+    pub by: Option<String>,
+    /// When.
+    pub at: Micros,
+    /// What each side is expected to hold when its turn comes.
+    pub before: Pair<Value>,
+    /// What each side has come to hold; none while it is still to be written.
+    pub shown: Pair<Option<Value>>,
 }
 
 /// State of one field.
@@ -60,6 +123,14 @@ pub struct FieldState {
     pub in_flight: Option<InFlight>,
     /// The conflict that holds the field until a person decides.
     pub held_by: Option<ConflictNumber>,
+    /// A decision that is being carried out.
+    pub resolution: Option<Resolution>,
+    /// The last write was refused for good.
+    pub failed: Option<Failure>,
+    /// The last write counts as done but was never seen.
+    pub unseen: Option<Unseen>,
+    /// `seen` of one side is ahead of that side's stream.
+    pub ahead: Option<Ahead>,
 }
 
 /// State of one side of an entity.
@@ -73,6 +144,16 @@ pub struct SideState {
     pub columns: BTreeMap<String, Value>,
     /// A create on its way.
     pub creating: Option<WriteNumber>,
+    /// Why the last create was refused for good; a later change of the other side tries again.
+    pub create_failed: Option<String>,
+    /// A delete (or archiving) on its way because the other side's record is gone.
+    pub deleting: Option<WriteNumber>,
+    /// The conflict that records that this side was deleted while the other was edited, or asks what to do.
+    pub deletion: Option<ConflictNumber>,
+    /// Commit time of its newest change.
+    pub at: Micros,
+    /// Who made that change, where known.
+    pub actor: Option<String>,
 }
 
 /// State of one entity.
@@ -84,7 +165,7 @@ pub struct EntityState {
     pub sides: Pair<SideState>,
     /// Per field, by canonical name.
     pub fields: BTreeMap<String, FieldState>,
-    /// References as last stamped: field → (parent entity, parent's record on each side).
+    /// Parents that reference fields point at: parent entity → its records, as last stamped.
     pub references: BTreeMap<String, Parent>,
     /// Open writes that are not per field: number → what is needed to finish them (audit).
     pub writes: BTreeMap<u64, OpenWrite>,
@@ -114,6 +195,12 @@ pub struct OpenWrite {
     pub command: WriteCommand,
     /// Columns already confirmed, with before and after.
     pub confirmed: BTreeMap<String, (Value, Value)>,
+    /// It is known to have been carried out: by its answer, or by a change under our name.
+    pub done: bool,
+    /// The target kept another value than the one written.
+    pub altered: bool,
+    /// Commit time at the target of what confirmed it last.
+    pub at: Micros,
 }
 
 /// One side's change of the entity, as the matcher stamped it.
