@@ -8,7 +8,6 @@ use schemas::cdc::ColumnType;
 use schemas::value::{Decimal, Value};
 
 use super::arrays;
-use super::clock::POSTGRES_EPOCH_MICROS;
 
 /// How a column's text form is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,10 +194,6 @@ fn number(digits: &str) -> Option<i64> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-/// The start of Postgres's count of time, as its own text form reads.
-#[cfg(test)]
-const POSTGRES_EPOCH: (&str, i64) = ("2000-01-01 00:00:00+00", POSTGRES_EPOCH_MICROS);
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -215,7 +210,7 @@ mod tests {
         check(&Kind::Date, "2024-02-29", Value::Date(19_782));
         check(&Kind::Date, "0001-01-01 BC", Value::Date(-719_528));
         check(&Kind::Date, "infinity", Value::Date(i32::MAX));
-        check(&Kind::Timestamp, POSTGRES_EPOCH.0, Value::Timestamp(POSTGRES_EPOCH.1));
+        check(&Kind::Timestamp, "2000-01-01 00:00:00+00", Value::Timestamp(crate::erp::clock::POSTGRES_EPOCH_MICROS));
         check(&Kind::Timestamp, "1970-01-01 00:00:01.5", Value::Timestamp(1_500_000));
         check(&Kind::Timestamp, "1970-01-01 05:30:00.000001+05:30", Value::Timestamp(1));
         check(&Kind::Timestamp, "1969-12-31 23:59:59.999999+00", Value::Timestamp(-1));

@@ -1,0 +1,1 @@
+//! ERP capture against a real Postgres.
