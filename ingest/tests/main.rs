@@ -1,1 +1,3 @@
-//! ERP capture against a real Postgres.
+//! Capture against the real thing.
+
+mod erp;

@@ -1,0 +1,10 @@
+//! ERP capture against a real Postgres, onto the log in memory.
+
+mod capture;
+mod checks;
+mod faults;
+mod harness;
+mod restart;
+mod secure;
+mod snapshot;
+mod types;

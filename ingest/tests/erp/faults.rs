@@ -1,0 +1,191 @@
+//! Faults of the server: the source pauses, says why, and goes on by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use ingest::erp::State;
+use schemas::topic::TopicConfig;
+use schemas::value::Value;
+use servers::PostgresOptions;
+use stream::{Log, Member, MemberConfig, Membership, NewRecord, Offsets, Producer, Reader, Start, TopicPartition};
+use tokio::sync::watch;
+
+use super::harness::{World, eventually, folded};
+
+const ROWS: &str = "CREATE TABLE rows (id int PRIMARY KEY, n int); INSERT INTO rows VALUES (1, 1), (2, 2)";
+
+#[tokio::test]
+async fn a_crashed_server_pauses_the_source_until_it_is_back() -> Result<()> {
+    let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
+    let mut world = World::with(options, ROWS, &["public.rows"]).await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    world.sql("UPDATE rows SET n = 10 WHERE id = 1").await?;
+    world.postgres.crash()?;
+    let paused = source.until(|status| status.state == State::Paused).await?;
+    assert!(!paused.reason.is_empty() && !paused.remedy.is_empty(), "{paused:?}");
+    world.postgres.start_again().await?;
+    world.postgres.execute("erp", "UPDATE rows SET n = 20 WHERE id = 2").await?;
+    source.streaming().await?;
+    let changes = world.wait_for("public.rows", 4).await?;
+    assert_eq!(changes.len(), 4);
+    assert_eq!(folded(&changes)["2"], [Value::Int(2), Value::Int(20)]);
+    assert_eq!(source.status.borrow().gaps, 0);
+    source.stop().await
+}
+
+#[tokio::test]
+async fn a_lost_slot_is_a_gap_that_is_said_and_healed_by_reading_again() -> Result<()> {
+    let world = World::new(ROWS, &["public.rows"]).await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    source.stop().await?;
+    for (value, loss) in [
+        (30, "SELECT pg_drop_replication_slot('concord')"),
+        (31, "SELECT pg_drop_replication_slot('concord'); SELECT pg_create_logical_replication_slot('concord', 'pgoutput')"),
+        (32, "SELECT pg_replication_slot_advance('concord', pg_current_wal_lsn())"),
+    ] {
+        eventually(|| async { world.ask::<bool>("SELECT NOT active FROM pg_replication_slots").await }).await?;
+        world.sql(&format!("UPDATE rows SET n = {value} WHERE id = 1")).await?;
+        world.sql(loss).await?;
+        let mut source = world.start()?;
+        source.streaming().await?;
+        assert_eq!(source.status.borrow().gaps, 1, "{loss}");
+        let changes = world.changes("public.rows").await?;
+        assert_eq!(folded(&changes)["1"], [Value::Int(1), Value::Int(value)], "{loss}");
+        assert_eq!(changes.last().map(|seen| seen.op()), Some("r"));
+        source.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_loses_its_key_pauses_the_source_until_it_has_one_again() -> Result<()> {
+    let world = World::new(ROWS, &["public.rows"]).await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    source.stop().await?;
+    world.sql("ALTER TABLE rows DROP CONSTRAINT rows_pkey").await?;
+    let mut source = world.start()?;
+    let paused = source.until(|status| status.state == State::Paused).await?;
+    assert!(paused.reason.contains("public.rows") && paused.remedy.contains("ADD PRIMARY KEY"), "{paused:?}");
+    world.sql("ALTER TABLE rows ADD PRIMARY KEY (id)").await?;
+    source.streaming().await?;
+    source.stop().await
+}
+
+#[tokio::test]
+async fn a_second_process_takes_over_and_the_first_one_ends() -> Result<()> {
+    let world = World::new(ROWS, &["public.rows"]).await?;
+    let mut first = world.start()?;
+    first.streaming().await?;
+    world.memory.faults().fence("ingest.erp");
+    world.sql("UPDATE rows SET n = 5 WHERE id = 1").await?;
+    let ended = first.until(|status| status.state == State::Stopped).await?;
+    assert_eq!(ended.changes, 2);
+    let mut second = world.start()?;
+    second.streaming().await?;
+    assert_eq!(world.wait_for("public.rows", 3).await?.len(), 3);
+    second.stop().await
+}
+
+#[tokio::test]
+async fn health_says_what_the_source_does() -> Result<()> {
+    let world = World::new(ROWS, &["public.rows"]).await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    eventually(|| async {
+        let Some(record) = world.records("health").await?.pop() else { return Ok(false) };
+        let health: Option<schemas::message::Health> = world.codec.message(&record).await?;
+        Ok(health.is_some_and(|health| health.component == "ingest.erp" && health.state.as_str() == "running"))
+    })
+    .await?;
+    source.stop().await
+}
+
+/// A log whose commits wait for a gate.
+struct Gated {
+    log: Arc<dyn Log>,
+    open: watch::Receiver<bool>,
+}
+
+struct GatedProducer {
+    producer: Box<dyn Producer>,
+    open: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Log for Gated {
+    async fn create_topics(&self, topics: &[TopicConfig]) -> stream::Result<()> {
+        self.log.create_topics(topics).await
+    }
+    async fn topics(&self) -> stream::Result<Vec<String>> {
+        self.log.topics().await
+    }
+    async fn partitions(&self, topic: &str) -> stream::Result<u32> {
+        self.log.partitions(topic).await
+    }
+    async fn join(&self, config: MemberConfig) -> stream::Result<Box<dyn Member>> {
+        self.log.join(config).await
+    }
+    async fn producer(&self, transactional_id: &str) -> stream::Result<Box<dyn Producer>> {
+        Ok(Box::new(GatedProducer { producer: self.log.producer(transactional_id).await?, open: self.open.clone() }))
+    }
+    async fn reader(&self, partitions: Vec<(TopicPartition, Start)>) -> stream::Result<Box<dyn Reader>> {
+        self.log.reader(partitions).await
+    }
+    async fn publish(&self, records: Vec<NewRecord>) -> stream::Result<()> {
+        self.log.publish(records).await
+    }
+    async fn ends(&self, topic: &str) -> stream::Result<Offsets> {
+        self.log.ends(topic).await
+    }
+    async fn committed(&self, group: &str, topics: &[String]) -> stream::Result<Offsets> {
+        self.log.committed(group, topics).await
+    }
+}
+
+#[async_trait]
+impl Producer for GatedProducer {
+    async fn begin(&mut self) -> stream::Result<()> {
+        self.producer.begin().await
+    }
+    async fn send(&mut self, records: Vec<NewRecord>) -> stream::Result<()> {
+        self.producer.send(records).await
+    }
+    async fn commit(&mut self, consumed: Option<(Membership, Offsets)>) -> stream::Result<Offsets> {
+        // The gate's end is the test's end.
+        let _ = self.open.wait_for(|open| *open).await;
+        self.producer.commit(consumed).await
+    }
+    async fn abort(&mut self) -> stream::Result<()> {
+        self.producer.abort().await
+    }
+}
+
+#[tokio::test]
+async fn a_slow_log_does_not_make_the_server_hang_up() -> Result<()> {
+    let settings = vec![("wal_sender_timeout".to_owned(), "1s".to_owned())];
+    let mut world = World::with(PostgresOptions { settings, ..PostgresOptions::default() }, ROWS, &["public.rows"]).await?;
+    world.config.batch_changes = 10;
+    let (gate, open) = watch::channel(true);
+    let mut source = world.start_on(Arc::new(Gated { log: Arc::new(world.memory.clone()), open }))?;
+    source.streaming().await?;
+    let pid = "SELECT coalesce(active_pid, 0) FROM pg_replication_slots";
+    let before: i32 = world.ask(pid).await?;
+    gate.send(false)?;
+    // Much more than the queue between reader and loop holds, so that the reader itself has to wait.
+    world.sql("INSERT INTO rows SELECT g, g FROM generate_series(10, 200000) g").await?;
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(world.ask::<i32>(pid).await?, before, "the server hung up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    gate.send(true)?;
+    world.confirmed().await?;
+    assert_eq!(world.ask::<i32>(pid).await?, before);
+    assert_eq!(world.changes("public.rows").await?.len(), 199_993);
+    source.stop().await
+}
