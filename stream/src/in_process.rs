@@ -30,6 +30,10 @@ use crate::log::{MemberConfig, NewRecord, Offsets, Record, Result, Start, TopicP
 
 /// Most bytes that one poll returns, unless a single record is larger.
 pub(crate) const POLL_BYTES: usize = 8 << 20;
+/// Most headers of a record, and longest name of one.
+const HEADERS: usize = u16::MAX as usize;
+/// Longest name of a group.
+const GROUP_NAME: usize = 1024;
 
 /// The calls of the trait, so that faults can be aimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,6 +149,9 @@ impl Broker {
 
     pub(crate) fn join(self: &Arc<Self>, config: MemberConfig) -> Result<InProcessMember> {
         self.storage.gate(Call::Join)?;
+        if config.group.is_empty() || config.group.len() > GROUP_NAME {
+            return Err(Error::Refused { doing: "joining a group".into(), reason: format!("its name has not 1 to {GROUP_NAME} bytes") });
+        }
         InProcessMember::join(self.clone(), config)
     }
 
@@ -196,7 +203,8 @@ impl Broker {
         let mut last: Option<(Arc<str>, Pid, u32, bool)> = None;
         for record in records {
             let bytes = size(&record);
-            if bytes > self.limits.record_bytes {
+            let headers = record.headers.len().max(record.headers.iter().map(|(name, _)| name.len()).max().unwrap_or(0));
+            if bytes > self.limits.record_bytes || headers > HEADERS {
                 return Err(Error::TooLarge { topic: record.topic.to_string(), bytes });
             }
             sum += bytes;

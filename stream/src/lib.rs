@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod codec;
+pub mod embedded;
 mod error;
 mod in_process;
 mod log;
@@ -14,6 +15,7 @@ pub mod memory;
 pub mod registry;
 
 pub use codec::Codec;
+pub use embedded::{EmbeddedLog, EmbeddedOptions, Fsync};
 pub use error::{Class, Error};
 pub use log::{
     Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,

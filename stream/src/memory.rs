@@ -112,10 +112,9 @@ impl Storage for InMemory {
 
     fn create(&self, topics: Vec<TopicConfig>) -> BoxFuture<'static, Result<()>> {
         let mut state = lock(&self.state);
-        for topic in &topics {
-            state.add_topic(topic);
-        }
-        Box::pin(std::future::ready(Ok(())))
+        let missing = state.missing_topics(&topics);
+        let created = missing.map(|missing| missing.iter().for_each(|topic| state.add_topic(topic)));
+        Box::pin(std::future::ready(created))
     }
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'static, Result<BTreeMap<Pid, u64>>> {

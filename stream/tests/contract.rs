@@ -1,9 +1,9 @@
 //! The cases of the contract; each module of an implementation runs all of them.
 
-pub mod groups;
-pub mod reading;
-pub mod rebalance;
-pub mod transactions;
+pub(crate) mod groups;
+pub(crate) mod reading;
+pub(crate) mod rebalance;
+pub(crate) mod transactions;
 
 /// Runs every case on a fixture that `$fixture` makes.
 #[macro_export]

@@ -1,5 +1,6 @@
 //! The contract of the log, kept by every implementation.
 
 mod contract;
+mod embedded;
 mod memory;
 mod support;

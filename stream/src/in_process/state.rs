@@ -27,6 +27,10 @@ impl Topic {
         self.first..self.first + self.count as usize
     }
 
+    pub(crate) fn config(&self, name: &str) -> TopicConfig {
+        TopicConfig { name: name.to_owned(), partitions: self.count, cleanup: self.cleanup }
+    }
+
     pub(crate) fn compacts(&self) -> bool {
         matches!(self.cleanup, Cleanup::Compact)
     }
@@ -129,6 +133,10 @@ impl State {
             match found {
                 None if config.partitions == 0 => {
                     return Err(Error::Refused { doing: format!("creating topic {}", config.name), reason: "it has no partitions".into() });
+                }
+                None if !is_topic_name(&config.name) => {
+                    let reason = "a topic's name is at most 249 letters, digits, dots, hyphens and underscores".into();
+                    return Err(Error::Refused { doing: format!("creating topic {:?}", config.name), reason });
                 }
                 None => missing.push(config.clone()),
                 Some(found) if found != config.partitions => {
@@ -257,4 +265,10 @@ impl State {
     pub(crate) fn unsubscribe(&mut self, pid: Pid, number: u64) {
         self.partitions[pid].bells.remove(&number);
     }
+}
+
+/// What Kafka takes as a name; it is also safe as the name of a folder.
+fn is_topic_name(name: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(sound)
 }

@@ -25,7 +25,7 @@ async fn settle(members: &mut [&mut Box<dyn Member>], done: impl Fn(&[BTreeSet<T
     owned
 }
 
-pub async fn partitions_of_the_same_number_meet_in_one_member(f: Fixture) {
+pub(crate) async fn partitions_of_the_same_number_meet_in_one_member(f: Fixture) {
     let (left, right) = (f.topic("left", 4).await, f.topic("right", 4).await);
     let mut a = f.member("g", &[&left, &right], Sharing::ByPartition).await;
     let mut b = f.member("g", &[&left, &right], Sharing::ByPartition).await;
@@ -38,7 +38,7 @@ pub async fn partitions_of_the_same_number_meet_in_one_member(f: Fixture) {
     assert!(owned[0].is_disjoint(&owned[1]));
 }
 
-pub async fn a_stale_member_cannot_commit(f: Fixture) {
+pub(crate) async fn a_stale_member_cannot_commit(f: Fixture) {
     let (input, output) = (f.topic("in", 1).await, f.topic("out", 1).await);
     f.log.publish(vec![to(&input, 0, "1")]).await.expect("publishes");
     let mut old = f.member("g", &[&input], Sharing::ByPartition).await;
@@ -60,7 +60,7 @@ pub async fn a_stale_member_cannot_commit(f: Fixture) {
     assert_eq!(texts(&f.all(&output).await), ["sound"]);
 }
 
-pub async fn a_member_resumes_where_the_group_committed(f: Fixture) {
+pub(crate) async fn a_member_resumes_where_the_group_committed(f: Fixture) {
     let topic = f.topic("resume", 1).await;
     f.log.publish((0..10).map(|n| to(&topic, 0, &n.to_string())).collect()).await.expect("publishes");
     let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
@@ -71,7 +71,7 @@ pub async fn a_member_resumes_where_the_group_committed(f: Fixture) {
     assert_eq!(texts(&gather(&mut member, 6).await), ["4", "5", "6", "7", "8", "9"]);
 }
 
-pub async fn one_member_owns_everything_and_the_next_takes_over(f: Fixture) {
+pub(crate) async fn one_member_owns_everything_and_the_next_takes_over(f: Fixture) {
     let (left, right) = (f.topic("left", 3).await, f.topic("right", 1).await);
     let mut a = f.member("g", &[&left, &right], Sharing::One).await;
     let mut b = f.member("g", &[&left, &right], Sharing::One).await;
@@ -93,7 +93,7 @@ pub async fn one_member_owns_everything_and_the_next_takes_over(f: Fixture) {
     producer.commit(Some((stand_by.membership().expect("is a member"), after(&records)))).await.expect("commits");
 }
 
-pub async fn a_member_may_move_its_position(f: Fixture) {
+pub(crate) async fn a_member_may_move_its_position(f: Fixture) {
     let topic = f.topic("seek", 1).await;
     let at = TopicPartition::new(topic.as_str(), 0);
     f.log.publish((0..10).map(|n| to(&topic, 0, &n.to_string())).collect()).await.expect("publishes");
@@ -108,7 +108,7 @@ pub async fn a_member_may_move_its_position(f: Fixture) {
     assert_eq!(texts(&gather(&mut member, 1).await), ["new"]);
 }
 
-pub async fn a_member_that_writes_nothing_commits_alone(f: Fixture) {
+pub(crate) async fn a_member_that_writes_nothing_commits_alone(f: Fixture) {
     let topic = f.topic("alone", 2).await;
     f.log.publish(vec![to(&topic, 0, "a"), to(&topic, 1, "b")]).await.expect("publishes");
     let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
@@ -118,7 +118,7 @@ pub async fn a_member_that_writes_nothing_commits_alone(f: Fixture) {
     assert_eq!(f.log.committed(&f.name("g"), &[topic]).await.expect("has offsets"), after(&records));
 }
 
-pub async fn uncommitted_records_come_again_after_a_revoke(f: Fixture) {
+pub(crate) async fn uncommitted_records_come_again_after_a_revoke(f: Fixture) {
     let topic = f.topic("again", 2).await;
     f.log.publish((0..20).map(|n| to(&topic, n % 2, &n.to_string())).collect()).await.expect("publishes");
     let mut a = f.member("g", &[&topic], Sharing::ByPartition).await;

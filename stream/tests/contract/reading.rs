@@ -8,7 +8,7 @@ use stream::{Error, NewRecord, Start, TopicPartition};
 
 use crate::support::*;
 
-pub async fn records_of_a_partition_keep_their_order(f: Fixture) {
+pub(crate) async fn records_of_a_partition_keep_their_order(f: Fixture) {
     let topic = f.topic("order", 2).await;
     let mut producer = f.producer("p").await;
     for round in 0..5 {
@@ -27,7 +27,7 @@ pub async fn records_of_a_partition_keep_their_order(f: Fixture) {
     }
 }
 
-pub async fn keys_choose_the_partition_that_java_clients_choose(f: Fixture) {
+pub(crate) async fn keys_choose_the_partition_that_java_clients_choose(f: Fixture) {
     let topic = f.topic("murmur", 5).await;
     let keys: Vec<String> = (0..40).map(|n| format!("entity-{n}")).collect();
     f.log.publish(keys.iter().map(|key| NewRecord::new(topic.as_str(), key.clone(), "v")).collect()).await.expect("publishes");
@@ -41,7 +41,7 @@ pub async fn keys_choose_the_partition_that_java_clients_choose(f: Fixture) {
     }
 }
 
-pub async fn a_start_is_an_offset_a_time_or_an_end(f: Fixture) {
+pub(crate) async fn a_start_is_an_offset_a_time_or_an_end(f: Fixture) {
     let topic = f.topic("start", 1).await;
     let at = TopicPartition::new(topic.as_str(), 0);
     f.log.publish(vec![to(&topic, 0, "a"), to(&topic, 0, "b")]).await.expect("publishes");
@@ -75,7 +75,7 @@ async fn next(reader: &mut Box<dyn stream::Reader>, count: usize) -> Vec<stream:
     records
 }
 
-pub async fn large_empty_and_missing_values_come_back_as_they_were(f: Fixture) {
+pub(crate) async fn large_empty_and_missing_values_come_back_as_they_were(f: Fixture) {
     let topic = f.topic("shapes", 1).await;
     let large = Bytes::from((0..f.large).map(|n| (n * 31 % 251) as u8).collect::<Vec<_>>());
     let record = |key: Option<&'static [u8]>, value: Option<Bytes>| NewRecord {
@@ -104,7 +104,7 @@ pub async fn large_empty_and_missing_values_come_back_as_they_were(f: Fixture) {
     assert!(found == expected, "{} records differ", found.len());
 }
 
-pub async fn headers_come_back_in_order(f: Fixture) {
+pub(crate) async fn headers_come_back_in_order(f: Fixture) {
     let topic = f.topic("headers", 1).await;
     let record = to(&topic, 0, "x").header("sync.id", "0f1e").header("traceparent", "00-11-22-01").header("empty", "").header("sync.id", "again");
     f.log.publish(vec![record.clone()]).await.expect("publishes");
@@ -113,7 +113,7 @@ pub async fn headers_come_back_in_order(f: Fixture) {
     assert_eq!(read[0].header("traceparent"), Some(&b"00-11-22-01"[..]));
 }
 
-pub async fn a_reader_waits_for_what_is_committed_next(f: Fixture) {
+pub(crate) async fn a_reader_waits_for_what_is_committed_next(f: Fixture) {
     let topic = f.topic("wait", 2).await;
     let starts = (0..2).map(|partition| (TopicPartition::new(topic.as_str(), partition), Start::Earliest)).collect();
     let mut reader = f.log.reader(starts).await.expect("opens");
@@ -124,7 +124,7 @@ pub async fn a_reader_waits_for_what_is_committed_next(f: Fixture) {
     assert_eq!(texts(&within(PATIENCE, waiting).await.expect("ends well")), ["now"]);
 }
 
-pub async fn ends_are_reached_by_readers(f: Fixture) {
+pub(crate) async fn ends_are_reached_by_readers(f: Fixture) {
     let topic = f.topic("ends", 2).await;
     let (zero, one) = (TopicPartition::new(topic.as_str(), 0), TopicPartition::new(topic.as_str(), 1));
     let empty = f.log.ends(&topic).await.expect("has ends");
@@ -144,7 +144,7 @@ pub async fn ends_are_reached_by_readers(f: Fixture) {
     assert_eq!(texts(&f.all(&topic).await), ["a", "b"]);
 }
 
-pub async fn what_is_published_stands_at_once(f: Fixture) {
+pub(crate) async fn what_is_published_stands_at_once(f: Fixture) {
     let topic = f.topic("publish", 3).await;
     let values: Vec<String> = (0..300).map(|n| n.to_string()).collect();
     f.log.publish(values.iter().map(|value| to(&topic, 2, value)).collect()).await.expect("publishes");
@@ -152,7 +152,7 @@ pub async fn what_is_published_stands_at_once(f: Fixture) {
     f.log.publish(Vec::new()).await.expect("publishes nothing");
 }
 
-pub async fn unknown_topics_and_partitions_are_refused(f: Fixture) {
+pub(crate) async fn unknown_topics_and_partitions_are_refused(f: Fixture) {
     let (missing, topic) = (f.name("missing"), f.topic("known", 2).await);
     assert!(matches!(f.log.partitions(&missing).await, Err(Error::UnknownTopic(name)) if name == missing));
     assert!(matches!(f.log.ends(&missing).await, Err(Error::UnknownTopic(_))));
@@ -163,7 +163,7 @@ pub async fn unknown_topics_and_partitions_are_refused(f: Fixture) {
     assert!(f.log.publish(vec![to(&topic, 2, "x")]).await.is_err());
 }
 
-pub async fn a_topic_keeps_its_number_of_partitions(f: Fixture) {
+pub(crate) async fn a_topic_keeps_its_number_of_partitions(f: Fixture) {
     let name = f.topic("sized", 3).await;
     let config = |partitions| [TopicConfig { name: name.clone(), partitions, cleanup: Cleanup::Delete { days: 7 } }];
     f.log.create_topics(&config(3)).await.expect("is there already");
@@ -172,7 +172,7 @@ pub async fn a_topic_keeps_its_number_of_partitions(f: Fixture) {
     assert!(f.log.topics().await.expect("has topics").contains(&name));
 }
 
-pub async fn compaction_keeps_the_newest_record_of_each_key(f: Fixture) {
+pub(crate) async fn compaction_keeps_the_newest_record_of_each_key(f: Fixture) {
     let topic = f.topic_with("compact", 1, Cleanup::Compact).await;
     let mut producer = f.producer("p").await;
     let value = "x".repeat(200);

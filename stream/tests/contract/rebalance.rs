@@ -28,7 +28,7 @@ async fn work(f: Fixture, input: String, output: String, number: u32, stop: Arc<
     Ok(())
 }
 
-pub async fn members_come_and_go_and_every_input_has_one_output(f: Fixture) {
+pub(crate) async fn members_come_and_go_and_every_input_has_one_output(f: Fixture) {
     let (input, output) = (f.topic("in", PARTITIONS).await, f.topic("out", PARTITIONS).await);
     let mut workers: BTreeMap<u32, (Arc<AtomicBool>, tokio::task::JoinHandle<()>)> = BTreeMap::new();
     let start = |number: u32| {

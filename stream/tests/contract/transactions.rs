@@ -6,7 +6,7 @@ use stream::{Error, Polled, Sharing, Start, TopicPartition};
 
 use crate::support::*;
 
-pub async fn outputs_and_offsets_take_effect_together(f: Fixture) {
+pub(crate) async fn outputs_and_offsets_take_effect_together(f: Fixture) {
     let (input, left, right) = (f.topic("in", 1).await, f.topic("left", 2).await, f.topic("right", 1).await);
     f.log.publish(vec![to(&input, 0, "1"), to(&input, 0, "2")]).await.expect("publishes");
     let mut member = f.member("g", &[&input], Sharing::ByPartition).await;
@@ -30,7 +30,7 @@ pub async fn outputs_and_offsets_take_effect_together(f: Fixture) {
     assert_eq!(committed, after(&records));
 }
 
-pub async fn an_aborted_transaction_leaves_nothing(f: Fixture) {
+pub(crate) async fn an_aborted_transaction_leaves_nothing(f: Fixture) {
     let (input, output) = (f.topic("in", 1).await, f.topic("out", 1).await);
     f.log.publish(vec![to(&input, 0, "1")]).await.expect("publishes");
     let mut member = f.member("g", &[&input], Sharing::ByPartition).await;
@@ -44,7 +44,7 @@ pub async fn an_aborted_transaction_leaves_nothing(f: Fixture) {
     assert!(f.log.committed(&f.name("g"), &[input]).await.expect("has offsets").is_empty());
 }
 
-pub async fn open_transactions_are_invisible_to_running_readers_and_members(f: Fixture) {
+pub(crate) async fn open_transactions_are_invisible_to_running_readers_and_members(f: Fixture) {
     let topic = f.topic("open", 1).await;
     let mut reader = f.log.reader(vec![(TopicPartition::new(topic.as_str(), 0), Start::Earliest)]).await.expect("opens");
     let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
@@ -79,7 +79,7 @@ pub async fn open_transactions_are_invisible_to_running_readers_and_members(f: F
     assert_eq!(polled, expected);
 }
 
-pub async fn a_newer_producer_fences_the_older(f: Fixture) {
+pub(crate) async fn a_newer_producer_fences_the_older(f: Fixture) {
     let topic = f.topic("fence", 1).await;
     let mut old = f.producer("p").await;
     f.write(&mut old, &topic, 0, &["before"]).await;
@@ -100,7 +100,7 @@ pub async fn a_newer_producer_fences_the_older(f: Fixture) {
     assert_eq!(texts(&f.all(&topic).await), ["before", "after", "on"]);
 }
 
-pub async fn a_new_producer_aborts_what_the_older_left_open(f: Fixture) {
+pub(crate) async fn a_new_producer_aborts_what_the_older_left_open(f: Fixture) {
     let topic = f.topic("left", 1).await;
     let mut old = f.producer("p").await;
     old.begin().await.expect("begins");
@@ -112,7 +112,7 @@ pub async fn a_new_producer_aborts_what_the_older_left_open(f: Fixture) {
     assert_eq!(texts(&f.all(&topic).await), ["new"]);
 }
 
-pub async fn a_failed_commit_can_be_aborted_and_repeated(f: Fixture) {
+pub(crate) async fn a_failed_commit_can_be_aborted_and_repeated(f: Fixture) {
     let topic = f.topic("again", 1).await;
     let mut producer = f.producer("p").await;
     producer.begin().await.expect("begins");
