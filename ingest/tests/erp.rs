@@ -3,6 +3,7 @@
 mod capture;
 mod checks;
 mod faults;
+mod gate;
 mod harness;
 mod restart;
 mod secure;

@@ -33,7 +33,7 @@ const CHUNKS: usize = 16;
 const BEHIND_MICROS: i64 = 20_000;
 /// How long to let the socket fill while behind.
 const COALESCE: Duration = Duration::from_micros(500);
-/// The server hears from us at least this often; its own limit is 60 s by default.
+/// The server hears from us at least this often, and three times within its own limit (60 s by default).
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// And at most this often for progress alone.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -66,11 +66,12 @@ impl Replication {
             identifier(slot),
             literal(&identifier(publication)),
         );
+        let report_every = report_every(&mut connection).await?;
         connection.start_replication(&command).await?;
         let (sender, chunks) = mpsc::channel(CHUNKS);
         let (confirmed, safe) = watch::channel(from);
         tokio::spawn(async move {
-            let mut task = Task { connection, safe, silence, reported: Instant::now(), due: Instant::now() + REPORT_EVERY, behind: false };
+            let mut task = Task { connection, safe, silence, report_every, reported: Instant::now(), due: Instant::now() + report_every, behind: false };
             if let Err(error) = task.run(&sender).await {
                 // Nobody is there to hear it when the stream was dropped.
                 let _ = sender.send(Err(error)).await;
@@ -95,6 +96,7 @@ struct Task {
     connection: Connection,
     safe: watch::Receiver<Lsn>,
     silence: Duration,
+    report_every: Duration,
     reported: Instant,
     due: Instant,
     behind: bool,
@@ -225,7 +227,7 @@ impl Task {
             .write(&mut message);
         self.send(&message).await?;
         self.reported = Instant::now();
-        self.due = self.reported + REPORT_EVERY;
+        self.due = self.reported + self.report_every;
         Ok(())
     }
 
@@ -244,6 +246,16 @@ impl Task {
         self.connection.socket.write_all(message).await.map_err(failed)?;
         self.connection.socket.flush().await.map_err(failed)
     }
+}
+
+/// How often the server has to hear from us so that it does not hang up.
+async fn report_every(connection: &mut Connection) -> Result<Duration> {
+    let rows = connection.query("reading wal_sender_timeout", "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'").await?;
+    let limit = rows.first().and_then(|row| row.first()).and_then(|setting| setting.as_deref()).and_then(|text| text.parse().ok());
+    Ok(match limit {
+        None | Some(0) => REPORT_EVERY,
+        Some(limit) => REPORT_EVERY.min(Duration::from_millis(limit) / 3),
+    })
 }
 
 /// A transaction's start carries its commit time, and the frame around it when it was sent, both by one clock.

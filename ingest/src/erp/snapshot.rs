@@ -65,8 +65,9 @@ impl Copy<'_> {
                 count += 1;
             }
             if batch.changes >= self.config.batch_changes || batch.bytes >= self.config.batch_bytes {
-                writer.write(std::mem::take(&mut batch).records, memory).await?;
-                self.reporter.copying(&object, count);
+                let full = std::mem::take(&mut batch);
+                writer.write(full.records, memory).await?;
+                self.reporter.copying(&object, count, full.changes);
             }
         }
         memory.copied.insert(object.clone());
@@ -74,6 +75,7 @@ impl Copy<'_> {
             memory.resume.since.insert(object.clone(), self.slot.consistent.to_string());
         }
         writer.write(batch.records, memory).await?;
+        self.reporter.copying(&object, count, batch.changes);
         tracing::info!(table = %object, rows = count, source.lsn = %self.slot.consistent, "first copy of a table is complete");
         Ok(count)
     }

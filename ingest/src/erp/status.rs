@@ -109,8 +109,12 @@ impl Reporter {
         });
     }
 
-    pub(crate) fn copying(&self, table: &str, rows: u64) {
-        self.note(|status| status.state = State::Copying { table: table.to_owned(), rows });
+    /// Some more rows of a first copy are on the log.
+    pub(crate) fn copying(&self, table: &str, rows: u64, more: usize) {
+        self.note(|status| {
+            status.state = State::Copying { table: table.to_owned(), rows };
+            status.changes += more as u64;
+        });
     }
 
     pub(crate) fn set_aside(&self, error: &Error) {

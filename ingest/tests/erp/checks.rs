@@ -35,7 +35,7 @@ async fn an_unreachable_server_a_wrong_password_and_a_missing_database_are_told_
     one(&with(format!("postgres://u:p@127.0.0.1:{port}/erp")), &[&format!("127.0.0.1:{port}"), "refused", "pg_isready -h 127.0.0.1"]).await?;
     one(&with(world.postgres.url_as("concord", "wrong", "erp")), &["28P01", "ALTER ROLE \"concord\" PASSWORD"]).await?;
     one(&with(world.postgres.url("elsewhere")), &["3D000", "CREATE DATABASE \"elsewhere\";"]).await?;
-    one(&with("postgres://h/d?pool=1".to_owned()), &["parameter pool"]).await?;
+    one(&with("postgres://u@h/d?pool=1".to_owned()), &["parameter pool"]).await?;
     one(&with(format!("{}?sslmode=require", world.postgres.url("erp"))), &["TLS", "sslmode"]).await?;
     one(&Config { tables: Vec::new(), ..world.config.clone() }, &["no table is named"]).await?;
     Ok(())

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use async_trait::async_trait;
 use ingest::erp::State;
-use schemas::topic::TopicConfig;
 use schemas::value::Value;
 use servers::PostgresOptions;
-use stream::{Log, Member, MemberConfig, Membership, NewRecord, Offsets, Producer, Reader, Start, TopicPartition};
 use tokio::sync::watch;
 
+use super::gate::Gated;
 use super::harness::{World, eventually, folded};
 
 const ROWS: &str = "CREATE TABLE rows (id int PRIMARY KEY, n int); INSERT INTO rows VALUES (1, 1), (2, 2)";
@@ -45,7 +43,7 @@ async fn a_lost_slot_is_a_gap_that_is_said_and_healed_by_reading_again() -> Resu
     for (value, loss) in [
         (30, "SELECT pg_drop_replication_slot('concord')"),
         (31, "SELECT pg_drop_replication_slot('concord'); SELECT pg_create_logical_replication_slot('concord', 'pgoutput')"),
-        (32, "SELECT pg_replication_slot_advance('concord', pg_current_wal_lsn())"),
+        (32, "SELECT pg_switch_wal(); SELECT pg_replication_slot_advance('concord', pg_current_wal_lsn())"),
     ] {
         eventually(|| async { world.ask::<bool>("SELECT NOT active FROM pg_replication_slots").await }).await?;
         world.sql(&format!("UPDATE rows SET n = {value} WHERE id = 1")).await?;
@@ -105,73 +103,13 @@ async fn health_says_what_the_source_does() -> Result<()> {
     source.stop().await
 }
 
-/// A log whose commits wait for a gate.
-struct Gated {
-    log: Arc<dyn Log>,
-    open: watch::Receiver<bool>,
-}
-
-struct GatedProducer {
-    producer: Box<dyn Producer>,
-    open: watch::Receiver<bool>,
-}
-
-#[async_trait]
-impl Log for Gated {
-    async fn create_topics(&self, topics: &[TopicConfig]) -> stream::Result<()> {
-        self.log.create_topics(topics).await
-    }
-    async fn topics(&self) -> stream::Result<Vec<String>> {
-        self.log.topics().await
-    }
-    async fn partitions(&self, topic: &str) -> stream::Result<u32> {
-        self.log.partitions(topic).await
-    }
-    async fn join(&self, config: MemberConfig) -> stream::Result<Box<dyn Member>> {
-        self.log.join(config).await
-    }
-    async fn producer(&self, transactional_id: &str) -> stream::Result<Box<dyn Producer>> {
-        Ok(Box::new(GatedProducer { producer: self.log.producer(transactional_id).await?, open: self.open.clone() }))
-    }
-    async fn reader(&self, partitions: Vec<(TopicPartition, Start)>) -> stream::Result<Box<dyn Reader>> {
-        self.log.reader(partitions).await
-    }
-    async fn publish(&self, records: Vec<NewRecord>) -> stream::Result<()> {
-        self.log.publish(records).await
-    }
-    async fn ends(&self, topic: &str) -> stream::Result<Offsets> {
-        self.log.ends(topic).await
-    }
-    async fn committed(&self, group: &str, topics: &[String]) -> stream::Result<Offsets> {
-        self.log.committed(group, topics).await
-    }
-}
-
-#[async_trait]
-impl Producer for GatedProducer {
-    async fn begin(&mut self) -> stream::Result<()> {
-        self.producer.begin().await
-    }
-    async fn send(&mut self, records: Vec<NewRecord>) -> stream::Result<()> {
-        self.producer.send(records).await
-    }
-    async fn commit(&mut self, consumed: Option<(Membership, Offsets)>) -> stream::Result<Offsets> {
-        // The gate's end is the test's end.
-        let _ = self.open.wait_for(|open| *open).await;
-        self.producer.commit(consumed).await
-    }
-    async fn abort(&mut self) -> stream::Result<()> {
-        self.producer.abort().await
-    }
-}
-
 #[tokio::test]
 async fn a_slow_log_does_not_make_the_server_hang_up() -> Result<()> {
     let settings = vec![("wal_sender_timeout".to_owned(), "1s".to_owned())];
     let mut world = World::with(PostgresOptions { settings, ..PostgresOptions::default() }, ROWS, &["public.rows"]).await?;
     world.config.batch_changes = 10;
     let (gate, open) = watch::channel(true);
-    let mut source = world.start_on(Arc::new(Gated { log: Arc::new(world.memory.clone()), open }))?;
+    let mut source = world.start_on(Arc::new(Gated::new(&world, open, Duration::ZERO)))?;
     source.streaming().await?;
     let pid = "SELECT coalesce(active_pid, 0) FROM pg_replication_slots";
     let before: i32 = world.ask(pid).await?;

@@ -40,7 +40,7 @@ fn samples() -> Vec<(&'static str, &'static str, ColumnType, Value)> {
         ("timetz", "'13:14:15+02'", ColumnType::Text, Value::from("13:14:15+02")),
         ("timestamp", "'1999-12-31 23:59:59.999999'", ColumnType::Timestamp, Value::Timestamp(946_684_799_999_999)),
         ("timestamptz", "'2024-07-01 12:00:00+02'", ColumnType::Timestamp, Value::Timestamp(1_719_828_000_000_000)),
-        ("timestamptz", "'0044-03-15 00:00:00+00 BC'", ColumnType::Timestamp, Value::Timestamp(-63_549_792_000_000_000)),
+        ("timestamptz", "'0044-03-15 00:00:00+00 BC'", ColumnType::Timestamp, Value::Timestamp(-63_517_824_000_000_000)),
         ("interval", "'1 day 2 hours'", ColumnType::Text, Value::from("1 day 02:00:00")),
         ("bytea", "'\\x00ff5c0a'", ColumnType::Bytes, Value::Bytes(vec![0, 255, 0x5c, 10])),
         ("json", "'{\"a\":  [1]}'", ColumnType::Json, Value::from("{\"a\":  [1]}")),
