@@ -85,6 +85,8 @@ pub(crate) struct State {
     pub(crate) bus: Arc<Bus>,
     pub(crate) transactions: u64,
     pub(crate) commit_number: u64,
+    /// Records written so far, for service time per record.
+    pub(crate) written: u64,
 }
 
 impl State {
@@ -104,12 +106,13 @@ impl State {
             bus,
             transactions: 0,
             commit_number: 10_000_000,
+            written: 0,
             objects: Vec::new(),
         };
         for object in objects {
             state.by_name.insert(object.name.to_lowercase(), state.objects.len());
             state.by_prefix.insert(object.prefix, state.objects.len());
-            state.tables.push(Table { next_number: 1_000_000 + settings.seed % 1_000 * 1_000, ..Table::default() });
+            state.tables.push(Table::starting_at(1_000_000 + settings.seed % 1_000 * 1_000));
             state.catalog.define(&object);
             state.objects.push(object);
         }

@@ -9,7 +9,7 @@ use super::value::Value;
 use crate::error::ApiError;
 
 /// The value `json` is for `field`, trimmed, rounded and checked; references are not looked up here.
-pub(crate) fn from_json(object: &str, field: &Field, json: &Json) -> Result<Value, ApiError> {
+pub(crate) fn from_json(field: &Field, json: &Json) -> Result<Value, ApiError> {
     if json.is_null() || json.as_str().is_some_and(|text| text.trim().is_empty()) {
         return Ok(Value::Null);
     }
@@ -21,7 +21,7 @@ pub(crate) fn from_json(object: &str, field: &Field, json: &Json) -> Result<Valu
                 Json::Bool(flag) => flag.to_string(),
                 _ => return Err(mismatch("string", field, json)),
             };
-            check_text(object, field, text)
+            check_text(field, text)
         }
         Kind::Id | Kind::Reference(_) => match json.as_str().map(str::trim).map(RecordId::parse) {
             Some(Some(id)) => Ok(Value::Id(id)),
@@ -55,7 +55,7 @@ pub(crate) fn from_json(object: &str, field: &Field, json: &Json) -> Result<Valu
     }
 }
 
-fn check_text(object: &str, field: &Field, text: String) -> Result<Value, ApiError> {
+fn check_text(field: &Field, text: String) -> Result<Value, ApiError> {
     if field.length > 0 && text.chars().count() > field.length {
         return Err(ApiError::field(
             "STRING_TOO_LONG",
@@ -73,10 +73,7 @@ fn check_text(object: &str, field: &Field, text: String) -> Result<Value, ApiErr
                 &field.name,
             )),
         },
-        _ => {
-            let _ = object;
-            Ok(Value::Text(text))
-        }
+        _ => Ok(Value::Text(text)),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::State;
 use super::convert::{from_json, round};
 use super::dml::{Fields, changed};
-use super::id::RecordId;
 use super::objects::STAGES;
 use super::schema::{MODIFIED_DATE, MODSTAMP, Kind, Object};
 use super::transaction::Transaction;
@@ -53,12 +52,12 @@ impl State {
         let flows: Vec<_> = self.live.read(|live| live.flows.iter().filter(|flow| flow.object.eq_ignore_ascii_case(&definition.name)).cloned().collect());
         for flow in flows {
             let (Some(when), Some(set)) = (definition.field(&flow.when), definition.field(&flow.set)) else { continue };
-            if !changed(definition, when, before, values) {
+            if !changed(when, before, values) {
                 continue;
             }
             let source = |name: &str| definition.field(name).map_or(Value::Null, |field| values[field].clone());
             values[set] = match &flow.to {
-                FlowValue::Literal(json) => from_json(&definition.name, &definition.fields[set], json)?,
+                FlowValue::Literal(json) => from_json(&definition.fields[set], json)?,
                 FlowValue::CopyOf(name) => source(name),
                 FlowValue::UpperOf(name) => source(name).text().map_or(Value::Null, |text| Value::Text(text.to_uppercase())),
                 FlowValue::Refuse(message) => return Err(ApiError::field("FIELD_CUSTOM_VALIDATION_EXCEPTION", message.clone(), &flow.when)),
@@ -119,7 +118,7 @@ fn part_name(name: &str) -> &'static str {
 fn derive_opportunity(definition: &Object, now: i64, before: Option<&[Value]>, values: &mut [Value], given: &Fields) {
     let at = |name: &str| definition.field(name);
     let (Some(stage), Some(probability), Some(amount), Some(expected)) = (at("StageName"), at("Probability"), at("Amount"), at("ExpectedRevenue")) else { return };
-    if changed(definition, stage, before, values) {
+    if changed(stage, before, values) {
         let known = STAGES.iter().find(|known| values[stage].text().is_some_and(|name| name.eq_ignore_ascii_case(known.name)));
         let has = |name: &str| given.iter().any(|(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());
         if !has("Probability") {
@@ -149,7 +148,7 @@ fn derive_opportunity(definition: &Object, now: i64, before: Option<&[Value]>, v
 fn derive_order(definition: &Object, tx: &Transaction, before: Option<&[Value]>, values: &mut [Value]) {
     let (Some(status), Some(code)) = (definition.field("Status"), definition.field("StatusCode")) else { return };
     values[code] = values[status].clone();
-    if values[code].text() == Some("Activated") && changed(definition, code, before, values) {
+    if values[code].text() == Some("Activated") && changed(code, before, values) {
         if let Some(field) = definition.field("ActivatedDate") {
             values[field] = Value::DateTime(tx.now);
         }
@@ -182,9 +181,4 @@ pub(crate) fn transaction_key(seed: u64, number: u64) -> String {
 /// A UUID-shaped text made from seed, purpose and number.
 pub(crate) fn uuid_text(seed: u64, purpose: &str, number: u64) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, format!("{seed}/{purpose}/{number}").as_bytes()).to_string()
-}
-
-/// Ids as text, for messages.
-pub(crate) fn id_text(id: Option<RecordId>) -> String {
-    id.map(|id| id.to_string()).unwrap_or_default()
 }

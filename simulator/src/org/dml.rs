@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::convert::from_json;
 use super::id::RecordId;
-use super::schema::{Field, IS_DELETED, Kind, MODIFIED_BY, MODIFIED_DATE, MODSTAMP, Object};
+use super::schema::{Field, IS_DELETED, Kind, MODIFIED_BY, MODIFIED_DATE, MODSTAMP};
 use super::transaction::Transaction;
 use super::value::{Row, Value};
 use super::State;
@@ -277,7 +277,7 @@ impl State {
             if field.name == "Amount" && definition.name == "Opportunity" && !creating && definition.field("HasOpportunityLineItem").is_some_and(|has| values[has] == Value::Bool(true)) {
                 continue;
             }
-            let value = from_json(&definition.name, field, json)?;
+            let value = from_json(field, json)?;
             if let (Some(id), Kind::Reference(targets)) = (value.id(), &field.kind) {
                 self.check_reference(field, targets, id)?;
             }
@@ -405,7 +405,6 @@ impl ApiError {
 }
 
 /// Whether `field` differs between two states of a record.
-pub(crate) fn changed(definition: &Object, field: usize, before: Option<&[Value]>, values: &[Value]) -> bool {
-    let _ = definition;
+pub(crate) fn changed(field: usize, before: Option<&[Value]>, values: &[Value]) -> bool {
     before.map_or(!values[field].is_null(), |before| before[field] != values[field])
 }

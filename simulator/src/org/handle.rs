@@ -148,8 +148,8 @@ impl Org {
         result
     }
 
-    /// Creates many records fast: no events, no flows, no row locks; checks as for a create. For
-    /// what an org held before anybody listened.
+    /// Creates many records fast, without events; checks as for a create. For what an org held before
+    /// anybody listened.
     ///
     /// # Errors
     /// At the first record that is refused; those before it stay.
@@ -178,7 +178,7 @@ impl Org {
     /// One record as REST JSON, deleted ones too.
     #[must_use]
     pub fn record(&self, id: RecordId) -> Option<Map<String, Json>> {
-        self.with_record(id, RecordRef::to_json)
+        self.with_record(id, |record| record.to_json())
     }
 
     /// Live records with this value in an indexed field (external ids, Email) or a scanned one.

@@ -60,11 +60,6 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Whether values are kept in the record.
-    pub(crate) fn stored(&self) -> bool {
-        !matches!(self.kind, Kind::Address | Kind::Id)
-    }
-
     /// Whether a record can be looked up by this field.
     pub(crate) fn indexed(&self) -> bool {
         self.external_id || self.unique || (self.id_lookup && self.kind == Kind::Email)

@@ -1,7 +1,6 @@
 //! The records of one object, in id order, with the look-ups that writes and queries need.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use super::id::RecordId;
 use super::schema::{Kind, MODIFIED_BY, CREATED_BY, MODSTAMP, Object};
@@ -19,22 +18,17 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// An empty table whose first record gets `first` as its counter.
+    pub(crate) fn starting_at(first: u64) -> Self {
+        Self { next_number: first, ..Self::default() }
+    }
+
     pub(crate) fn get(&self, number: u64) -> Option<&Row> {
         self.rows.get(&number)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Row)> {
         self.rows.iter().map(|(number, row)| (*number, row))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Rows with counters after `after`, oldest first.
-    pub(crate) fn after(&self, after: Option<u64>) -> impl Iterator<Item = (u64, &Row)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.rows.range((from, Bound::Unbounded)).map(|(number, row)| (*number, row))
     }
 
     /// Replaces or removes a row and gives back what was there.

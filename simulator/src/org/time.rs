@@ -83,11 +83,6 @@ pub(crate) fn format_datetime(ms: i64) -> String {
     format!("{}+0000", iso(ms))
 }
 
-/// Milliseconds to `2026-01-31T10:00:00.000Z`.
-pub(crate) fn format_zulu(ms: i64) -> String {
-    format!("{}Z", iso(ms))
-}
-
 fn iso(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let (year, month, day) = civil_from_days(days);

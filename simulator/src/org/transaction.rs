@@ -15,8 +15,6 @@ pub(crate) struct Transaction {
     /// Number of the transaction: source of its key.
     pub(crate) number: u64,
     undo: Vec<Undo>,
-    /// Nested changes that a flow caused do not start flows again.
-    pub(crate) in_flow: bool,
     pub(crate) records_written: u64,
 }
 
@@ -37,7 +35,7 @@ pub(crate) struct Touched {
 impl State {
     pub(crate) fn begin(&mut self, actor: &Actor) -> Transaction {
         self.transactions += 1;
-        Transaction { actor: actor.clone(), now: self.now(), number: self.transactions, undo: Vec::new(), in_flow: false, records_written: 0 }
+        Transaction { actor: actor.clone(), now: self.now(), number: self.transactions, undo: Vec::new(), records_written: 0 }
     }
 
     /// Writes a row and remembers what was there.
@@ -58,7 +56,8 @@ impl State {
     }
 
     /// Ends the transaction and reports its changes as change events.
-    pub(crate) fn commit(&mut self, tx: Transaction) -> u64 {
+    pub(crate) fn commit(&mut self, tx: Transaction) {
+        self.written += tx.records_written;
         let mut touched: Vec<Touched> = Vec::new();
         let mut places: HashMap<(usize, u64), usize> = HashMap::new();
         for entry in tx.undo {
@@ -72,7 +71,6 @@ impl State {
             self.commit_number += 7;
             events::publish_changes(self, &tx.actor, tx.number, tx.now, touched);
         }
-        tx.records_written
     }
 
     /// Runs `work` in `outer` if there is one, else in a transaction of its own that is committed.

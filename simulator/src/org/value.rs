@@ -110,6 +110,11 @@ impl Row {
         values
     }
 
+    /// Feeds the packed record to a hasher, for entity tags.
+    pub(crate) fn hash_into(&self, hasher: &mut impl std::hash::Hasher) {
+        hasher.write(&self.bytes);
+    }
+
     /// One value; null when unset.
     pub(crate) fn get(&self, field: usize) -> Value {
         let mut at = &*self.bytes;
