@@ -1,0 +1,293 @@
+//! One record: its open fields with both values, what a choice will write, and what has been settled.
+
+use super::Echo;
+use super::progress::{OnSide, Progress, Stage};
+use crate::command::{Decided, Remembered};
+use crate::queries::At;
+use crate::queries::conflicts::Conflict;
+use crate::queries::writes::Settling;
+use crate::show::{self, Piece, Shown, When, compare, plural, shown};
+use schemas::message::Choice;
+use serde_json::Value as Json;
+
+/// One side's value of a field.
+pub(crate) struct SideValue {
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) empty: bool,
+    pub(crate) text: String,
+    pub(crate) by: String,
+    pub(crate) when: Option<When>,
+    pub(crate) column: String,
+}
+
+/// A field that waits, or whose decision is on its way.
+pub(crate) struct FieldView {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) base: Vec<(&'static str, Shown)>,
+    pub(crate) crm: SideValue,
+    pub(crate) erp: SideValue,
+    pub(crate) boolean: bool,
+    pub(crate) chosen: String,
+    pub(crate) value: String,
+    pub(crate) reason: String,
+    /// None while the field waits for a decision.
+    pub(crate) decided: Option<DecidedView>,
+}
+
+/// What a person decided a moment ago.
+pub(crate) struct DecidedView {
+    pub(crate) words: String,
+    pub(crate) value: Shown,
+    pub(crate) actor: String,
+    pub(crate) when: When,
+}
+
+/// A field that a policy or a person has settled.
+pub(crate) struct SettledView {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) chosen: Shown,
+    /// Values that lost, with their side, actor and time.
+    pub(crate) lost: Vec<(&'static str, Shown, String, Option<When>)>,
+    pub(crate) by: String,
+    pub(crate) when: Option<When>,
+    pub(crate) reason: String,
+    pub(crate) notes: Vec<&'static str>,
+    pub(crate) stage: &'static str,
+    pub(crate) sides: [(&'static str, &'static str, OnSide); 2],
+    pub(crate) message: Option<String>,
+}
+
+/// A point of the time line.
+pub(crate) struct Point {
+    pub(crate) class: &'static str,
+    pub(crate) what: String,
+    pub(crate) when: Option<When>,
+    pub(crate) who: String,
+}
+
+/// The record.
+pub(crate) struct Case {
+    pub(crate) address: String,
+    pub(crate) title: String,
+    pub(crate) kind: String,
+    pub(crate) crm_record: Option<String>,
+    pub(crate) erp_record: Option<String>,
+    pub(crate) why: String,
+    pub(crate) waiting: usize,
+    pub(crate) fields: Vec<FieldView>,
+    pub(crate) settled: Vec<SettledView>,
+    pub(crate) points: Vec<Point>,
+    pub(crate) problem: String,
+    /// The strip that says what has just been done, and how it stands.
+    pub(crate) last: Option<String>,
+}
+
+/// A settlement is news for so long.
+const NEWS_S: i64 = 120;
+
+impl Case {
+    /// None without conflicts.
+    pub(crate) fn new(conflicts: Vec<Conflict>, writes: &[Settling], decided: &Decided, echo: &Echo, now: At) -> Option<Self> {
+        let first = conflicts.first()?;
+        let (address, title, kind) = (format!("/conflicts/{}/resolve", show::query_escape(&first.entity).replace('/', "%2F")), first.title.clone(), show::capital(&first.kind));
+        let record = |pick: fn(&Conflict) -> &Option<String>| conflicts.iter().find_map(|one| pick(one).clone());
+        let (crm_record, erp_record) = (record(|one| &one.crm_record), record(|one| &one.erp_record));
+        let progress: Vec<(Option<Remembered>, Progress)> = conflicts
+            .iter()
+            .map(|one| {
+                let about = decided.about(one);
+                let progress = Progress::new(one, about.is_some(), writes);
+                (about, progress)
+            })
+            .collect();
+        let points = points(&conflicts, &progress, now);
+        let last = news(&conflicts, &progress, now);
+        let (mut fields, mut settled, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+        for (one, (about, progress)) in conflicts.iter().zip(&progress) {
+            if one.open() {
+                if !one.reason.is_empty() && !reasons.contains(&one.reason) {
+                    reasons.push(one.reason.clone());
+                }
+                fields.push(FieldView::new(one, about.as_ref(), echo, now));
+            } else {
+                settled.push(SettledView::new(one, progress, now));
+            }
+        }
+        // One reason is told once for the record; several are told at their fields.
+        let why = match (fields.len(), reasons.as_slice()) {
+            (0, _) => "Nothing waits here; what was settled stays on record.".to_owned(),
+            (_, [one]) => one.clone(),
+            _ => "Both sides changed these fields since they last agreed.".to_owned(),
+        };
+        if reasons.len() < 2 {
+            fields.iter_mut().for_each(|field| field.reason.clear());
+        }
+        Some(Self {
+            address,
+            title,
+            kind,
+            crm_record,
+            erp_record,
+            why,
+            waiting: fields.iter().filter(|field| field.decided.is_none()).count(),
+            fields,
+            settled,
+            points,
+            problem: echo.problem.clone(),
+            last,
+        })
+    }
+
+    pub(crate) fn waiting_words(&self) -> String {
+        plural(self.waiting as i64, "field waits", "fields wait")
+    }
+}
+
+fn pieces(shown: &Shown, other: &Shown) -> Vec<Piece> {
+    if shown.empty || other.empty {
+        return vec![Piece { text: shown.text.clone(), differs: !shown.empty }];
+    }
+    compare(&shown.text, &other.text).0
+}
+
+impl FieldView {
+    fn new(one: &Conflict, about: Option<&Remembered>, echo: &Echo, now: At) -> Self {
+        let (crm, erp) = (shown(one.crm.as_ref()), shown(one.erp.as_ref()));
+        let side = |value: &Shown, other: &Shown, by: &Option<String>, at: Option<At>, column: &str| SideValue {
+            pieces: pieces(value, other),
+            empty: value.empty,
+            text: value.text.clone(),
+            by: by.clone().unwrap_or_default(),
+            when: at.map(|at| When::calm(at, now)),
+            column: column.to_owned(),
+        };
+        let (base_crm, base_erp) = (shown(one.base_crm.as_ref()), shown(one.base_erp.as_ref()));
+        let base = if base_crm == base_erp { vec![("", base_erp)] } else { vec![("Salesforce ", base_crm), ("ERP ", base_erp)] };
+        Self {
+            id: one.id.clone(),
+            label: one.label.clone(),
+            base,
+            crm: side(&crm, &erp, &one.crm_actor, one.crm_at, &one.crm_column),
+            erp: side(&erp, &crm, &one.erp_actor, one.erp_at, &one.erp_column),
+            boolean: [&one.crm, &one.erp].into_iter().flatten().any(Json::is_boolean),
+            chosen: echo.choices.get(&one.id).cloned().unwrap_or_default(),
+            value: echo.values.get(&one.id).cloned().unwrap_or_default(),
+            reason: one.reason.clone(),
+            decided: about.map(|about| DecidedView {
+                words: match about.choice {
+                    Choice::Crm => "Salesforce's value".into(),
+                    Choice::Erp => "the ERP's value".into(),
+                    Choice::Value => "another value".into(),
+                },
+                value: match about.choice {
+                    Choice::Crm => crm,
+                    Choice::Erp => erp,
+                    Choice::Value => shown(json(&about.value).as_ref()),
+                },
+                actor: about.actor.clone(),
+                when: When::calm(about.at, now),
+            }),
+        }
+    }
+}
+
+fn json(value: &schemas::Value) -> Option<Json> {
+    match value {
+        schemas::Value::Bool(value) => Some(Json::Bool(*value)),
+        schemas::Value::Int(value) => Some(Json::from(*value)),
+        schemas::Value::Double(value) => Some(Json::from(*value)),
+        schemas::Value::Text(value) => Some(Json::String(value.clone())),
+        _ => None,
+    }
+}
+
+impl SettledView {
+    fn new(one: &Conflict, progress: &Progress, now: At) -> Self {
+        let chosen = shown(one.chosen.as_ref());
+        let mut lost = Vec::new();
+        for (side, value, actor, at) in [("crm", &one.crm, &one.crm_actor, one.crm_at), ("erp", &one.erp, &one.erp_actor, one.erp_at)] {
+            let value = shown(value.as_ref());
+            if one.winner.as_deref() != Some(side) && value != chosen {
+                lost.push((show::side_name(side), value, actor.clone().unwrap_or_default(), at.map(|at| When::calm(at, now))));
+            }
+        }
+        let mut notes = Vec::new();
+        if one.tie {
+            notes.push("The times were too close to tell which is newer");
+        }
+        if one.overtaken {
+            notes.push("A write had already replaced the losing value");
+        }
+        Self {
+            id: one.id.clone(),
+            label: one.label.clone(),
+            chosen,
+            lost,
+            by: match one.settled_by.as_deref() {
+                None | Some("policy") => format!("Policy {}", one.policy.replace('_', " ")),
+                Some(person) => person.to_owned(),
+            },
+            when: one.settled_at.map(|at| When::calm(at, now)),
+            reason: one.reason.clone(),
+            notes,
+            stage: progress.stage.id(),
+            sides: [("crm", "Salesforce", progress.crm), ("erp", "ERP", progress.erp)],
+            message: progress.message.clone(),
+        }
+    }
+}
+
+/// How the conflicts that matter now arose and what became of them. These are the open ones, else the newest settled.
+fn points(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], now: At) -> Vec<Point> {
+    let matters: Vec<usize> = match conflicts.iter().position(Conflict::open) {
+        Some(_) => conflicts.iter().enumerate().filter(|(_, one)| one.open()).map(|(nth, _)| nth).collect(),
+        None => vec![0],
+    };
+    let of = || matters.iter().map(|nth| &conflicts[*nth]);
+    let mut timed: Vec<(At, Point)> = Vec::new();
+    let mut add = |class: &'static str, what: String, at: Option<At>, who: String| {
+        if let Some(at) = at {
+            timed.push((at, Point { class, what, when: Some(When::calm(at, now)), who }));
+        }
+    };
+    let many = matters.len() as i64;
+    let fields = if many == 1 { String::new() } else { format!(" {}", plural(many, "field", "fields")) };
+    let who = |pick: fn(&Conflict) -> &Option<String>| of().find_map(|one| pick(one).clone()).unwrap_or_default();
+    add("crm", format!("Salesforce changed{fields}"), of().filter_map(|one| one.crm_at).max(), who(|one| &one.crm_actor));
+    add("erp", format!("ERP changed{fields}"), of().filter_map(|one| one.erp_at).max(), who(|one| &one.erp_actor));
+    add("warn", "Conflict found".into(), of().map(|one| one.opened_at).max(), String::new());
+    add("", "Settled".into(), of().filter_map(|one| one.settled_at).max(), of().find_map(|one| one.settled_by.clone()).unwrap_or_default());
+    let decided = matters.iter().filter_map(|nth| progress[*nth].0.as_ref());
+    add("", "Decided".into(), decided.clone().map(|one| one.at).max(), decided.map(|one| one.actor.clone()).next().unwrap_or_default());
+    let all_confirmed = matters.iter().all(|nth| progress[*nth].1.stage == Stage::Confirmed);
+    add("ok", "On both sides".into(), matters.iter().filter_map(|nth| progress[*nth].1.confirmed_at).max().filter(|_| all_confirmed), String::new());
+    timed.sort_by_key(|(at, _)| *at);
+    let mut points = vec![Point { class: "", what: "Last agreed".into(), when: None, who: "before these changes".into() }];
+    points.extend(timed.into_iter().map(|(_, point)| point));
+    points
+}
+
+fn news(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], now: At) -> Option<String> {
+    let fresh: Vec<(&Conflict, &Progress)> = conflicts
+        .iter()
+        .zip(progress)
+        .filter(|(one, (about, _))| about.is_some() || one.settled_at.is_some_and(|at| at.age_s(now) < NEWS_S && one.settled_by.as_deref() != Some("policy")))
+        .map(|(one, (_, progress))| (one, progress))
+        .collect();
+    if fresh.is_empty() {
+        return None;
+    }
+    let names = fresh.iter().map(|(one, _)| one.label.as_str()).collect::<Vec<_>>().join(", ");
+    let all = |wanted: &[Stage]| fresh.iter().all(|(_, progress)| wanted.contains(&progress.stage));
+    Some(if fresh.iter().any(|(_, progress)| progress.stage == Stage::Failed) {
+        format!("{names}: decided, but a side refuses the value")
+    } else if all(&[Stage::Confirmed]) {
+        format!("{names}: confirmed on both sides")
+    } else if all(&[Stage::Confirmed, Stage::Written]) {
+        format!("{names}: written, waiting to be seen on both sides")
+    } else {
+        format!("{names}: decided, being written")
+    })
+}

@@ -1,0 +1,75 @@
+//! The page *Failures*: writes that a target refuses and messages set aside, each with its reason and remedy.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::{Region, Regions, Shell, badge, region, whole};
+use crate::auth::Principal;
+use crate::clock::now_micros;
+use crate::error::Result;
+use crate::queries::failures::{DeadLetter, FailedWrite};
+use crate::queries::{self, At};
+use crate::respond::Page;
+use crate::server::{App, Shared};
+use crate::show::When;
+
+/// Rows shown of each kind.
+const ROWS: i64 = 100;
+
+struct View {
+    now: At,
+    writes: Vec<FailedWrite>,
+    dead_letters: Vec<DeadLetter>,
+    failed: i64,
+    dead: i64,
+}
+
+impl View {
+    fn when(&self, at: &At) -> When {
+        When::new(*at, self.now)
+    }
+
+    fn answered(&self, write: &FailedWrite) -> When {
+        When::new(write.answered_at.unwrap_or(write.caused_at), self.now)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "failures/writes.html")]
+struct Writes<'a> {
+    v: &'a View,
+}
+
+#[derive(Template)]
+#[template(path = "failures/dead_letters.html")]
+struct DeadLetters<'a> {
+    v: &'a View,
+}
+
+/// The page's regions as they are now.
+pub(crate) async fn regions(app: &App) -> Result<Vec<Region>> {
+    let (found, counts, unfinished, dead) = tokio::try_join!(
+        queries::failures::latest(&app.pool, ROWS),
+        queries::conflicts::counts(&app.pool),
+        queries::writes::unfinished(&app.pool),
+        queries::failures::dead_letters(&app.pool),
+    )?;
+    let v = &View { now: At(now_micros()), writes: found.writes, dead_letters: found.dead_letters, failed: unfinished.failed, dead };
+    Ok(vec![badge(&counts)?, region("writes", &Writes { v })?, region("dead-letters", &DeadLetters { v })?])
+}
+
+#[derive(Template)]
+#[template(path = "failures.html")]
+struct Failures {
+    shell: Shell,
+    r: Regions,
+}
+
+/// `GET /failures`.
+pub(crate) async fn page(State(app): State<Shared>, principal: Principal, headers: HeaderMap) -> Result<Response, Page> {
+    let r = Regions(regions(&app).await?);
+    let shell = Shell::new("Failures", "failures", &headers, &principal).live("/events?page=failures".into());
+    Ok(whole("failures page", &Failures { shell, r })?)
+}

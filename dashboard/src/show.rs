@@ -1,0 +1,59 @@
+//! How values, times and numbers are written for people. Everything here is text in, text out; escaping is
+//! the templates' business.
+
+mod diff;
+mod number;
+mod tide;
+mod time;
+mod value;
+
+use askama::filters::HtmlSafeOutput;
+
+pub(crate) use diff::{Piece, compare};
+pub(crate) use number::{amount, bytes, count, millis, percent};
+pub(crate) use tide::Tide;
+pub(crate) use time::{When, span};
+pub(crate) use value::{Shown, shown};
+
+use crate::assets;
+
+/// An icon of the sheet; decoration, so a word always stands beside it.
+pub(crate) fn icon(name: &str) -> HtmlSafeOutput<String> {
+    icon_as(name, "")
+}
+
+/// The small size.
+pub(crate) fn icon_s(name: &str) -> HtmlSafeOutput<String> {
+    icon_as(name, " ic-s")
+}
+
+fn icon_as(name: &str, class: &str) -> HtmlSafeOutput<String> {
+    debug_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "icon names are constants");
+    HtmlSafeOutput(format!("<svg class=\"ic{class}\" aria-hidden=\"true\"><use href=\"{}#{name}\"/></svg>", assets::icons()))
+}
+
+/// A side's name for people.
+pub(crate) fn side_name(side: &str) -> &'static str {
+    if side == "crm" { "Salesforce" } else { "ERP" }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn plural(count_of: i64, one: &str, many: &str) -> String {
+    format!("{} {}", count(count_of), if count_of == 1 { one } else { many })
+}
+
+/// A word with its first letter large.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Escapes a text for the query part of an address.
+pub(crate) fn query_escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
