@@ -11,12 +11,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::user::{self, User};
 use crate::{Error, Result};
@@ -144,7 +144,7 @@ impl Drop for Guardian {
 /// A directory name nobody else uses.
 pub(crate) fn fresh_dir(kind: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let random = RandomState::new().hash_one(std::process::id()) as u32;
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("concord-{kind}-{}-{next}-{nanos:x}", std::process::id()))
+    std::env::temp_dir().join(format!("concord-{kind}-{}-{next}-{random:08x}", std::process::id()))
 }

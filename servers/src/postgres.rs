@@ -65,14 +65,16 @@ impl Postgres {
     /// # Errors
     /// When there are no server programs and none can be fetched, or the server does not come up; the text holds
     /// the end of its log.
-    pub async fn start(options: PostgresOptions) -> Result<Postgres> {
+    pub async fn start(mut options: PostgresOptions) -> Result<Postgres> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let options = options.clone();
-            let launched = tokio::task::spawn_blocking(move || launch(&options)).await;
-            let server = launched.map_err(|error| Error::Guardian(format!("could not be started: {error}")))??;
+            let wanted = options.clone();
+            let server = blocking(move || launch(&wanted)).await?;
             match server.ready().await {
+                Err(_) if options.bin.is_none() && server.guardian.log().contains("SSL is not supported by this build") => {
+                    options.bin = Some(blocking(binaries::packaged_with_tls).await?);
+                }
                 Err(_) if tried < PORTS_TRIED && server.guardian.log().contains("could not bind") => {}
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(server),
@@ -180,6 +182,10 @@ impl Postgres {
         }
         Err(Error::NotReady { server: "Postgres", port: self.port, seconds: begun.elapsed().as_secs(), log: self.guardian.log_end() })
     }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Guardian(format!("could not be started: {error}")))?
 }
 
 fn launch(options: &PostgresOptions) -> Result<Postgres> {

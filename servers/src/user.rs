@@ -24,9 +24,7 @@ pub(crate) fn is_root() -> bool {
 /// The user id of this process.
 pub(crate) fn own_uid() -> u32 {
     static UID: OnceLock<u32> = OnceLock::new();
-    *UID.get_or_init(|| {
-        fs::metadata("/proc/self").map(|found| found.uid()).ok().or_else(uid_from_id).unwrap_or(u32::MAX)
-    })
+    *UID.get_or_init(|| fs::metadata("/proc/self").map(|found| found.uid()).ok().or_else(uid_from_id).unwrap_or(u32::MAX))
 }
 
 /// Whom servers run as: `None` is ourselves; as root it is `postgres`, or `nobody` where that does not exist.
@@ -50,8 +48,11 @@ pub(crate) fn command_as(user: Option<&User>, program: impl AsRef<std::ffi::OsSt
 /// Makes `path` belong to the servers' user.
 pub(crate) fn give(path: &Path, user: Option<&User>) -> Result<()> {
     let Some(user) = user else { return Ok(()) };
-    std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid))
-        .map_err(|source| Error::File { doing: "giving to the servers' user", path: path.to_owned(), source })
+    std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)).map_err(|source| Error::File {
+        doing: "giving to the servers' user",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Runs a command to its end; its output goes into the error when it fails.

@@ -1,4 +1,4 @@
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ async fn an_owner_that_waits_to_be_killed() -> anyhow::Result<()> {
     let postgres = Postgres::start(PostgresOptions::default()).await?;
     let kafka = Kafka::start(KafkaOptions::default()).await?;
     for (pid, dir) in [(postgres.pid(), postgres.dir()), (kafka.pid(), kafka.dir())] {
-        println!("\nserver {} {}", pid.unwrap_or_default(), dir.display());
+        writeln!(std::io::stdout(), "\nserver {} {}", pid.unwrap_or_default(), dir.display())?;
     }
     // A child that inherits what it can: it must not keep the servers alive.
     let mut child = Command::new("sleep").arg("60").spawn()?;
-    println!("\nchild {}", child.id());
+    writeln!(std::io::stdout(), "\nchild {}", child.id())?;
     tokio::time::sleep(Duration::from_secs(60)).await;
     child.kill()?;
     Ok(())

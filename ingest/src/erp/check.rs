@@ -73,8 +73,13 @@ pub async fn check(config: &Config) -> Result<Vec<Finding>> {
 pub(crate) fn unreachable(target: &Target, error: &Error) -> Finding {
     let place = format!("Postgres at {}", target.address());
     let remedy = match (error, error.state()) {
-        (_, Some("28P01")) => format!("set the right password in the source's url, or: ALTER ROLE {} PASSWORD '…';", identifier(&target.user)),
-        (_, Some("28000")) => format!("create the role, or let it in: add a line for {} and database {} to pg_hba.conf, then: SELECT pg_reload_conf();", target.user, target.database),
+        (_, Some("28P01")) => {
+            format!("set the right password in the source's url, or: ALTER ROLE {} PASSWORD '…';", identifier(&target.user))
+        }
+        (_, Some("28000")) => format!(
+            "create the role, or let it in: add a line for {} and database {} to pg_hba.conf, then: SELECT pg_reload_conf();",
+            target.user, target.database
+        ),
         (_, Some("3D000")) => format!("correct the database in the source's url, or: CREATE DATABASE {};", identifier(&target.database)),
         (_, Some("53300")) => "raise max_connections or max_wal_senders, or close connections".to_owned(),
         (Error::SecureConnection { .. }, _) => "correct sslmode or sslrootcert in the source's url".to_owned(),
@@ -88,7 +93,10 @@ fn replication_refused(target: &Target, error: &Error) -> Finding {
     Finding::new(
         format!("Postgres at {}", target.address()),
         format!("the role {} can run SQL but not replicate: {error}", target.user),
-        format!("let it replicate in pg_hba.conf (host {} {} … scram-sha-256), then: SELECT pg_reload_conf();", target.database, target.user),
+        format!(
+            "let it replicate in pg_hba.conf (host {} {} … scram-sha-256), then: SELECT pg_reload_conf();",
+            target.database, target.user
+        ),
     )
 }
 
@@ -119,7 +127,11 @@ async fn server(client: &Client, target: &Target) -> Result<Vec<Finding>> {
     }
     let user: String = row.get(4);
     if !row.get::<_, bool>(3) {
-        findings.push(Finding::new(&place, format!("role {user} may not replicate"), format!("ALTER ROLE {} REPLICATION;", identifier(&user))));
+        findings.push(Finding::new(
+            &place,
+            format!("role {user} may not replicate"),
+            format!("ALTER ROLE {} REPLICATION;", identifier(&user)),
+        ));
     }
     if row.get::<_, bool>(5) {
         findings.push(Finding::new(&place, "it is a standby", "name the primary in the source's url"));
@@ -152,23 +164,36 @@ pub(crate) fn table_findings(table: &TableInfo) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if table.persistence != 'p' {
-        findings.push(Finding::new(&place, "it is unlogged, so its changes are not in the log", format!("ALTER TABLE {quoted} SET LOGGED;")));
+        findings.push(Finding::new(
+            &place,
+            "it is unlogged, so its changes are not in the log",
+            format!("ALTER TABLE {quoted} SET LOGGED;"),
+        ));
     }
     if !table.readable {
-        findings.push(Finding::new(&place, "we may not read it", format!("GRANT SELECT ON {quoted} TO CURRENT_USER; (as its owner, naming our role)")));
+        findings.push(Finding::new(
+            &place,
+            "we may not read it",
+            format!("GRANT SELECT ON {quoted} TO CURRENT_USER; (as its owner, naming our role)"),
+        ));
     }
     if table.key().is_some() {
         return findings;
     }
     let (what, remedy) = match table.identity {
-        Identity::Nothing => ("its replica identity is NOTHING, so updates and deletes are not in the log".to_owned(), format!("ALTER TABLE {quoted} REPLICA IDENTITY DEFAULT;")),
+        Identity::Nothing => (
+            "its replica identity is NOTHING, so updates and deletes are not in the log".to_owned(),
+            format!("ALTER TABLE {quoted} REPLICA IDENTITY DEFAULT;"),
+        ),
         Identity::Index => (
             "its replica identity names an index that is gone".to_owned(),
             format!("ALTER TABLE {quoted} REPLICA IDENTITY DEFAULT; (with a primary key) or USING INDEX another unique one"),
         ),
         Identity::Default if table.deferrable_key => (
             "its primary key is deferrable, so it cannot tell which row changed".to_owned(),
-            format!("make the key NOT DEFERRABLE, or: ALTER TABLE {quoted} REPLICA IDENTITY USING INDEX a unique index over columns that are not null;"),
+            format!(
+                "make the key NOT DEFERRABLE, or: ALTER TABLE {quoted} REPLICA IDENTITY USING INDEX a unique index over columns that are not null;"
+            ),
         ),
         Identity::Full => (
             "it has no primary key; its replica identity FULL says what changed but gives records no name".to_owned(),
@@ -176,7 +201,9 @@ pub(crate) fn table_findings(table: &TableInfo) -> Vec<Finding> {
         ),
         Identity::Default => (
             "it has no primary key and no other replica identity, so its records cannot be told apart".to_owned(),
-            format!("ALTER TABLE {quoted} ADD PRIMARY KEY (…); or ALTER TABLE {quoted} REPLICA IDENTITY USING INDEX a unique index over columns that are not null;"),
+            format!(
+                "ALTER TABLE {quoted} ADD PRIMARY KEY (…); or ALTER TABLE {quoted} REPLICA IDENTITY USING INDEX a unique index over columns that are not null;"
+            ),
         ),
     };
     findings.push(Finding::new(&place, what, remedy));

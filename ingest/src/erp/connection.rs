@@ -20,10 +20,11 @@ use super::target::Target;
 const LONGEST_MESSAGE: usize = 0x4000_0000;
 
 /// Makes values arrive as text in one form, whatever the server's or the role's settings are.
-pub(crate) const SESSION: &str = "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=3 -c bytea_output=hex -c client_min_messages=warning";
+pub(crate) const SESSION: &str =
+    "-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC -c extra_float_digits=3 -c bytea_output=hex -c client_min_messages=warning";
 
 /// A row of a simple query's answer, as text.
-pub type TextRow = Vec<Option<String>>;
+pub(crate) type TextRow = Vec<Option<String>>;
 
 /// A signed-in replication connection.
 #[derive(Debug)]
@@ -51,7 +52,8 @@ impl Connection {
 
     async fn start(target: &Target) -> Result<Self> {
         let socket = Socket::open(target).await?;
-        let mut connection = Self { socket, received: BytesMut::with_capacity(8192), parameters: BTreeMap::new(), address: target.address() };
+        let mut connection =
+            Self { socket, received: BytesMut::with_capacity(8192), parameters: BTreeMap::new(), address: target.address() };
         let parameters = [
             ("user", target.user.as_str()),
             ("database", target.database.as_str()),
@@ -75,7 +77,7 @@ impl Connection {
     ///
     /// # Errors
     /// What the server says.
-    pub async fn query(&mut self, doing: &str, command: &str) -> Result<Vec<TextRow>> {
+    pub(crate) async fn query(&mut self, doing: &str, command: &str) -> Result<Vec<TextRow>> {
         self.send(|out| frontend::query(command, out)).await?;
         let mut rows = Vec::new();
         let mut refused = None;
@@ -99,7 +101,9 @@ impl Connection {
             let (tag, body) = self.message().await?;
             match tag {
                 b'W' => return Ok(()),
-                b'E' => return Err(Error::Server { doing: "starting to read the replication slot".to_owned(), error: server_error(&body) }),
+                b'E' => {
+                    return Err(Error::Server { doing: "starting to read the replication slot".to_owned(), error: server_error(&body) });
+                }
                 b'N' => {}
                 b'S' => self.keep_parameter(&body),
                 _ => return Err(unexpected("starting to read the replication slot", tag)),
@@ -125,14 +129,22 @@ impl Connection {
             match method {
                 0 => return Ok(()),
                 3 if matches!(self.socket, Socket::Encrypted(_)) => self.send(|out| frontend::password_message(password, out)).await?,
-                3 => return Err(refuse("the server wants the password in clear text over an open connection; use sslmode=require".to_owned())),
+                3 => {
+                    return Err(refuse(
+                        "the server wants the password in clear text over an open connection; use sslmode=require".to_owned(),
+                    ));
+                }
                 5 => {
                     let salt = body.get(..4).and_then(|salt| salt.try_into().ok()).ok_or_else(|| unexpected("signing in", tag))?;
                     let answer = md5_hash(target.user.as_bytes(), password, salt);
                     self.send(|out| frontend::password_message(answer.as_bytes(), out)).await?;
                 }
                 10 => self.scram(&body, password, &refuse).await?,
-                other => return Err(refuse(format!("the server wants authentication method {other}; Concord has scram-sha-256, md5 and password"))),
+                other => {
+                    return Err(refuse(format!(
+                        "the server wants authentication method {other}; Concord has scram-sha-256, md5 and password"
+                    )));
+                }
             }
         }
     }
@@ -166,7 +178,12 @@ impl Connection {
                 b'Z' => return Ok(()),
                 b'S' => self.keep_parameter(&body),
                 b'K' | b'N' => {}
-                b'E' => return Err(Error::Server { doing: format!("opening a replication connection to {}", self.address), error: server_error(&body) }),
+                b'E' => {
+                    return Err(Error::Server {
+                        doing: format!("opening a replication connection to {}", self.address),
+                        error: server_error(&body),
+                    });
+                }
                 _ => return Err(unexpected("starting up", tag)),
             }
         }
@@ -195,7 +212,8 @@ impl Connection {
                 message.advance(4);
                 return Ok((tag, message));
             }
-            let read = self.socket.read_buf(&mut self.received).await.map_err(|source| Error::Lost { doing: "waiting for an answer", source })?;
+            let read =
+                self.socket.read_buf(&mut self.received).await.map_err(|source| Error::Lost { doing: "waiting for an answer", source })?;
             if read == 0 {
                 return Err(Error::Lost { doing: "waiting for an answer", source: io::ErrorKind::UnexpectedEof.into() });
             }

@@ -203,7 +203,9 @@ impl<'a> Tuple<'a> {
 pub fn decode(bytes: &[u8]) -> Result<Message<'_>, DecodeError> {
     let mut input = Input(bytes);
     let message = match input.u8("message kind")? {
-        b'B' => Message::Begin(Begin { commit_lsn: input.lsn()?, committed_at: input.i64("commit time")?, xid: input.u32("transaction id")? }),
+        b'B' => {
+            Message::Begin(Begin { commit_lsn: input.lsn()?, committed_at: input.i64("commit time")?, xid: input.u32("transaction id")? })
+        }
         b'C' => {
             input.u8("flags")?;
             Message::Commit(Commit { commit_lsn: input.lsn()?, end_lsn: input.lsn()?, committed_at: input.i64("commit time")? })

@@ -200,7 +200,10 @@ impl Published {
 async fn published(client: &Client, name: &str) -> Result<Option<Published>> {
     let doing = || Error::statement("reading the publication");
     let Some(row) = client
-        .query_opt("SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot FROM pg_publication WHERE pubname = $1", &[&name])
+        .query_opt(
+            "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot FROM pg_publication WHERE pubname = $1",
+            &[&name],
+        )
         .await
         .map_err(doing())?
     else {

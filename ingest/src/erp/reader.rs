@@ -71,7 +71,15 @@ impl Replication {
         let (sender, chunks) = mpsc::channel(CHUNKS);
         let (confirmed, safe) = watch::channel(from);
         tokio::spawn(async move {
-            let mut task = Task { connection, safe, silence, report_every, reported: Instant::now(), due: Instant::now() + report_every, behind: false };
+            let mut task = Task {
+                connection,
+                safe,
+                silence,
+                report_every,
+                reported: Instant::now(),
+                due: Instant::now() + report_every,
+                behind: false,
+            };
             if let Err(error) = task.run(&sender).await {
                 // Nobody is there to hear it when the stream was dropped.
                 let _ = sender.send(Err(error)).await;
@@ -194,7 +202,9 @@ impl Task {
                     self.behind = false;
                     seen.answer_wanted |= message.get(22) == Some(&1);
                 }
-                (b'E', _) => return Err(Error::Server { doing: "reading the replication stream".to_owned(), error: server_error(&message[5..]) }),
+                (b'E', _) => {
+                    return Err(Error::Server { doing: "reading the replication stream".to_owned(), error: server_error(&message[5..]) });
+                }
                 (b'c' | b'C', _) => seen.ended = true,
                 _ => {}
             }

@@ -30,7 +30,10 @@ pub(crate) async fn open(client: &Client, slot: &FreshSlot) -> Result<i64> {
         literal(&slot.snapshot)
     );
     client.batch_execute(&begin).await.map_err(Error::statement("opening the slot's snapshot"))?;
-    let row = client.query_one("SELECT (extract(epoch FROM now()) * 1000000)::int8", &[]).await.map_err(Error::statement("reading the server's clock"))?;
+    let row = client
+        .query_one("SELECT (extract(epoch FROM now()) * 1000000)::int8", &[])
+        .await
+        .map_err(Error::statement("reading the server's clock"))?;
     Ok(row.get(0))
 }
 

@@ -127,7 +127,9 @@ impl Reporter {
         let remedy = match (error, error.class()) {
             (Error::Unfit(findings), _) => findings.iter().map(|finding| finding.remedy.as_str()).collect::<Vec<_>>().join("; "),
             (_, Class::Transient) => "nothing if it passes; else see that the server runs and can be reached".to_owned(),
-            (_, Class::Record | Class::Fatal) => "correct what the reason names; `concord check` tells the command. Reading resumes by itself".to_owned(),
+            (_, Class::Record | Class::Fatal) => {
+                "correct what the reason names; `concord check` tells the command. Reading resumes by itself".to_owned()
+            }
         };
         self.note(|status| {
             if status.state != State::Paused {

@@ -106,7 +106,13 @@ impl<'a> Streamer<'a> {
         ended
     }
 
-    async fn turn(&mut self, replication: &mut Replication, free: &mut Option<Writer>, writing: &mut Option<Writing>, stop: &CancellationToken) -> Result<()> {
+    async fn turn(
+        &mut self,
+        replication: &mut Replication,
+        free: &mut Option<Writer>,
+        writing: &mut Option<Writing>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         loop {
             if free.is_some()
                 && self.is_due(replication.chunks.is_empty())
@@ -228,7 +234,8 @@ impl<'a> Streamer<'a> {
     }
 
     async fn message(&mut self, bytes: Bytes) -> Result<()> {
-        let decoded = pgoutput::decode(&bytes).map_err(|error| Error::Protocol { doing: "decoding the replication stream", what: error.to_string() })?;
+        let decoded = pgoutput::decode(&bytes)
+            .map_err(|error| Error::Protocol { doing: "decoding the replication stream", what: error.to_string() })?;
         match decoded {
             Message::Begin(begin) => {
                 self.open = Some(Open {
@@ -258,7 +265,9 @@ impl<'a> Streamer<'a> {
             }
             Message::Relation(relation) => self.relation(relation).await?,
             Message::Insert { relation, new } => self.change(&[relation], &bytes, |table, facts| table.insert(&new, facts)).await?,
-            Message::Update { relation, old, new } => self.change(&[relation], &bytes, |table, facts| table.update(&old, &new, facts)).await?,
+            Message::Update { relation, old, new } => {
+                self.change(&[relation], &bytes, |table, facts| table.update(&old, &new, facts)).await?
+            }
             Message::Delete { relation, old } => self.change(&[relation], &bytes, |table, facts| table.delete(&old, facts)).await?,
             Message::Truncate { relations, .. } => self.change(&relations, &bytes, Table::truncate).await?,
             Message::Type { .. } | Message::Logical { .. } => {}
@@ -267,7 +276,12 @@ impl<'a> Streamer<'a> {
     }
 
     /// Counts a change and, unless the log has it already, adds its records to the batch.
-    async fn change(&mut self, relations: &[u32], bytes: &[u8], records: impl Fn(&Table, Facts) -> Result<Vec<stream::NewRecord>>) -> Result<()> {
+    async fn change(
+        &mut self,
+        relations: &[u32],
+        bytes: &[u8],
+        records: impl Fn(&Table, Facts) -> Result<Vec<stream::NewRecord>>,
+    ) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(|| odd("a change outside a transaction"))?;
         let ordinal = open.seen;
         open.seen += 1;
@@ -332,7 +346,7 @@ impl<'a> Streamer<'a> {
         let as_known = self.infos.iter().any(|info| info.oid == relation.oid && info.columns == columns);
         if !as_known || columns.iter().any(|column| !self.types.knows(column.type_oid)) {
             let client = Sql::open(&self.setup.target).await?;
-            self.types.learn(&*client, columns.iter().map(|column| column.type_oid)).await?;
+            self.types.learn(&client, columns.iter().map(|column| column.type_oid)).await?;
             self.infos = catalog::tables(&client, &self.setup.config.tables).await?;
         }
         let key = self.key(&relation, &object);

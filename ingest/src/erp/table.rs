@@ -61,7 +61,11 @@ impl Table {
         let schema = ChangeSchema {
             side: Side::Erp,
             object: object.clone(),
-            columns: columns.iter().zip(&kinds).map(|(column, kind)| Column { name: column.name.clone(), kind: kind.column_type() }).collect(),
+            columns: columns
+                .iter()
+                .zip(&kinds)
+                .map(|(column, kind)| Column { name: column.name.clone(), kind: kind.column_type() })
+                .collect(),
         };
         let key: Vec<usize> = key.iter().filter_map(|name| schema.column(name)).collect();
         if key.is_empty() {
@@ -162,7 +166,14 @@ impl Table {
         Ok(vec![NewRecord::new(self.topic.clone(), key.clone(), value), NewRecord::tombstone(self.topic.clone(), key)])
     }
 
-    fn one(&self, op: Op, before: Option<&[Cell<'_>]>, after: &[Cell<'_>], fill: Option<&[Cell<'_>]>, facts: Facts) -> Result<Vec<NewRecord>> {
+    fn one(
+        &self,
+        op: Op,
+        before: Option<&[Cell<'_>]>,
+        after: &[Cell<'_>],
+        fill: Option<&[Cell<'_>]>,
+        facts: Facts,
+    ) -> Result<Vec<NewRecord>> {
         let key = self.record_id(after)?;
         let before = before.map(|before| self.row(before, None)).transpose()?.map(|(row, _)| row);
         let (after, carried) = self.row(after, fill)?;
@@ -194,8 +205,11 @@ impl Table {
 
     fn encode(&self, change: &Change) -> Result<Vec<u8>> {
         // Values come from the column's own kind, so what does not fit is a value: too many digits, say.
-        encode_change_as(self.schema_id, &self.topic, &self.schema, change)
-            .map_err(|error| Error::ConvertRow { table: self.object.clone(), column: "(row)".to_owned(), reason: error.to_string() })
+        encode_change_as(self.schema_id, &self.topic, &self.schema, change).map_err(|error| Error::ConvertRow {
+            table: self.object.clone(),
+            column: "(row)".to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// Typed values, and the columns that are known when some are not. Unchanged large values come from `fill`, the
@@ -231,7 +245,8 @@ impl Table {
         if let [only] = self.key.as_slice() {
             return text(only).map(<[u8]>::to_vec);
         }
-        let parts = self.key.iter().map(|index| text(index).map(|text| String::from_utf8_lossy(text).into_owned())).collect::<Result<Vec<_>>>()?;
+        let parts =
+            self.key.iter().map(|index| text(index).map(|text| String::from_utf8_lossy(text).into_owned())).collect::<Result<Vec<_>>>()?;
         serde_json::to_vec(&parts).map_err(|error| self.bad(self.key[0], error.to_string()))
     }
 

@@ -56,7 +56,9 @@ async fn a_truncate_is_said_in_every_partition_of_each_table() -> Result<()> {
     let world = World::new(&schema, &["public.customers", "public.orders"]).await?;
     let mut source = world.start()?;
     source.streaming().await?;
-    world.sql("INSERT INTO customers VALUES (1, 'Ada', 'x'); TRUNCATE customers CASCADE; INSERT INTO customers VALUES (2, 'Bob', 'y')").await?;
+    world
+        .sql("INSERT INTO customers VALUES (1, 'Ada', 'x'); TRUNCATE customers CASCADE; INSERT INTO customers VALUES (2, 'Bob', 'y')")
+        .await?;
     let changes = world.wait_for("public.customers", 3).await?;
     assert_eq!(changes.iter().map(|seen| seen.op()).collect::<Vec<_>>(), ["c", "t", "c"]);
     assert_eq!(world.wait_for("public.orders", 1).await?[0].op(), "t");
@@ -93,7 +95,9 @@ async fn origin_and_actor_of_a_transaction_come_with_its_changes() -> Result<()>
     world.sql("SELECT pg_replication_origin_create('concord'); SELECT pg_replication_origin_session_setup('concord')").await?;
     world.sql("INSERT INTO customers VALUES (1, 'ours', '')").await?;
     world.sql("SELECT pg_replication_origin_session_reset()").await?;
-    world.sql("BEGIN; SELECT pg_logical_emit_message(true, 'concord.actor', 'sam'); INSERT INTO customers VALUES (2, 'theirs', ''); COMMIT").await?;
+    world
+        .sql("BEGIN; SELECT pg_logical_emit_message(true, 'concord.actor', 'sam'); INSERT INTO customers VALUES (2, 'theirs', ''); COMMIT")
+        .await?;
     world.sql("INSERT INTO customers VALUES (3, 'nobody', '')").await?;
     let changes = world.wait_for("public.customers", 3).await?;
     let facts: Vec<_> = changes.iter().map(|seen| (seen.change.source.origin.as_deref(), seen.change.source.actor.as_deref())).collect();
@@ -143,5 +147,21 @@ async fn partitions_of_a_table_arrive_as_the_table() -> Result<()> {
     world.sql("INSERT INTO events VALUES (2, '2024-06-01')").await?;
     let changes = world.wait_for("public.events", 2).await?;
     assert_eq!(ops(&changes), [(r#"["1","2024-05-01"]"#.to_owned(), "r"), (r#"["2","2024-06-01"]"#.to_owned(), "c")]);
+    source.stop().await
+}
+
+#[tokio::test]
+async fn the_newest_postgres_is_read_like_the_oldest() -> Result<()> {
+    let bin = tokio::task::spawn_blocking(servers::packaged_postgres).await??;
+    let options = servers::PostgresOptions { bin: Some(bin), ..servers::PostgresOptions::default() };
+    let world = World::with(options, CUSTOMERS, &["public.customers"]).await?;
+    world.sql("INSERT INTO customers VALUES (1, 'Ada', NULL)").await?;
+    assert_eq!(ingest::erp::check(&world.config).await?, []);
+    let mut source = world.start()?;
+    source.streaming().await?;
+    world.sql("INSERT INTO customers VALUES (2, 'Bob', ''); UPDATE customers SET id = 3 WHERE id = 2; TRUNCATE customers").await?;
+    let changes = world.wait_for("public.customers", 5).await?;
+    assert_eq!(changes.iter().map(|seen| seen.op()).collect::<Vec<_>>(), ["r", "c", "d", "c", "t"]);
+    world.confirmed().await?;
     source.stop().await
 }

@@ -32,7 +32,8 @@ async fn an_unreachable_server_a_wrong_password_and_a_missing_database_are_told_
     let world = World::new(ROWS, &["public.rows"]).await?;
     let with = |url: String| Config { url: Secret::new(url), connect_timeout_ms: 2000, ..world.config.clone() };
     let port = servers::free_port()?;
-    one(&with(format!("postgres://u:p@127.0.0.1:{port}/erp")), &[&format!("127.0.0.1:{port}"), "refused", "pg_isready -h 127.0.0.1"]).await?;
+    one(&with(format!("postgres://u:p@127.0.0.1:{port}/erp")), &[&format!("127.0.0.1:{port}"), "refused", "pg_isready -h 127.0.0.1"])
+        .await?;
     one(&with(world.postgres.url_as("concord", "wrong", "erp")), &["28P01", "ALTER ROLE \"concord\" PASSWORD"]).await?;
     one(&with(world.postgres.url("elsewhere")), &["3D000", "CREATE DATABASE \"elsewhere\";"]).await?;
     one(&with("postgres://u@h/d?pool=1".to_owned()), &["parameter pool"]).await?;
@@ -60,7 +61,9 @@ async fn a_role_needs_the_right_to_replicate_and_to_read_and_the_remedies_work()
     world.sql("REVOKE SELECT ON rows FROM sam").await?;
     one(&world.config, &["table public.rows", "may not read", "GRANT SELECT ON \"public\".\"rows\""]).await?;
     world.sql("GRANT SELECT ON rows TO sam; DROP PUBLICATION concord").await?;
-    let finding = one(&world.config, &["publication concord", "may not create", "CREATE PUBLICATION \"concord\" FOR TABLE \"public\".\"rows\""]).await?;
+    let finding =
+        one(&world.config, &["publication concord", "may not create", "CREATE PUBLICATION \"concord\" FOR TABLE \"public\".\"rows\""])
+            .await?;
     let command = finding.remedy.split_once(": ").context("a command")?.1;
     world.sql(command).await?;
     assert_eq!(check(&world.config).await?, []);

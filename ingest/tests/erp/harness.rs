@@ -68,7 +68,6 @@ impl World {
         postgres.create_database("erp").await?;
         postgres.execute("erp", schema).await?;
         let client = connect(&postgres.url("erp")).await?;
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let config = Config {
             url: Secret::new(postgres.url("erp")),
             tables: tables.iter().map(|&table| table.to_owned()).collect(),
@@ -77,7 +76,7 @@ impl World {
         };
         Ok(Self {
             postgres,
-            memory: MemoryLog::new(MemoryOptions::with_clock(clock)),
+            memory: MemoryLog::new(MemoryOptions::with_clock(now_ms)),
             codec: Codec::new(Arc::new(Numbers::default())),
             topics: Topics::new("", 3),
             config,
@@ -156,7 +155,9 @@ impl World {
     /// Waits until the server was told that everything so far is safe.
     pub(crate) async fn confirmed(&self) -> Result<()> {
         let now: String = self.ask("SELECT pg_current_wal_insert_lsn()::text").await?;
-        let query = format!("SELECT coalesce((SELECT confirmed_flush_lsn >= '{now}' FROM pg_replication_slots WHERE slot_name = 'concord'), false)");
+        let query = format!(
+            "SELECT coalesce((SELECT confirmed_flush_lsn >= '{now}' FROM pg_replication_slots WHERE slot_name = 'concord'), false)"
+        );
         eventually(|| async { self.ask::<bool>(&query).await }).await.context("the slot did not advance")
     }
 }
@@ -236,6 +237,11 @@ pub(crate) fn folded(changes: &[Seen]) -> BTreeMap<String, Vec<Value>> {
         }
     }
     rows
+}
+
+#[expect(clippy::disallowed_methods, reason = "records get the time they were written at")]
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// A SQL connection.

@@ -11,7 +11,8 @@ use stream::memory::Call;
 use super::gate::Gated;
 use super::harness::{PATIENCE, Seen, World, connect, eventually, folded, position};
 
-const COUNTERS: &str = "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters SELECT g, 0 FROM generate_series(1, 40) g";
+const COUNTERS: &str =
+    "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters SELECT g, 0 FROM generate_series(1, 40) g";
 
 /// Numbers from a seed, enough for choosing.
 struct Dice(u64);

@@ -55,11 +55,14 @@ async fn each_tls_mode_accepts_what_it_should_and_refuses_the_rest() -> Result<(
         assert!(matches!(open(refused.clone()).await, Err(Error::SecureConnection { .. })), "{refused}");
     }
 
-    for (mode, encrypted) in [(format!("?sslmode=verify-full&{trusted}"), true), ("?sslmode=prefer".to_owned(), true), ("?sslmode=disable".to_owned(), false)] {
+    for (mode, encrypted) in
+        [(format!("?sslmode=verify-full&{trusted}"), true), ("?sslmode=prefer".to_owned(), true), ("?sslmode=disable".to_owned(), false)]
+    {
         world.config.url = Secret::new(format!("{by_name}{mode}"));
         let mut source = world.start()?;
         source.streaming().await?;
-        let found: bool = world.ask("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'concord'").await?;
+        let found: bool =
+            world.ask("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'concord'").await?;
         assert_eq!(found, encrypted, "{mode}");
         source.stop().await?;
     }

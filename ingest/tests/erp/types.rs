@@ -25,10 +25,25 @@ fn samples() -> Vec<(&'static str, &'static str, ColumnType, Value)> {
         ("float4", "1.5", ColumnType::Double, Value::Double(1.5)),
         ("float8", "0.1", ColumnType::Double, Value::Double(0.1)),
         ("float8", "'-Infinity'", ColumnType::Double, Value::Double(f64::NEG_INFINITY)),
-        ("numeric", "12345678901234567890123456789012345678901234567890.125", ColumnType::BigDecimal, decimal("12345678901234567890123456789012345678901234567890.125")),
+        (
+            "numeric",
+            "12345678901234567890123456789012345678901234567890.125",
+            ColumnType::BigDecimal,
+            decimal("12345678901234567890123456789012345678901234567890.125"),
+        ),
         ("numeric(12,2)", "-1234.5", ColumnType::Decimal { precision: 12, scale: 2 }, decimal("-1234.50")),
-        ("numeric(38,0)", "99999999999999999999999999999999999999", ColumnType::Decimal { precision: 38, scale: 0 }, decimal("99999999999999999999999999999999999999")),
-        ("text", "E'tab\\t newline\\n quote\\' backslash\\\\ ünïcödé 🦀'", ColumnType::Text, Value::from("tab\t newline\n quote' backslash\\ ünïcödé 🦀")),
+        (
+            "numeric(38,0)",
+            "99999999999999999999999999999999999999",
+            ColumnType::Decimal { precision: 38, scale: 0 },
+            decimal("99999999999999999999999999999999999999"),
+        ),
+        (
+            "text",
+            "E'tab\\t newline\\n quote\\' backslash\\\\ ünïcödé 🦀'",
+            ColumnType::Text,
+            Value::from("tab\t newline\n quote' backslash\\ ünïcödé 🦀"),
+        ),
         ("varchar(40)", "'\\N'", ColumnType::Text, Value::from("\\N")),
         ("char(3)", "'a'", ColumnType::Text, Value::from("a  ")),
         ("citext", "'MiXed'", ColumnType::Text, Value::from("MiXed")),
@@ -52,7 +67,12 @@ fn samples() -> Vec<(&'static str, &'static str, ColumnType, Value)> {
         ("int4range", "'[1,5)'", ColumnType::Text, Value::from("[1,5)")),
         ("oid", "4294967295", ColumnType::Int, Value::Int(4_294_967_295)),
         ("int4[]", "'{1,NULL,3}'", array(ColumnType::Int), list([Value::Int(1), Value::Null, Value::Int(3)])),
-        ("text[]", "ARRAY['a,b', 'NULL', '', 'say \"hi\"', E'back\\\\slash']", array(ColumnType::Text), list(["a,b", "NULL", "", "say \"hi\"", "back\\slash"].map(Value::from))),
+        (
+            "text[]",
+            "ARRAY['a,b', 'NULL', '', 'say \"hi\"', E'back\\\\slash']",
+            array(ColumnType::Text),
+            list(["a,b", "NULL", "", "say \"hi\"", "back\\slash"].map(Value::from)),
+        ),
         ("numeric(8,3)[]", "'{1.5}'", array(ColumnType::Decimal { precision: 8, scale: 3 }), list([decimal("1.500")])),
         ("mood[]", "'{sad,\"very happy\"}'", array(ColumnType::Text), list(["sad", "very happy"].map(Value::from))),
         ("amount[]", "'{1,2}'", array(ColumnType::Decimal { precision: 10, scale: 2 }), list([decimal("1.00"), decimal("2.00")])),
@@ -109,7 +129,8 @@ async fn a_value_that_cannot_be_carried_sets_its_row_aside_and_the_rest_goes_on(
     eventually(|| async { Ok(world.records(dead).await?.len() == 2) }).await?;
     let mut reasons = Vec::new();
     for record in world.records(dead).await? {
-        let letter: schemas::message::DeadLetter = world.codec.message(&record).await?.ok_or_else(|| anyhow::anyhow!("an empty dead letter"))?;
+        let letter: schemas::message::DeadLetter =
+            world.codec.message(&record).await?.ok_or_else(|| anyhow::anyhow!("an empty dead letter"))?;
         assert!(letter.value.is_some_and(|bytes| !bytes.is_empty()));
         reasons.push(letter.reason);
     }

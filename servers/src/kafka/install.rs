@@ -69,12 +69,20 @@ fn java() -> Result<PathBuf> {
     if Command::new(&found).arg("-version").output().is_ok_and(|output| output.status.success()) {
         return Ok(found);
     }
-    Err(Error::MissingProgram { program: "java (17 or later)", purpose: "run a private Kafka", remedy: "apt-get install -y openjdk-17-jre-headless" })
+    Err(Error::MissingProgram {
+        program: "java (17 or later)",
+        purpose: "run a private Kafka",
+        remedy: "apt-get install -y openjdk-17-jre-headless",
+    })
 }
 
 fn fetch(scratch: &Path) -> Result<()> {
     if Command::new("mvn").arg("--version").output().is_err() {
-        return Err(Error::MissingProgram { program: "mvn", purpose: "fetch Apache Kafka from Maven Central", remedy: "apt-get install -y maven" });
+        return Err(Error::MissingProgram {
+            program: "mvn",
+            purpose: "fetch Apache Kafka from Maven Central",
+            remedy: "apt-get install -y maven",
+        });
     }
     announce(&format!("fetching Apache Kafka {VERSION} with mvn (about 45 MB), once"));
     let pom = scratch.join("pom.xml");

