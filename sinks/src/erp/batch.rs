@@ -1,0 +1,227 @@
+//! One batch in one transaction: ledger look-up, the writes, the actual rows of those refused, ledger rows, commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::message::WriteOp;
+use tokio_postgres::{Error as PgError, Row as PgRow};
+
+use super::connection::Connection;
+use super::failure;
+use super::ledger;
+use super::plan::{self, Group, Row};
+use super::statement::{self, Statement};
+use crate::writer::{Answer, Job, Verdict};
+
+/// How much a batch is on its guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Any row that fails spoils the batch; the usual case, with the fewest round trips.
+    None,
+    /// Savepoints, so that a row that fails is answered and the others go on.
+    EachRow,
+}
+
+/// Does a batch; all of it or nothing has happened when this returns.
+pub(crate) async fn run(connection: &mut Connection, jobs: &[Job], care: Care) -> Result<Vec<Answer>, PgError> {
+    let objects: BTreeSet<&str> = jobs.iter().map(|job| job.write.object.as_str()).collect();
+    let tables = connection.tables(&objects).await?;
+    match within(connection, jobs, care, &tables).await {
+        Ok(answers) => Ok(answers),
+        Err(error) => {
+            if !connection.is_closed() {
+                connection.client().batch_execute("ROLLBACK").await?;
+            }
+            connection.forget(&error);
+            Err(error)
+        }
+    }
+}
+
+async fn within(
+    connection: &mut Connection,
+    jobs: &[Job],
+    care: Care,
+    tables: &BTreeMap<String, Option<std::sync::Arc<super::catalog::Table>>>,
+) -> Result<Vec<Answer>, PgError> {
+    let look_up = connection.prepared(ledger::LOOK_UP).await?;
+    let ids: Vec<&str> = jobs.iter().map(|job| job.write.id.as_str()).collect();
+    // Sent together: one round trip. Deferred constraints are checked per statement, so that a row's fault is its own.
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&ids];
+    let (_, known) = futures::try_join!(
+        connection.client().batch_execute("BEGIN; SET CONSTRAINTS ALL IMMEDIATE"),
+        connection.client().query(&look_up, &params),
+    )?;
+    let known = ledger::answers(&known);
+    let mut answers: Vec<Option<Answer>> = jobs.iter().map(|job| known.get(job.write.id.as_str()).cloned().map(Answer::Done)).collect();
+    for group in plan::plan(jobs, tables, &mut answers) {
+        let rows: Vec<&Row> = group.rows.iter().collect();
+        match care {
+            Care::None => {
+                for (job, answer) in attempt(connection, &group, &rows).await? {
+                    answers[job] = Some(answer);
+                }
+            }
+            Care::EachRow => carefully(connection, &group, rows, &mut answers).await?,
+        }
+    }
+    let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::untried)).collect();
+    let entries = ledger::entries(jobs, &answers, |id| known.contains_key(id));
+    let insert = connection.prepared(ledger::INSERT).await?;
+    let commit = connection.client().batch_execute("COMMIT");
+    if entries.is_empty() {
+        commit.await?;
+    } else {
+        let params = entries.params();
+        let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        // A failed insert turns the commit behind it into a rollback, and is the error that is returned.
+        futures::try_join!(connection.client().query(&insert, &params), commit)?;
+    }
+    Ok(answers)
+}
+
+/// Does a group in ever smaller parts behind savepoints, until those that fail stand alone.
+async fn carefully(connection: &mut Connection, group: &Group, rows: Vec<&Row>, answers: &mut [Option<Answer>]) -> Result<(), PgError> {
+    let mut parts = vec![(rows, false)];
+    while let Some((part, free)) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        connection.client().batch_execute("SAVEPOINT part").await?;
+        match attempt(connection, group, &part).await {
+            Ok(done) => {
+                connection.client().batch_execute("RELEASE SAVEPOINT part").await?;
+                for (job, answer) in done {
+                    answers[job] = Some(answer);
+                }
+            }
+            Err(error) if failure::of(&error).of_one_row() && !connection.is_closed() => {
+                connection.client().batch_execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await?;
+                if let [row] = part.as_slice() {
+                    answers[row.job] = Some(failure::answer(&error));
+                } else if failure::of(&error) == failure::Kind::Locked && group.op != WriteOp::Create && !free {
+                    let (rest, locked) = part_locked(connection, group, part).await?;
+                    for row in locked {
+                        answers[row.job] = Some(failure::answer(&error));
+                    }
+                    parts.push((rest, true));
+                } else {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push((second.to_vec(), free));
+                    parts.push((first.to_vec(), free));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Tells rows that can be locked (and now are), or do not exist, from those that another session holds.
+async fn part_locked<'a>(connection: &mut Connection, group: &Group, rows: Vec<&'a Row>) -> Result<(Vec<&'a Row>, Vec<&'a Row>), PgError> {
+    let free: BTreeSet<i64> = query(connection, &statement::lock(group, &rows)).await?.iter().map(|row| row.get(0)).collect();
+    let there: BTreeSet<i64> = query(connection, &statement::actual(group, &rows)).await?.iter().map(|row| row.get(0)).collect();
+    let held = |place: usize| i64::try_from(place + 1).is_ok_and(|ordinal| there.contains(&ordinal) && !free.contains(&ordinal));
+    let (held, rest): (Vec<_>, Vec<_>) = rows.into_iter().enumerate().partition(|(place, _)| held(*place));
+    let rows = |part: Vec<(usize, &'a Row)>| part.into_iter().map(|(_, row)| row).collect();
+    Ok((rows(rest), rows(held)))
+}
+
+/// Does some rows of a group with one statement, and finds the answer to each.
+async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    match group.op {
+        WriteOp::Create => match group.id_column {
+            Some(id_column) => create(connection, group, id_column, rows).await,
+            None => create_unnamed(connection, group, rows).await,
+        },
+        WriteOp::Update | WriteOp::Delete => change(connection, group, rows).await,
+    }
+}
+
+async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    let done = query(connection, &statement::change(group, rows)).await?;
+    let mut answers: BTreeMap<i64, Answer> = BTreeMap::new();
+    let by_ordinal = |ordinal: i64| usize::try_from(ordinal - 1).ok().and_then(|place| rows.get(place));
+    for found in &done {
+        let ordinal: i64 = found.get(0);
+        if let Some(row) = by_ordinal(ordinal) {
+            let actual = if group.op == WriteOp::Delete { Vec::new() } else { group.fields(texts(found, 1, group.shown().len())) };
+            answers.insert(ordinal, Answer::Done(Verdict::applied(row.record.clone(), actual)));
+        }
+    }
+    let refused: Vec<&Row> = rows.iter().enumerate().filter(|(place, _)| !answers.contains_key(&ordinal(*place))).map(|(_, row)| *row).collect();
+    let mut out: Vec<(usize, Answer)> = answers.into_iter().filter_map(|(ordinal, answer)| Some((by_ordinal(ordinal)?.job, answer))).collect();
+    if refused.is_empty() {
+        return Ok(out);
+    }
+    let mut found: BTreeMap<i64, PgRow> = query(connection, &statement::actual(group, &refused)).await?.into_iter().map(|row| (row.get(0), row)).collect();
+    for (place, row) in refused.iter().enumerate() {
+        let answer = match found.remove(&ordinal(place)) {
+            None if group.op == WriteOp::Delete => Answer::Done(Verdict::applied(row.record.clone(), Vec::new())),
+            None => Answer::Done(Verdict::rejected(row.record.clone(), Vec::new())),
+            Some(actual) if actual.get::<_, bool>(1) => Answer::later(
+                "NOT_CHANGED",
+                format!("{} kept its row although nothing spoke against the change", group.table.name),
+                "Look for a trigger or a row-level policy that drops changes silently",
+                None,
+            ),
+            Some(actual) => Answer::Done(Verdict::rejected(row.record.clone(), group.fields(texts(&actual, 2, group.shown().len())))),
+        };
+        out.push((row.job, answer));
+    }
+    Ok(out)
+}
+
+async fn create(connection: &mut Connection, group: &Group, id_column: usize, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    let mut made = by_entity(group, &query(connection, &statement::insert(group, rows)).await?);
+    if made.len() < rows.len() {
+        let missing: Vec<&Row> = rows.iter().filter(|row| !made.contains_key(&same(&row.entity))).copied().collect();
+        made.append(&mut by_entity(group, &query(connection, &statement::existing(group, id_column, &missing)).await?));
+    }
+    let answer = |row: &&Row| match made.get(&same(&row.entity)) {
+        Some(verdict) => Answer::Done(verdict.clone()),
+        None => Answer::later("NOT_CREATED", format!("{} did not take the row", group.table.name), "Look for a trigger or a row-level policy that drops rows silently", None),
+    };
+    Ok(rows.iter().map(|row| (row.job, answer(row))).collect())
+}
+
+/// Without a column for the entity id only the ledger keeps a create from being done twice; row by row.
+async fn create_unnamed(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    let mut answers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let made = query(connection, &statement::insert(group, &[row])).await?;
+        let answer = match made.first() {
+            Some(found) => Answer::Done(created(group, found)),
+            None => Answer::later("NOT_CREATED", format!("{} did not take the row", group.table.name), "Look for a trigger that drops rows silently", None),
+        };
+        answers.push((row.job, answer));
+    }
+    Ok(answers)
+}
+
+fn by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Verdict> {
+    rows.iter().filter_map(|row| Some((same(&row.get::<_, Option<String>>(0)?), created(group, row)))).collect()
+}
+
+fn created(group: &Group, row: &PgRow) -> Verdict {
+    let keys = group.table.key.len();
+    Verdict::applied(plan::record_id(texts(row, 1, keys)), group.fields(texts(row, 1 + keys, group.shown().len())))
+}
+
+/// An entity id as it comes back from a uuid or char column.
+fn same(entity: &str) -> String {
+    entity.trim_end().to_ascii_lowercase()
+}
+
+fn ordinal(place: usize) -> i64 {
+    i64::try_from(place + 1).unwrap_or(i64::MAX)
+}
+
+fn texts(row: &PgRow, from: usize, count: usize) -> Vec<Option<String>> {
+    (from..from + count).map(|column| row.get(column)).collect()
+}
+
+async fn query(connection: &mut Connection, statement: &Statement) -> Result<Vec<PgRow>, PgError> {
+    let prepared = connection.prepared(&statement.sql).await?;
+    let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = statement.params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+    connection.client().query(&prepared, &params).await
+}
