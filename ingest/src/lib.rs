@@ -1,3 +1,4 @@
 //! ingest
 
+pub mod crm;
 pub mod erp;

@@ -1,0 +1,323 @@
+//! One source: a session reads until something breaks, the loop around it waits and begins the next.
+//!
+//! A session: catalog of the objects ─▶ stream open ─▶ first copies ─▶ events, batch by batch, each with its checkpoint
+//! in one log transaction. On a first start the stream is opened before the copies begin, so that nothing falls between
+//! them; the position becomes known with the stream's first response, and whatever changed between the beginning of the
+//! copies and the opening of the stream is read once more then.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemas::message::{HealthState, SYNC_ID_HEADER};
+use schemas::topic::{TopicConfig, Topics};
+use stream::{Class, Codec, Log, NewRecord, Producer};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::batch::Batch;
+use super::catalog::{Catalog, Known};
+use super::config::Config;
+use super::error::{Error, Result};
+use super::fault::Fault;
+use super::ids::ReplayId;
+use super::login::Login;
+use super::progress::{Progress, Scan, Which};
+use super::pubsub::{From, PubSub, Subscription};
+use super::rest::Rest;
+use super::status::Status;
+use super::users::Users;
+use super::{checkpoint, http, metrics, reading};
+
+/// The topic of dead letters whose object is not known is named after this.
+pub(crate) const UNKNOWN_OBJECT: &str = "unknown";
+
+/// A source with its connections.
+pub(crate) struct Source {
+    pub(crate) config: Config,
+    /// Event channel.
+    pub(crate) channel: String,
+    pub(crate) topics: Topics,
+    pub(crate) codec: Codec,
+    log: Arc<dyn Log>,
+    login: Arc<Login>,
+    pub(crate) rest: Rest,
+    pub(crate) pubsub: PubSub,
+    pub(crate) catalog: Catalog,
+    pub(crate) users: Users,
+    producer: Option<Box<dyn Producer>>,
+    /// As committed.
+    pub(crate) progress: Progress,
+    pub(crate) status: Status,
+    backoff: Backoff,
+}
+
+impl Source {
+    /// A source over an event channel.
+    pub(crate) fn new(config: Config, channel: String, log: Arc<dyn Log>, codec: Codec, topics: Topics) -> Result<Self> {
+        let http = http::client(&config)?;
+        let login = Arc::new(Login::new(&config, http.clone()));
+        let rest = Rest::new(&config, http, login.clone());
+        let pubsub = PubSub::new(&config, login.clone())?;
+        let followed: BTreeSet<String> = config.objects.iter().cloned().collect();
+        let every = Duration::from_millis(config.health_interval_ms.max(100));
+        let status = Status::start(component(&config.name), log.clone(), codec.clone(), &topics, every);
+        Ok(Self {
+            channel,
+            catalog: Catalog::new(followed, topics.clone(), codec.clone()),
+            users: Users::default(),
+            producer: None,
+            progress: Progress::new(&config.name),
+            backoff: Backoff::new(config.backoff_min_ms, config.backoff_max_ms),
+            config,
+            topics,
+            codec,
+            log,
+            login,
+            rest,
+            pubsub,
+            status,
+        })
+    }
+
+    /// Reads until told to stop, or until only a person or a restart can help.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
+        let ended = loop {
+            let error = tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                error = self.session() => error,
+            };
+            if let Err(error) = self.after(error, &shutdown).await {
+                break Err(error);
+            }
+        };
+        match &ended {
+            Ok(()) => self.status.set(HealthState::Stopped, "", ""),
+            Err(error) => self.status.set(HealthState::Failing, &error.to_string(), error.remedy()),
+        }
+        self.status.finish().await;
+        ended
+    }
+
+    /// Decides what follows a broken session, and waits.
+    async fn after(&mut self, error: Error, shutdown: &CancellationToken) -> Result<()> {
+        metrics::reconnect(match error.class() {
+            Class::Transient => "transient",
+            Class::Record => "record",
+            Class::Fatal => "fatal",
+        });
+        if let Error::Log(log) = &error {
+            // What the open transaction has come to is not known: begin from what the log says.
+            self.producer = None;
+            if log.class() == Class::Fatal && !matches!(log, stream::Error::Schema { .. }) {
+                return Err(error);
+            }
+        }
+        let fault = error.fault();
+        if fault == Fault::Position {
+            tracing::warn!(error = %error, crm.position = %self.progress.position.hex(), "position refused; reading again what changed since");
+            metrics::gap("position");
+            self.status.fact("gap", format!("position {} was refused; what changed since is read again", self.progress.position.hex()));
+            let mut progress = self.progress.clone();
+            progress.lose_position();
+            if let Err(error) = self.commit(Batch::default(), progress).await {
+                tracing::warn!(error = %error, "cannot note that the position is lost");
+            }
+        } else if !matches!(error, Error::Closed) {
+            tracing::warn!(error = %error, remedy = error.remedy(), "salesforce capture pauses");
+        }
+        self.status.paused(&error);
+        let wait = match fault {
+            Fault::Passing | Fault::Token | Fault::Position => self.backoff.next(),
+            Fault::Exhausted | Fault::Person => {
+                // Whatever a person changes may change what we know.
+                self.catalog.forget();
+                Duration::from_millis(self.config.pause_ms)
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        Ok(())
+    }
+
+    async fn session(&mut self) -> Error {
+        match self.read().await {
+            Err(error) => error,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn read(&mut self) -> Result<std::convert::Infallible> {
+        self.open_log().await?;
+        let access = self.login.access().await?;
+        self.status.fact("org", &access.org);
+        self.status.fact("server", &access.instance_url);
+        let objects: Vec<String> = self.catalog.followed().iter().cloned().collect();
+        for object in &objects {
+            self.catalog.current(object, &self.pubsub, &self.rest).await?;
+        }
+        if self.progress.from_earliest() {
+            self.plan_catch_up().await?;
+        }
+        let mut subscription = self.pubsub.subscribe(&self.channel, self.begin()).await?;
+        self.plan_copies(&objects).await?;
+        self.scan().await?;
+        let mut first = true;
+        loop {
+            let mut responses = vec![subscription.next().await?];
+            self.backoff.reset();
+            self.status.set(HealthState::Running, "", "");
+            if first && self.progress.position.is_none() {
+                self.plan_catch_up().await?;
+                self.scan().await?;
+            }
+            first = false;
+            let broken = gather(&mut subscription, &mut responses, self.config.batch_events);
+            self.apply(responses).await?;
+            self.scan().await?;
+            self.tell_usage();
+            if let Some(error) = broken {
+                return Err(error);
+            }
+        }
+    }
+
+    fn begin(&self) -> From {
+        if !self.progress.position.is_none() {
+            From::After(self.progress.position.clone())
+        } else if self.progress.from_earliest() {
+            From::Earliest
+        } else {
+            From::Latest
+        }
+    }
+
+    /// Opens the producer, which ends whatever an earlier one left open, then reads the checkpoint.
+    async fn open_log(&mut self) -> Result<()> {
+        if self.producer.is_some() {
+            return Ok(());
+        }
+        let mut names = vec![self.topics.checkpoint(), self.topics.health()];
+        for object in self.catalog.followed().iter().map(String::as_str).chain([UNKNOWN_OBJECT]) {
+            let topic = self.topics.cdc_crm(object);
+            names.push(self.topics.dead_letters(&topic));
+            if object != UNKNOWN_OBJECT {
+                names.push(topic);
+            }
+        }
+        let configs: Vec<TopicConfig> = names.iter().filter_map(|name| self.topics.config(name)).collect();
+        self.log.create_topics(&configs).await?;
+        let producer = self.log.producer(&component(&self.config.name).replace('.', "-")).await?;
+        self.progress = checkpoint::load(&*self.log, &self.codec, &self.topics.checkpoint(), &self.config.name).await?;
+        self.progress.follow_only(self.catalog.followed());
+        self.producer = Some(producer);
+        tracing::info!(crm.position = %self.progress.position.hex(), source = %self.config.name, "salesforce capture begins");
+        Ok(())
+    }
+
+    /// Plans copies of objects that have never been copied.
+    async fn plan_copies(&mut self, objects: &[String]) -> Result<()> {
+        let mut progress = self.progress.clone();
+        let mut newest = 0;
+        for object in objects.iter().filter(|object| !self.progress.copied.contains(*object) && !self.progress.plans(object, Which::All)) {
+            let known = self.catalog.current(object, &self.pubsub, &self.rest).await?;
+            let covered = reading::newest(&self.rest, &known).await?;
+            newest = newest.max(covered);
+            progress.plan(plan(&known, Which::All, 0, covered));
+        }
+        if self.progress.position.is_none() && !self.progress.from_earliest() && progress != self.progress {
+            progress.catch_up_from(newest);
+            progress.committed_ms = progress.committed_ms.max(newest);
+        }
+        if progress != self.progress {
+            self.commit(Batch::default(), progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Plans to read what changed since the time noted, now that the stream is open.
+    async fn plan_catch_up(&mut self) -> Result<()> {
+        let Some(since) = self.progress.catch_up() else { return Ok(()) };
+        let mut progress = self.progress.clone();
+        for object in self.progress.copied.clone() {
+            let known = self.catalog.current(&object, &self.pubsub, &self.rest).await?;
+            let covered = reading::newest(&self.rest, &known).await?;
+            progress.plan(plan(&known, Which::Changed, since, covered));
+        }
+        progress.caught_up();
+        self.commit(Batch::default(), progress).await
+    }
+
+    /// Commits records and progress in one transaction.
+    pub(crate) async fn commit(&mut self, batch: Batch, progress: Progress) -> Result<()> {
+        let topic = self.topics.checkpoint();
+        let value = self.codec.encode(&topic, &progress.checkpoint()).await?;
+        let counts = batch.counts().clone();
+        let mut records = batch.records;
+        records.push(NewRecord::new(topic, self.config.name.clone(), value).header(SYNC_ID_HEADER, format!("crm-{}", progress.position.hex())));
+        let Some(producer) = self.producer.as_mut() else { return Err(Error::Closed) };
+        let written = async {
+            producer.begin().await?;
+            producer.send(records).await?;
+            producer.commit(None).await
+        };
+        if let Err(error) = written.await {
+            if !matches!(error, stream::Error::Fenced(_))
+                && let Err(abort) = producer.abort().await
+            {
+                tracing::warn!(error = %abort, "cannot abort a log transaction");
+            }
+            self.producer = None;
+            return Err(error.into());
+        }
+        for (op, count) in counts {
+            metrics::changes(op, count);
+        }
+        self.progress = progress;
+        self.status.fact("position", self.progress.position.hex());
+        Ok(())
+    }
+
+    pub(crate) fn tell_usage(&self) {
+        if let Some((calls, limit)) = self.rest.usage() {
+            self.status.fact("api_calls", calls);
+            self.status.fact("api_limit", limit);
+        }
+    }
+}
+
+/// A scan from the beginning.
+pub(crate) fn plan(known: &Known, which: Which, since: i64, covered: i64) -> Scan {
+    Scan { object: known.layout.object.clone(), which, since, after: String::new(), covered, newest: 0 }
+}
+
+/// `ingest.crm`.
+pub(crate) fn component(name: &str) -> String {
+    format!("ingest.{name}")
+}
+
+/// Takes more responses that are here already, up to a number of events; an error among them is for later.
+fn gather(subscription: &mut Subscription, responses: &mut Vec<super::proto::FetchResponse>, max_events: usize) -> Option<Error> {
+    let mut events: usize = responses.iter().map(|response| response.events.len()).sum();
+    while events < max_events {
+        match subscription.ready()? {
+            Ok(response) => {
+                events += response.events.len();
+                responses.push(response);
+            }
+            Err(error) => return Some(error),
+        }
+    }
+    None
+}
+
+/// The position after some responses: the last event's, or a keepalive's tip.
+pub(crate) fn position(responses: &[super::proto::FetchResponse]) -> ReplayId {
+    let last = responses.iter().rev().find_map(|response| match response.events.last() {
+        Some(event) => Some(event.replay_id.to_vec()),
+        None => Some(response.latest_replay_id.to_vec()).filter(|id| !id.is_empty()),
+    });
+    ReplayId::new(last.unwrap_or_default())
+}
