@@ -1,0 +1,37 @@
+//! How processors batch and what they may use.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of all processors of one process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of this process among those that share the work; two that run at once must differ.
+    pub instance: String,
+    /// Most records in one transaction. Under light load a transaction carries one record and goes at once.
+    pub batch_records: usize,
+    /// Memory for cached blocks of one processor's store, bytes.
+    pub store_cache_bytes: u64,
+    /// Memory for unflushed state of one partition's store, bytes.
+    pub store_buffer_bytes: u64,
+    /// First wait after a failure that may pass, milliseconds; doubles, with jitter.
+    pub backoff_ms: u64,
+    /// Longest such wait, milliseconds.
+    pub backoff_max_ms: u64,
+    /// How often each processor says how it is doing, milliseconds.
+    pub health_every_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            instance: "0".to_owned(),
+            batch_records: 2000,
+            store_cache_bytes: 8 << 20,
+            store_buffer_bytes: 4 << 20,
+            backoff_ms: 100,
+            backoff_max_ms: 10_000,
+            health_every_ms: 10_000,
+        }
+    }
+}

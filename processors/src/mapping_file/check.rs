@@ -1,0 +1,61 @@
+//! What must hold between the parts of a mapping.
+
+use std::collections::BTreeMap;
+
+use reconcile::mapping::{EntityMapping, FieldType, Mapping, Side};
+
+/// Says the first thing that does not hold.
+pub(super) fn check(mapping: &Mapping) -> Result<(), String> {
+    let mut objects: BTreeMap<(Side, &str), &str> = BTreeMap::new();
+    for entity in &mapping.entities {
+        for side in Side::BOTH {
+            claim(&mut objects, side, &entity.sides[side].object, &entity.kind)?;
+        }
+        self::entity(mapping, entity)?;
+    }
+    for captured in &mapping.captured {
+        claim(&mut objects, captured.side, &captured.object, &captured.kind)?;
+        if mapping.entities.iter().any(|entity| entity.kind == captured.kind) {
+            return Err(format!("{} is both an entity and captured", captured.kind));
+        }
+        if captured.via.is_some() && captured.customer_column.is_none() {
+            return Err(format!("captured.{}: via without customer_column says nothing", captured.kind));
+        }
+        if let Some(via) = &captured.via
+            && !mapping.captured.iter().any(|other| other.kind == *via && other.side == captured.side && other.kind != captured.kind)
+        {
+            return Err(format!("captured.{}.via is {via:?}, which is not another captured kind of the {} side", captured.kind, captured.side.as_str()));
+        }
+        if captured.customer_column.is_some() && captured.via.is_none() && !mapping.entities.iter().any(|entity| entity.kind == crate::matcher::CUSTOMER) {
+            return Err(format!("captured.{} has a customer_column, but there is no entity {:?}", captured.kind, crate::matcher::CUSTOMER));
+        }
+    }
+    Ok(())
+}
+
+fn claim<'a>(objects: &mut BTreeMap<(Side, &'a str), &'a str>, side: Side, object: &'a str, kind: &'a str) -> Result<(), String> {
+    match objects.insert((side, object), kind) {
+        None => Ok(()),
+        Some(other) => Err(format!("{} object {object} is mapped twice, by {other} and by {kind}", side.as_str())),
+    }
+}
+
+fn entity(mapping: &Mapping, entity: &EntityMapping) -> Result<(), String> {
+    if let Some(error) = reconcile::mapping::check(entity).into_iter().next() {
+        return Err(format!("entity.{error}"));
+    }
+    for field in &entity.fields {
+        for side in Side::BOTH {
+            let column = &field.columns[side].column;
+            if *column == entity.sides[side].id_column {
+                return Err(format!("entity.{}: {} column {column} holds the entity id and cannot be field {} too", entity.kind, side.as_str(), field.name));
+            }
+        }
+        if let FieldType::Reference { kind } = &field.kind
+            && !mapping.entities.iter().any(|other| other.kind == *kind)
+        {
+            return Err(format!("entity.{}.field.{} refers to {kind:?}, which is not an entity", entity.kind, field.name));
+        }
+    }
+    Ok(())
+}

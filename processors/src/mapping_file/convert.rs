@@ -1,0 +1,247 @@
+//! From the file's shape to the checked form; every word that is not known is an error with its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reconcile::Value;
+use reconcile::mapping::{
+    CapturedMapping, ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldMapping, FieldType, Mapping, MatchKey, Normal,
+    Pair, Policy, Side, SideMapping,
+};
+use rust_decimal::Decimal;
+use toml::Spanned;
+
+use super::Wrong;
+use super::shape::{self, Word};
+
+const SKEW_US: i64 = 2_000_000;
+
+type Result<T> = std::result::Result<T, Wrong>;
+
+fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
+    Wrong { at: Some(at), reason: reason.into() }
+}
+
+/// One of a few words.
+fn choose<T: Copy>(word: &Word, what: &str, choices: &[(&str, T)]) -> Result<T> {
+    choices.iter().find(|(name, _)| name == word.get_ref()).map(|(_, choice)| *choice).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        wrong(word.span().start, format!("{what} is {:?}, but must be one of {}", word.get_ref(), names.join(", ")))
+    })
+}
+
+fn choose_or<T: Copy>(word: Option<&Word>, what: &str, choices: &[(&str, T)], default: T) -> Result<T> {
+    word.map_or(Ok(default), |word| choose(word, what, choices))
+}
+
+const POLICIES: &[(&str, Policy)] = &[("last_write", Policy::LastWrite), ("crm", Policy::Crm), ("erp", Policy::Erp), ("review", Policy::Review)];
+const SIDES: &[(&str, Side)] = &[("crm", Side::Crm), ("erp", Side::Erp)];
+const CREATES: &[(&str, CreatePolicy)] = &[("auto", CreatePolicy::Auto), ("never", CreatePolicy::Never)];
+const DELETES: &[(&str, DeletePolicy)] =
+    &[("ignore", DeletePolicy::Ignore), ("archive", DeletePolicy::Archive), ("delete", DeletePolicy::Delete), ("ask", DeletePolicy::Ask)];
+const DIRECTIONS: &[(&str, Direction)] = &[("both", Direction::Both), ("to_crm", Direction::ToCrm), ("to_erp", Direction::ToErp)];
+const DRIFTS: &[(&str, Drift)] = &[("keep", Drift::Keep), ("reassert", Drift::Reassert), ("report", Drift::Report)];
+const NORMALS: &[(&str, Normal)] =
+    &[("exact", Normal::Exact), ("salesforce_id", Normal::SalesforceId), ("email", Normal::Email), ("tax_id", Normal::TaxId)];
+
+pub(super) fn mapping(file: shape::File) -> Result<Mapping> {
+    let version = file.version;
+    let mut entities: Vec<(usize, String, shape::Entity)> =
+        file.entity.into_iter().map(|(kind, entity)| (entity.title.span().start, kind, entity)).collect();
+    entities.sort_by_key(|(at, ..)| *at);
+    let mut captured: Vec<(usize, String, shape::Captured)> =
+        file.captured.into_iter().map(|(kind, captured)| (captured.object.span().start, kind, captured)).collect();
+    captured.sort_by_key(|(at, ..)| *at);
+    Ok(Mapping {
+        entities: parents_first(entities.into_iter().map(|(_, kind, shape)| entity(kind, shape, version)).collect::<Result<_>>()?)?,
+        captured: captured.into_iter().map(|(_, kind, shape)| self::captured(kind, shape)).collect::<Result<_>>()?,
+        version,
+    })
+}
+
+/// Parents before children, otherwise in the file's order.
+fn parents_first(mut rest: Vec<EntityMapping>) -> Result<Vec<EntityMapping>> {
+    let mut sorted: Vec<EntityMapping> = Vec::new();
+    while !rest.is_empty() {
+        let waits = |entity: &EntityMapping| {
+            entity.fields.iter().any(|field| match &field.kind {
+                FieldType::Reference { kind } => *kind != entity.kind && rest.iter().any(|other| other.kind == *kind),
+                _ => false,
+            })
+        };
+        let Some(next) = rest.iter().position(|entity| !waits(entity)) else {
+            let kinds: Vec<&str> = rest.iter().map(|entity| entity.kind.as_str()).collect();
+            return Err(Wrong { at: None, reason: format!("entities {} refer to each other in a circle", kinds.join(", ")) });
+        };
+        sorted.push(rest.remove(next));
+    }
+    Ok(sorted)
+}
+
+fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapping> {
+    let here = format!("entity.{kind}");
+    let mut fields: Vec<(usize, String, shape::Field)> = shape.field.into_iter().map(|(name, field)| (field.kind.span().start, name, field)).collect();
+    fields.sort_by_key(|(at, ..)| *at);
+    let fields: Vec<FieldMapping> = fields.into_iter().map(|(_, name, shape)| field(&here, name, shape)).collect::<Result<_>>()?;
+    if !fields.iter().any(|field| field.name == *shape.title.get_ref()) {
+        return Err(wrong(shape.title.span().start, format!("{here}.title is {:?}, which is not a field of it", shape.title.get_ref())));
+    }
+    Ok(EntityMapping {
+        title: shape.title.into_inner(),
+        sides: Pair { crm: side(shape.crm)?, erp: side(shape.erp)? },
+        fields,
+        keys: shape.keys.into_iter().map(|shape| key(&here, shape)).collect::<Result<_>>()?,
+        create: policies(&shape.create, &format!("{here}.create"), CREATES, CreatePolicy::Auto)?,
+        delete: policies(&shape.delete, &format!("{here}.delete"), DELETES, DeletePolicy::default())?,
+        first_contact: choose_or(shape.first_contact.as_ref(), &format!("{here}.first_contact"), POLICIES, Policy::LastWrite)?,
+        skew_us: shape.skew.as_ref().map_or(Ok(SKEW_US), |word| duration(word, &format!("{here}.skew")))?,
+        tie: choose_or(shape.tie.as_ref(), &format!("{here}.tie"), SIDES, Side::Erp)?,
+        version,
+        kind,
+    })
+}
+
+fn policies<T: Copy>(shape: &shape::Policies, what: &str, choices: &[(&str, T)], default: T) -> Result<Pair<T>> {
+    Ok(Pair {
+        crm: choose_or(shape.crm.as_ref(), &format!("{what}.crm"), choices, default)?,
+        erp: choose_or(shape.erp.as_ref(), &format!("{what}.erp"), choices, default)?,
+    })
+}
+
+fn side(shape: shape::Side) -> Result<SideMapping> {
+    Ok(SideMapping {
+        object: shape.object.into_inner(),
+        id_column: shape.id_column,
+        constants: shape.constants.into_iter().map(constant).collect::<Result<_>>()?,
+        archive: shape.archive.into_iter().map(constant).collect::<Result<_>>()?,
+        actor_column: shape.actor_column,
+    })
+}
+
+fn constant((column, value): (String, Spanned<toml::Value>)) -> Result<(String, Value)> {
+    let at = value.span().start;
+    let value = match value.into_inner() {
+        toml::Value::String(text) => Value::Text(text),
+        toml::Value::Integer(number) => Value::Int(number),
+        toml::Value::Float(number) => Value::Decimal(
+            Decimal::from_str_exact(&number.to_string()).map_err(|_| wrong(at, format!("{column}: {number} is not a number that can be kept exactly")))?,
+        ),
+        toml::Value::Boolean(value) => Value::Bool(value),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
+            return Err(wrong(at, format!("{column} must be a text, a number or true or false")));
+        }
+    };
+    Ok((column, value))
+}
+
+fn key(here: &str, shape: shape::Key) -> Result<MatchKey> {
+    let normal = choose_or(shape.normal.as_ref(), &format!("{here}.keys: normal of {:?}", shape.name), NORMALS, Normal::Exact)?;
+    Ok(MatchKey { name: shape.name, columns: Pair { crm: shape.crm, erp: shape.erp }, normal })
+}
+
+fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping> {
+    let here = format!("{entity}.field.{name}");
+    let at = shape.kind.span().start;
+    let mut kind = field_type(&shape.kind, &format!("{here}.type"))?;
+    let columns = Pair { crm: column(&here, at, shape.crm)?, erp: column(&here, at, shape.erp)? };
+    if let FieldType::Enum(words) = &mut kind
+        && words.is_empty()
+    {
+        // The canonical words are those that either side's words are read as.
+        let all: BTreeSet<&String> = columns.crm.words.values().chain(columns.erp.words.values()).collect();
+        *words = all.into_iter().cloned().collect();
+    }
+    Ok(FieldMapping {
+        label: shape.label.unwrap_or_else(|| name.clone()),
+        kind,
+        direction: choose_or(shape.direction.as_ref(), &format!("{here}.direction"), DIRECTIONS, Direction::Both)?,
+        policy: choose_or(shape.policy.as_ref(), &format!("{here}.policy"), POLICIES, Policy::LastWrite)?,
+        drift: choose_or(shape.drift.as_ref(), &format!("{here}.drift"), DRIFTS, Drift::default())?,
+        review_when: shape.review_when.map(|word| expression(word.span().start, &format!("{here}.review_when"), word.get_ref())).transpose()?,
+        columns,
+        name,
+    })
+}
+
+fn column(here: &str, at: usize, shape: shape::Column) -> Result<ColumnRule> {
+    Ok(match shape {
+        shape::Column::Name(column) => ColumnRule { column, ..ColumnRule::default() },
+        shape::Column::Rule(rule) => ColumnRule {
+            read: rule.read.map(|text| expression(at, &format!("{here}: read of {}", rule.column), &text)).transpose()?,
+            write: rule.write.map(|text| expression(at, &format!("{here}: write of {}", rule.column), &text)).transpose()?,
+            column: rule.column,
+            words: rule.words,
+        },
+    })
+}
+
+fn expression(at: usize, what: &str, text: &str) -> Result<Expression> {
+    Expression::compile(text).map_err(|error| wrong(at, format!("{what} is not a CEL expression: {error}")))
+}
+
+/// `text`, `int`, `decimal(2)`, `bool`, `date`, `timestamp`, `enum`, `enum(a, b)`, `reference(kind)`.
+fn field_type(word: &Word, what: &str) -> Result<FieldType> {
+    let text = word.get_ref().as_str();
+    let (name, inside) = match text.split_once('(') {
+        None => (text, None),
+        Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or_else(|| wrong(word.span().start, format!("{what} {text:?} lacks its closing bracket")))?)),
+    };
+    let unknown = || {
+        let known = "text, int, decimal(DIGITS), bool, date, timestamp, enum, enum(WORD, …), reference(KIND)";
+        wrong(word.span().start, format!("{what} is {text:?}, but must be one of {known}"))
+    };
+    Ok(match (name, inside) {
+        ("text", None) => FieldType::Text,
+        ("int", None) => FieldType::Int,
+        ("decimal", Some(digits)) => FieldType::Decimal { scale: digits.parse().ok().filter(|scale| *scale <= 18).ok_or_else(unknown)? },
+        ("bool", None) => FieldType::Bool,
+        ("date", None) => FieldType::Date,
+        ("timestamp", None) => FieldType::Timestamp,
+        ("enum", None) => FieldType::Enum(Vec::new()),
+        ("enum", Some(words)) => FieldType::Enum(words.split(',').map(|word| word.trim().to_owned()).collect()),
+        ("reference", Some(kind)) => FieldType::Reference { kind: kind.trim().to_owned() },
+        _ => return Err(unknown()),
+    })
+}
+
+/// `500ms`, `2s`, `1m`.
+fn duration(word: &Word, what: &str) -> Result<i64> {
+    let text = word.get_ref();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit.trim() {
+        "ms" => Some(1_000),
+        "s" => Some(1_000_000),
+        "m" => Some(60_000_000),
+        _ => None,
+    };
+    number
+        .parse::<i64>()
+        .ok()
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| wrong(word.span().start, format!("{what} is {text:?}, but must be a time such as \"500ms\", \"2s\" or \"1m\"")))
+}
+
+fn captured(kind: String, shape: shape::Captured) -> Result<CapturedMapping> {
+    let here = format!("captured.{kind}");
+    let mut columns = BTreeMap::new();
+    let mut types = BTreeMap::new();
+    for (name, word) in shape.columns {
+        let text = word.get_ref().clone();
+        let (column, kind) = match text.split_once(':') {
+            None => (text.as_str(), FieldType::Text),
+            Some((column, kind)) => (column, field_type(&Spanned::new(word.span(), kind.to_owned()), &format!("{here}.columns.{name}"))?),
+        };
+        columns.insert(name.clone(), column.to_owned());
+        types.insert(name, kind);
+    }
+    Ok(CapturedMapping {
+        side: choose(&shape.side, &format!("{here}.side"), SIDES)?,
+        object: shape.object.into_inner(),
+        columns,
+        types,
+        customer_column: shape.customer_column,
+        via: shape.via.map(Spanned::into_inner),
+        kind,
+    })
+}

@@ -1,0 +1,143 @@
+//! First copies: while one is running, a record that seems to be on one side only may still turn up on the other.
+//!
+//! A checkpoint says that an object is copied, but it stands on another topic than the rows it covers. So the copy counts
+//! only once everything that stood on the object's topic when the checkpoint was read has been processed.
+
+use reconcile::mapping::EntityMapping;
+use schemas::message::{Checkpoint, Side};
+use stream::TopicPartition;
+
+use super::plan::{Source, Use};
+use super::state::{Copied, Job, JobKind, copied_key, uncopied_prefix};
+use super::{Matcher, NAME};
+use crate::convert;
+use crate::error::{Error, Result};
+use crate::task::Context;
+
+/// Where the topic of a copied object ended when that was learnt.
+pub struct CopyEnds {
+    side: Side,
+    object: String,
+    ends: Vec<i64>,
+}
+
+impl Matcher {
+    /// Asks the log where the topics of newly copied objects end.
+    pub(super) async fn copy_ends(&self, checkpoint: &Checkpoint) -> Result<Vec<CopyEnds>> {
+        let Some(side) = side_of(checkpoint) else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for object in &checkpoint.copied {
+            let Some(source) = self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))) else { continue };
+            if self.copies.contains_key(&(side, object.clone())) {
+                continue;
+            }
+            let ends = self.log.ends(&source.topic).await.map_err(Error::log(NAME))?;
+            let partitions = ends.keys().map(|partition| partition.partition + 1).max().unwrap_or(0);
+            let end = |partition| ends.get(&TopicPartition::new(source.topic.clone(), partition)).copied().unwrap_or(0);
+            found.push(CopyEnds { side, object: object.clone(), ends: (0..partitions).map(|partition| i64::try_from(end(partition)).unwrap_or(i64::MAX)).collect() });
+        }
+        Ok(found)
+    }
+
+    pub(super) fn checkpoint(&mut self, context: &mut Context<'_>, checkpoint: &Checkpoint, ends: Vec<CopyEnds>) -> Result<()> {
+        for copy in ends {
+            let key = copied_key(copy.side, &copy.object);
+            let done = match context.get::<Copied>(&key)? {
+                Some(known) => known.done,
+                None => {
+                    context.put(key, &Copied { source: checkpoint.source.clone(), ends: copy.ends, done: false });
+                    false
+                }
+            };
+            self.copies_open |= !done;
+            self.copies.insert((copy.side, copy.object), done);
+        }
+        // A source that no longer counts an object as copied reads it again; until then nothing is made of its absence.
+        let Some(side) = side_of(checkpoint) else { return Ok(()) };
+        let plan = self.plan.clone();
+        for source in plan.sources.iter().filter(|source| source.side == side && !checkpoint.copied.contains(&source.object)) {
+            let place = (side, source.object.clone());
+            // Once all are looked up, what is not listed is not copied.
+            if !self.copies.contains_key(&place) && !self.copies_open {
+                continue;
+            }
+            let key = copied_key(side, &source.object);
+            if context.get::<Copied>(&key)?.is_some_and(|known| known.source == checkpoint.source) {
+                context.delete(key);
+                self.copies.remove(&place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks copies whose rows have all been processed, and lets the entities that waited go on.
+    pub(super) fn finish_copies(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let plan = self.plan.clone();
+        let mut open = false;
+        for source in plan.sources.iter().filter(|source| matches!(source.purpose, Use::Entity(_))) {
+            let key = copied_key(source.side, &source.object);
+            let Some(mut copy) = context.get::<Copied>(&key)? else { continue };
+            if !copy.done {
+                copy.done = reached(context, source, &copy.ends);
+                if copy.done {
+                    context.put(key, &copy);
+                    tracing::info!(side = %source.side, object = source.object, "first copy processed");
+                    self.copies.insert((source.side, source.object.clone()), true);
+                    let kind = plan.kind(source);
+                    if let Some(mapping) = plan.entity(kind)
+                        && self.may_create(context, mapping)?
+                    {
+                        self.add_job(context, &release(source.side, kind))?;
+                    }
+                }
+            }
+            self.copies.insert((source.side, source.object.clone()), copy.done);
+            open |= !copy.done;
+        }
+        self.copies_open = open;
+        Ok(())
+    }
+
+    /// Whether an entity that one side lacks may be made there.
+    pub(super) fn may_create(&mut self, context: &Context<'_>, mapping: &EntityMapping) -> Result<bool> {
+        for side in [Side::Crm, Side::Erp] {
+            let object = &mapping.sides[convert::side(side)].object;
+            let done = match self.copies.get(&(side, object.clone())) {
+                Some(done) => *done,
+                None => context.get::<Copied>(&copied_key(side, object))?.is_some_and(|copy| copy.done),
+            };
+            if !done {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn release(side: Side, kind: &str) -> Job {
+    Job {
+        kind: JobKind::Release,
+        prefix: uncopied_prefix(kind),
+        cursor: Vec::new(),
+        side,
+        name: kind.to_owned(),
+        partition: 0,
+        offset: 0,
+        committed_at: 0,
+        position: String::new(),
+        actor: None,
+        sync_id: String::new(),
+    }
+}
+
+fn reached(context: &Context<'_>, source: &Source, ends: &[i64]) -> bool {
+    ends.iter().zip(0u32..).all(|(end, partition)| {
+        let read = context.read_to(&TopicPartition::new(source.topic.clone(), partition));
+        i64::try_from(read).unwrap_or(i64::MAX) >= *end
+    })
+}
+
+/// `crm`, `erp`, or `crm.<object>`.
+fn side_of(checkpoint: &Checkpoint) -> Option<Side> {
+    Side::parse(checkpoint.source.split('.').next()?)
+}

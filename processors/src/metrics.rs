@@ -1,0 +1,60 @@
+//! What processors count. Names stand here only; `docs/metrics.md` says what bad looks like.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// Counters and timers of all processors of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    pub(crate) records: IntCounterVec,
+    pub(crate) outputs: IntCounterVec,
+    pub(crate) dead_letters: IntCounterVec,
+    pub(crate) retries: IntCounterVec,
+    pub(crate) restored: IntCounterVec,
+    pub(crate) batch_seconds: HistogramVec,
+    pub(crate) commit_seconds: HistogramVec,
+    pub(crate) lag: IntGaugeVec,
+    pub(crate) oversized: IntCounterVec,
+    pub(crate) misfits: IntCounterVec,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// When one is registered already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| -> Result<IntCounterVec, prometheus::Error> {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["processor"])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let timer = |name: &str, help: &str| -> Result<HistogramVec, prometheus::Error> {
+            let buckets = vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+            let timer = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["processor"])?;
+            registry.register(Box::new(timer.clone()))?;
+            Ok(timer)
+        };
+        let lag = IntGaugeVec::new(Opts::new("processors_lag_records", "committed records not yet processed"), &["processor"])?;
+        registry.register(Box::new(lag.clone()))?;
+        Ok(Self {
+            records: counter("processors_records_total", "records processed")?,
+            outputs: counter("processors_outputs_total", "records written, changelog aside")?,
+            dead_letters: counter("processors_dead_letters_total", "records set aside")?,
+            retries: counter("processors_retries_total", "batches given up and tried again")?,
+            restored: counter("processors_store_restored_records_total", "changelog records replayed into a store")?,
+            batch_seconds: timer("processors_batch_seconds", "time to decide and commit one batch")?,
+            commit_seconds: timer("processors_commit_seconds", "time to commit one batch")?,
+            lag,
+            oversized: counter("processors_oversized_total", "records whose outputs were larger than the log takes")?,
+            misfits: counter("processors_golden_misfits_total", "golden fields left empty because the value was of another type")?,
+        })
+    }
+
+    /// Metrics that nobody collects.
+    ///
+    /// # Errors
+    /// Never in practice; as [`Self::new`].
+    pub fn unregistered() -> Result<Self, prometheus::Error> {
+        Self::new(&Registry::new())
+    }
+}

@@ -1,0 +1,194 @@
+//! What should follow from a change: the three-way merge of each entity, around the pure `reconcile::merge`.
+//!
+//! ```text
+//! entity.changes ─┐                                  ┌▶ writes.crm, writes.erp
+//! outcomes ───────┼▶ state of the entity ─▶ merge ───┼▶ conflicts, audit
+//! decisions ──────┘          ▲────────────────┘      └▶ golden.<kind>
+//! ```
+//!
+//! All three inputs are keyed by entity id and have the same partitions, so that everything about one entity meets in one
+//! task. Nothing is decided here: messages become events, effects become messages.
+
+mod event;
+mod golden;
+mod message;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use reconcile::mapping::{EntityMapping, Mapping};
+use reconcile::merge::{self, Effect};
+use schemas::message::{AuditEntry, Conflict, Decision, EntityChange, Outcome, Side, Write};
+use schemas::topic::Topics;
+use stream::{Codec, Record};
+
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::outbox::Channel;
+use crate::task::{Context, Processor};
+use golden::Golden;
+use state::Stored;
+
+/// Its name in topics, metrics, health and folders.
+pub(crate) const NAME: &str = "reconciler";
+
+/// Decides what should follow from changes, outcomes and decisions.
+pub struct Reconciler {
+    codec: Codec,
+    mapping: Arc<Mapping>,
+    outcomes_topic: String,
+    decisions_topic: String,
+    writes: BTreeMap<Side, Channel<Write>>,
+    conflicts: Channel<Conflict>,
+    partitions: u32,
+    audit: Channel<AuditEntry>,
+    golden: BTreeMap<String, Golden>,
+}
+
+/// A decoded record.
+pub enum Input {
+    /// A side's change.
+    Change(Box<EntityChange>),
+    /// The answer to a write.
+    Outcome(Box<Outcome>),
+    /// What a person decided.
+    Decision(Box<Decision>),
+}
+
+impl Reconciler {
+    /// A reconciler for a mapping.
+    ///
+    /// # Errors
+    /// What the schema registry says.
+    pub async fn open(codec: Codec, topics: &Topics, mapping: Arc<Mapping>, metrics: Metrics) -> Result<Self> {
+        let registry = Error::log(NAME);
+        let mut golden = BTreeMap::new();
+        for entity in &mapping.entities {
+            golden.insert(entity.kind.clone(), Golden::open(&codec, topics, entity, metrics.clone()).await.map_err(&registry)?);
+        }
+        let mut writes = BTreeMap::new();
+        for side in [Side::Crm, Side::Erp] {
+            writes.insert(side, Channel::open(&codec, &topics.writes(side)).await.map_err(&registry)?);
+        }
+        Ok(Self {
+            outcomes_topic: topics.outcomes(),
+            decisions_topic: topics.decisions(),
+            writes,
+            conflicts: Channel::open(&codec, &topics.conflicts()).await.map_err(&registry)?,
+            partitions: topics.entity_partitions(),
+            audit: Channel::open(&codec, &topics.audit()).await.map_err(&registry)?,
+            golden,
+            mapping,
+            codec,
+        })
+    }
+
+    fn entity(&self, kind: &str) -> Option<&EntityMapping> {
+        self.mapping.entities.iter().find(|entity| entity.kind == kind)
+    }
+}
+
+impl Processor for Reconciler {
+    type Input = Input;
+
+    async fn decode(&self, record: &Record) -> Result<Option<Input>> {
+        let Some(value) = &record.value else { return Ok(None) };
+        let topic = &*record.partition.topic;
+        let failed = |error| crate::matcher::decoding(topic, error);
+        Ok(Some(if topic == self.outcomes_topic {
+            Input::Outcome(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
+        } else if topic == self.decisions_topic {
+            Input::Decision(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
+        } else {
+            Input::Change(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
+        }))
+    }
+
+    fn process(&mut self, input: Input, _record: &Record, context: &mut Context<'_>) -> Result<()> {
+        let entity = match &input {
+            // Captured kinds are the aggregates' business.
+            Input::Change(change) if self.entity(&change.kind).is_none() => {
+                return match self.mapping.captured.iter().any(|captured| captured.kind == change.kind) {
+                    true => Ok(()),
+                    false => Err(Error::Unmapped { what: format!("kind {}", change.kind), version: self.mapping.version }),
+                };
+            }
+            Input::Change(change) => change.entity.clone(),
+            Input::Outcome(outcome) => outcome.entity.clone(),
+            Input::Decision(decision) => decision.entity.clone(),
+        };
+        let key = entity.clone().into_bytes();
+        let mut stored = match (context.get::<Stored>(&key)?, &input) {
+            (Some(stored), _) => stored,
+            (None, Input::Change(change)) => Stored {
+                kind: change.kind.clone(),
+                state: merge::EntityState { entity: entity.clone(), ..merge::EntityState::default() },
+                ..Stored::default()
+            },
+            (None, Input::Outcome(outcome)) => {
+                return Err(Error::Meaningless { what: format!("the outcome of write {}", outcome.write), reason: format!("nothing is known of entity {entity}") });
+            }
+            (None, Input::Decision(decision)) => {
+                return Err(Error::Meaningless { what: format!("a decision about {}", decision.conflict), reason: format!("nothing is known of entity {entity}") });
+            }
+        };
+        let kind = stored.kind.clone();
+        let mapping = self.mapping.clone();
+        let Some(mapping) = mapping.entities.iter().find(|entity| entity.kind == kind) else {
+            return Err(Error::Unmapped { what: format!("kind {kind}"), version: self.mapping.version });
+        };
+        let event = match input {
+            Input::Change(change) => event::changed(*change)?,
+            Input::Outcome(outcome) => match event::answered(&stored.state, &outcome)? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
+            Input::Decision(decision) => event::decided(&decision)?,
+        };
+        let effects = merge::apply(mapping, &mut stored.state, &event, context.now());
+        for effect in effects {
+            self.follow(context, mapping, &mut stored, effect)?;
+        }
+        stored.forget_closed();
+        context.put(key, &stored);
+        Ok(())
+    }
+}
+
+impl Reconciler {
+    /// Turns one effect into messages.
+    fn follow(&self, context: &mut Context<'_>, mapping: &EntityMapping, stored: &mut Stored, effect: Effect) -> Result<()> {
+        let entity = stored.state.entity.clone();
+        match effect {
+            Effect::Write(command) => {
+                stored.note_edit(command.number, context.sync_id());
+                let write = message::write(mapping, &stored.state, &command);
+                if let Some(channel) = self.writes.get(&write.side) {
+                    context.emit(channel.record(entity, &write));
+                }
+            }
+            Effect::Conflict(record) => {
+                let conflict = message::conflict(mapping, &stored.state, &record);
+                let record = self.conflicts.record(conflict.id.clone(), &conflict).placed_by(entity.as_bytes(), self.partitions);
+                context.emit(record);
+            }
+            Effect::Confirmed(confirmed) => {
+                let entry = message::audit(mapping, &stored.state, &confirmed);
+                let record = self.audit.record(entity, &entry);
+                // The edit that the write carried, not its echo.
+                let record = match stored.edit(confirmed.command.number) {
+                    Some(id) => record.header(schemas::message::SYNC_ID_HEADER, id.to_owned()),
+                    None => record,
+                };
+                context.emit(record);
+            }
+            Effect::Golden => {
+                if let Some(golden) = self.golden.get(&mapping.kind) {
+                    context.emit(golden.record(mapping, &stored.state, context.now())?);
+                }
+            }
+        }
+        Ok(())
+    }
+}

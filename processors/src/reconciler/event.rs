@@ -1,0 +1,87 @@
+//! Messages into the core's events.
+
+use reconcile::merge::{Answer, Choice, ConflictNumber, EntityState, Event, Parent, SideChange, Verdict, WriteNumber};
+use schemas::message::{self, Decision, EntityChange, EntityOp, Outcome, OutcomeResult};
+
+use super::message::write_id;
+use crate::convert;
+use crate::error::{Error, Result};
+
+/// The origin that marks our own writes in both systems' streams.
+const OURSELVES: &str = "concord";
+
+/// A side changed.
+pub(super) fn changed(change: EntityChange) -> Result<Event> {
+    let misfit = |(field, reason): (String, String)| Error::MapValue { field, object: change.object.clone(), record: change.record.clone(), reason };
+    Ok(Event::Changed(SideChange {
+        side: convert::side(change.side),
+        fields: convert::fields(&change.fields).map_err(misfit)?,
+        columns: convert::fields(&change.columns).map_err(misfit)?,
+        references: change
+            .references
+            .into_iter()
+            .map(|reference| (reference.field, Parent { entity: reference.entity, records: convert::records(reference.crm, reference.erp) }))
+            .collect(),
+        deleted: change.op == EntityOp::Deleted,
+        released: change.op == EntityOp::Released,
+        record: change.record,
+        may_create: change.may_create,
+        snapshot: change.snapshot,
+        at: change.committed_at,
+        actor: change.actor,
+        ours: change.origin.as_deref() == Some(OURSELVES),
+    }))
+}
+
+/// A write was answered; none when it is not open any more.
+pub(super) fn answered(state: &EntityState, outcome: &Outcome) -> Result<Option<Event>> {
+    let Some(write) = open_writes(state).find(|number| write_id(&state.entity, *number) == outcome.write) else { return Ok(None) };
+    let answer = match outcome.result {
+        OutcomeResult::Applied => Answer::Applied,
+        OutcomeResult::Deferred => Answer::Deferred,
+        OutcomeResult::Failed => Answer::Failed(failure(outcome)),
+        OutcomeResult::Rejected if outcome.actual.is_empty() => Answer::Rejected(None),
+        OutcomeResult::Rejected => {
+            let actual = convert::fields(&outcome.actual).map_err(|(field, reason)| Error::MapValue {
+                field,
+                object: outcome.object.clone(),
+                record: outcome.record.clone().unwrap_or_default(),
+                reason,
+            })?;
+            Answer::Rejected(Some(actual))
+        }
+    };
+    Ok(Some(Event::Answered { write, answer, record: outcome.record.clone() }))
+}
+
+/// Numbers of writes that may still be answered.
+fn open_writes(state: &EntityState) -> impl Iterator<Item = WriteNumber> {
+    let kept = state.writes.keys().map(|number| WriteNumber(*number));
+    let flying = state.fields.values().filter_map(|field| field.in_flight.as_ref().map(|flight| flight.write));
+    let sides = [&state.sides.crm, &state.sides.erp].into_iter().flat_map(|side| [side.creating, side.deleting]).flatten();
+    kept.chain(flying).chain(sides)
+}
+
+fn failure(outcome: &Outcome) -> String {
+    match (&outcome.code, &outcome.message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(text), None) | (None, Some(text)) => text.clone(),
+        (None, None) => "the target gave no reason".to_owned(),
+    }
+}
+
+/// A person decided.
+pub(super) fn decided(decision: &Decision) -> Result<Event> {
+    let meaningless = |reason: &str| Error::Meaningless { what: format!("decision {}", decision.id), reason: reason.to_owned() };
+    let (entity, number) = decision.conflict.rsplit_once(':').ok_or_else(|| meaningless("its conflict is not <entity>:<number>"))?;
+    if entity != decision.entity {
+        return Err(meaningless("its conflict is another entity's"));
+    }
+    let number = number.parse().map_err(|_| meaningless("its conflict has no number"))?;
+    let choice = match decision.choice {
+        message::Choice::Crm => Choice::Side(reconcile::mapping::Side::Crm),
+        message::Choice::Erp => Choice::Side(reconcile::mapping::Side::Erp),
+        message::Choice::Value => Choice::Value(convert::value(&decision.value).map_err(|reason| meaningless(&reason))?),
+    };
+    Ok(Event::Decided(Verdict { conflict: ConflictNumber(number), choice, actor: decision.actor.clone() }))
+}

@@ -1,0 +1,131 @@
+//! The core's effects into messages.
+
+use reconcile::Value;
+use reconcile::mapping::{EntityMapping, Side};
+use reconcile::merge::{Confirmed, ConflictNumber, ConflictRecord, EntityState, WriteCommand, WriteKind, WriteNumber};
+use schemas::message::{AuditEntry, ColumnChange, Conflict, ConflictState, Lane, Write, WriteOp};
+use uuid::Uuid;
+
+use super::golden;
+use crate::canon;
+use crate::convert;
+
+/// Namespace of write ids.
+const WRITES: Uuid = Uuid::from_bytes(*b"concord:write-id");
+
+/// The idempotency key of a write: the same entity and number always have the same one.
+pub(super) fn write_id(entity: &str, number: WriteNumber) -> String {
+    Uuid::new_v5(&WRITES, format!("{entity}:{}", number.0).as_bytes()).to_string()
+}
+
+fn conflict_id(entity: &str, number: ConflictNumber) -> String {
+    format!("{entity}:{}", number.0)
+}
+
+const fn op(kind: WriteKind) -> WriteOp {
+    match kind {
+        WriteKind::Update => WriteOp::Update,
+        WriteKind::Create => WriteOp::Create,
+        WriteKind::Delete => WriteOp::Delete,
+    }
+}
+
+/// The name a person would know the entity by.
+pub(super) fn title(mapping: &EntityMapping, state: &EntityState) -> String {
+    canon::plain(&golden::merged(state, &mapping.title))
+}
+
+pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &WriteCommand) -> Write {
+    let own = &mapping.sides[command.side];
+    let lane = if command.decided {
+        Lane::Decision
+    } else if command.backfill {
+        Lane::Backfill
+    } else {
+        Lane::Live
+    };
+    Write {
+        id: write_id(&state.entity, command.number),
+        entity: state.entity.clone(),
+        kind: mapping.kind.clone(),
+        side: convert::wire_side(command.side),
+        object: own.object.clone(),
+        record: command.record.clone(),
+        op: op(command.kind),
+        values: convert::wire_fields(&command.values),
+        expected: convert::wire_fields(&command.expected),
+        id_column: (command.kind == WriteKind::Create).then(|| own.id_column.clone()),
+        lane,
+        reason: command.reason.clone(),
+        caused_at: command.caused_at,
+        actor: command.actor.clone(),
+        conflict: command.conflict.map(|number| conflict_id(&state.entity, number)),
+        mapping_version: mapping.version,
+    }
+}
+
+pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &ConflictRecord) -> Conflict {
+    let field = mapping.field(&record.field);
+    let column = |side: Side| field.map(|field| field.columns[side].column.clone()).unwrap_or_default();
+    let settled = record.settled.as_ref();
+    let seen = |side: Side| &record.values[side];
+    Conflict {
+        id: conflict_id(&state.entity, record.number),
+        entity: state.entity.clone(),
+        kind: mapping.kind.clone(),
+        title: title(mapping, state),
+        field: record.field.clone(),
+        label: field.map_or_else(|| "the record".to_owned(), |field| field.label.clone()),
+        state: if settled.is_some() { ConflictState::Settled } else { ConflictState::Open },
+        base_crm: convert::wire(&record.base.crm),
+        base_erp: convert::wire(&record.base.erp),
+        crm: convert::wire(&seen(Side::Crm).value),
+        erp: convert::wire(&seen(Side::Erp).value),
+        crm_at: seen(Side::Crm).at,
+        erp_at: seen(Side::Erp).at,
+        crm_actor: seen(Side::Crm).actor.clone(),
+        erp_actor: seen(Side::Erp).actor.clone(),
+        crm_record: state.sides.crm.record.clone(),
+        erp_record: state.sides.erp.record.clone(),
+        crm_column: column(Side::Crm),
+        erp_column: column(Side::Erp),
+        policy: record.policy.as_str().to_owned(),
+        reason: record.reason.clone(),
+        winner: settled.and_then(|settled| settled.winner).map(convert::wire_side),
+        chosen: settled.map_or(schemas::Value::Null, |settled| convert::wire(&settled.chosen)),
+        tie: settled.is_some_and(|settled| settled.tie),
+        overtaken: record.overtaken,
+        settled_by: settled.map(|settled| settled.by.clone().unwrap_or_else(|| "policy".to_owned())),
+        settled_at: settled.map(|settled| settled.at),
+        opened_at: record.opened_at,
+        mapping_version: mapping.version,
+    }
+}
+
+pub(super) fn audit(mapping: &EntityMapping, state: &EntityState, confirmed: &Confirmed) -> AuditEntry {
+    let command = &confirmed.command;
+    let change = |(column, (before, after)): (&String, &(Value, Value))| ColumnChange {
+        column: column.clone(),
+        field: command.fields.get(column).cloned().unwrap_or_default(),
+        before: convert::wire(before),
+        after: convert::wire(after),
+    };
+    AuditEntry {
+        id: write_id(&state.entity, command.number),
+        entity: state.entity.clone(),
+        kind: mapping.kind.clone(),
+        title: title(mapping, state),
+        side: convert::wire_side(command.side),
+        object: mapping.sides[command.side].object.clone(),
+        record: confirmed.record.clone(),
+        op: op(command.kind),
+        columns: confirmed.columns.iter().map(change).collect(),
+        altered: confirmed.altered,
+        reason: command.reason.clone(),
+        actor: command.actor.clone(),
+        conflict: command.conflict.map(|number| conflict_id(&state.entity, number)),
+        caused_at: command.caused_at,
+        at: confirmed.at,
+        mapping_version: mapping.version,
+    }
+}

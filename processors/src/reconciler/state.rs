@@ -1,0 +1,280 @@
+//! How an entity's merge state is kept: the core's types in Avro's primitive encodings, field by field.
+//!
+//! The store puts a version byte before each value. Every struct is taken apart by name, so that a field added to the
+//! core does not compile until it is kept here too.
+
+use std::collections::BTreeMap;
+
+use reconcile::Value;
+use reconcile::mapping::{Pair, Policy, Side};
+use reconcile::merge::{
+    Ahead, ConflictNumber, ConflictRecord, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent, Resolution, Seen, Settlement, SideState, Unseen,
+    WriteCommand, WriteKind, WriteNumber,
+};
+use rust_decimal::Decimal;
+use schemas::wire::{Names, Wire, WireError, put_long, take_long};
+
+/// An entity's state with the edits' ids behind its open writes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Stored {
+    pub(crate) state: EntityState,
+    /// Entity kind.
+    pub(crate) kind: String,
+    /// Write number → the id of the edit that caused it.
+    pub(crate) sync_ids: BTreeMap<u64, String>,
+}
+
+impl Stored {
+    /// Remembers the edit behind a write.
+    pub(crate) fn note_edit(&mut self, write: WriteNumber, id: Option<&bytes::Bytes>) {
+        if let Some(id) = id {
+            self.sync_ids.insert(write.0, String::from_utf8_lossy(id).into_owned());
+        }
+    }
+
+    /// The edit behind a write.
+    pub(crate) fn edit(&self, write: WriteNumber) -> Option<&str> {
+        self.sync_ids.get(&write.0).map(String::as_str)
+    }
+
+    /// Forgets the edits of writes that are no longer open.
+    pub(crate) fn forget_closed(&mut self) {
+        let open = &self.state.writes;
+        self.sync_ids.retain(|number, _| open.contains_key(number));
+    }
+}
+
+impl Wire for Stored {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { state, kind, sync_ids } = self;
+        state.save(out);
+        kind.save(out);
+        sync_ids.save(out);
+    }
+    fn take(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(Self { state: Keep::load(input)?, kind: Keep::load(input)?, sync_ids: Keep::load(input)? })
+    }
+    fn schema(_: &mut Names) -> serde_json::Value {
+        // State is private to the processor; on the changelog it is opaque bytes.
+        serde_json::json!("bytes")
+    }
+}
+
+/// A type of the core that is kept.
+trait Keep: Sized {
+    fn save(&self, out: &mut Vec<u8>);
+    fn load(input: &mut &[u8]) -> Result<Self, WireError>;
+}
+
+macro_rules! keep_as_wire {
+    ($($kind:ty),*) => {
+        $(impl Keep for $kind {
+            fn save(&self, out: &mut Vec<u8>) {
+                self.put(out);
+            }
+            fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+                Self::take(input)
+            }
+        })*
+    };
+}
+keep_as_wire!(bool, i64, i32, String);
+
+macro_rules! keep_struct {
+    ($($name:ident { $($field:ident),* $(,)? })*) => {
+        $(impl Keep for $name {
+            fn save(&self, out: &mut Vec<u8>) {
+                let Self { $($field),* } = self;
+                $($field.save(out);)*
+            }
+            fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+                Ok(Self { $($field: Keep::load(input)?),* })
+            }
+        })*
+    };
+}
+
+keep_struct! {
+    Seen { value, at, actor }
+    InFlight { write, target, value, source, expected, answered, conflict, between, echo }
+    Failure { target, reason, at, values }
+    Unseen { write, target, value, source, instead, base }
+    Ahead { side, stream, at }
+    Resolution { conflict, value, by, at, before, shown }
+    FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead }
+    SideState { record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor }
+    EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict }
+    Parent { entity, records }
+    OpenWrite { command, confirmed, done, altered, at }
+    WriteCommand { number, side, kind, record, values, expected, fields, decided, backfill, reason, caused_at, actor, conflict }
+    ConflictRecord { number, field, base, values, policy, reason, opened_at, settled, overtaken }
+    Settlement { winner, chosen, tie, by, at }
+}
+
+macro_rules! keep_words {
+    ($($name:ty { $($variant:path = $number:literal),* $(,)? })*) => {
+        $(impl Keep for $name {
+            fn save(&self, out: &mut Vec<u8>) {
+                out.push(match self { $($variant => $number),* });
+            }
+            fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+                match byte(input)? {
+                    $($number => Ok($variant),)*
+                    _ => Err(WireError::Invalid(concat!("unknown ", stringify!($name)))),
+                }
+            }
+        })*
+    };
+}
+
+keep_words! {
+    Side { Side::Crm = 0, Side::Erp = 1 }
+    Policy { Policy::LastWrite = 0, Policy::Crm = 1, Policy::Erp = 2, Policy::Review = 3 }
+    WriteKind { WriteKind::Update = 0, WriteKind::Create = 1, WriteKind::Delete = 2 }
+}
+
+fn byte(input: &mut &[u8]) -> Result<u8, WireError> {
+    let (&first, rest) = input.split_first().ok_or(WireError::Truncated)?;
+    *input = rest;
+    Ok(first)
+}
+
+impl Keep for u64 {
+    fn save(&self, out: &mut Vec<u8>) {
+        put_long(self.cast_signed(), out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        take_long(input).map(i64::cast_unsigned)
+    }
+}
+
+impl Keep for WriteNumber {
+    fn save(&self, out: &mut Vec<u8>) {
+        self.0.save(out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Keep::load(input).map(Self)
+    }
+}
+
+impl Keep for ConflictNumber {
+    fn save(&self, out: &mut Vec<u8>) {
+        self.0.save(out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Keep::load(input).map(Self)
+    }
+}
+
+impl<T: Keep> Keep for Pair<T> {
+    fn save(&self, out: &mut Vec<u8>) {
+        self.crm.save(out);
+        self.erp.save(out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(Self { crm: T::load(input)?, erp: T::load(input)? })
+    }
+}
+
+impl<T: Keep> Keep for Option<T> {
+    fn save(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.save(out);
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        match byte(input)? {
+            0 => Ok(None),
+            1 => T::load(input).map(Some),
+            _ => Err(WireError::Invalid("an optional value is neither there nor not")),
+        }
+    }
+}
+
+impl<A: Keep, B: Keep> Keep for (A, B) {
+    fn save(&self, out: &mut Vec<u8>) {
+        self.0.save(out);
+        self.1.save(out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok((A::load(input)?, B::load(input)?))
+    }
+}
+
+impl<K: Keep + Ord, V: Keep> Keep for BTreeMap<K, V> {
+    fn save(&self, out: &mut Vec<u8>) {
+        put_long(self.len() as i64, out);
+        for (key, value) in self {
+            key.save(out);
+            value.save(out);
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        (0..take_long(input)?).map(|_| Ok((K::load(input)?, V::load(input)?))).collect()
+    }
+}
+
+/// Lists nest this deep at most.
+const MAX_DEPTH: u8 = 8;
+
+impl Keep for Value {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.push(0),
+            Self::Bool(value) => out.extend([1, u8::from(*value)]),
+            Self::Int(value) => {
+                out.push(2);
+                value.save(out);
+            }
+            Self::Decimal(value) => {
+                out.push(3);
+                out.extend(value.serialize());
+            }
+            Self::Text(value) => {
+                out.push(4);
+                value.save(out);
+            }
+            Self::Date(value) => {
+                out.push(5);
+                value.save(out);
+            }
+            Self::Timestamp(value) => {
+                out.push(6);
+                value.save(out);
+            }
+            Self::List(items) => {
+                out.push(7);
+                put_long(items.len() as i64, out);
+                items.iter().for_each(|item| item.save(out));
+            }
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        load_value(input, 0)
+    }
+}
+
+fn load_value(input: &mut &[u8], depth: u8) -> Result<Value, WireError> {
+    if depth > MAX_DEPTH {
+        return Err(WireError::Invalid("lists are nested too deep"));
+    }
+    Ok(match byte(input)? {
+        0 => Value::Null,
+        1 => Value::Bool(bool::load(input)?),
+        2 => Value::Int(i64::load(input)?),
+        3 => {
+            let (digits, rest) = input.split_first_chunk::<16>().ok_or(WireError::Truncated)?;
+            *input = rest;
+            Value::Decimal(Decimal::deserialize(*digits))
+        }
+        4 => Value::Text(String::load(input)?),
+        5 => Value::Date(i32::load(input)?),
+        6 => Value::Timestamp(i64::load(input)?),
+        7 => Value::List((0..take_long(input)?).map(|_| load_value(input, depth + 1)).collect::<Result<_, _>>()?),
+        _ => return Err(WireError::Invalid("unknown kind of value")),
+    })
+}
+
+#[cfg(test)]
+mod tests;
