@@ -21,4 +21,4 @@ pub use log::{
     Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,
 };
 pub use memory::{MemoryLog, MemoryOptions};
-pub use registry::Registry;
+pub use registry::{HttpRegistry, LocalRegistry, Registry};

@@ -1,8 +1,24 @@
 //! Schemas by id: register what we write, look up what we read.
+//!
+//! [`HttpRegistry`] speaks to a Confluent-compatible registry; [`LocalRegistry`] keeps schemas in a compacted topic of
+//! the log itself, and [`routes`] serves that one to data teams' clients under the same REST paths.
+
+mod compatibility;
+mod http;
+mod local;
+mod refusal;
+pub mod routes;
+mod subjects;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+
+pub use compatibility::Level;
+pub use http::{HttpRegistry, RegistryAuth};
+pub use local::LocalRegistry;
+pub use refusal::Refusal;
+pub use subjects::Registered;
 
 use crate::log::Result;
 
