@@ -10,9 +10,11 @@
 //! - [`aggregate`]: incremental folds: receivables, orders, pipeline
 
 pub mod aggregate;
+mod error;
 pub mod mapping;
 pub mod matching;
 pub mod merge;
 pub mod value;
 
+pub use error::{Class, Error};
 pub use value::Value;

@@ -1,9 +1,20 @@
 //! What corresponds to what: entities, fields, columns, transforms, policies. Parsed elsewhere; this is the checked form.
+//!
+//! [`read`] and [`write`] convert between a column's value and the canonical one; [`check`] and [`round_trip`] find mappings
+//! that cannot work before anything is written.
+
+mod convert;
+mod expression;
+pub(crate) mod time;
 
 use std::collections::BTreeMap;
 
+pub(crate) use convert::conform;
+pub use convert::{check, read, round_trip, write};
+pub use expression::holds;
+
 /// One of the two systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The CRM.
     Crm,
@@ -33,7 +44,7 @@ impl Side {
 }
 
 /// One thing for each side.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Pair<T> {
     /// The CRM's.
     pub crm: T,

@@ -2,397 +2,76 @@
 //!
 //! State per entity: what each side was last seen to hold, what both agreed on (a pair, because a mapping need not be a
 //! bijection), at most one write in flight per field. After every event [`apply`] decides what should follow.
+//!
+//! ```text
+//! event ─▶ observe / answer / decide   take it in: seen, in flight, agreed     (echo: is it ours?)
+//!       ─▶ delete, evaluate, create    what differs, and what should follow    (settle: who wins, resolve: carry it out)
+//!       ─▶ send                        plans of one cause become one command
+//! ```
+//!
+//! It promises: the same state and event give the same effects; events of one side come in commit order, and then
+//! no value is lost without a conflict record, and both sides agree once events stop (design, P1 to P4). A change that is
+//! delivered again right away changes nothing; so does a repeated answer or decision.
+//!
+//! It leaves out: time-outs. A write that is answered but never shown waits for a re-read of the record, which arrives
+//! as a change marked `snapshot`; [`unconfirmed`] names the records to read.
 
-use std::collections::BTreeMap;
+mod answer;
+mod create;
+mod decide;
+mod delete;
+mod echo;
+mod effect;
+mod evaluate;
+mod event;
+mod observe;
+mod resolve;
+mod send;
+mod settle;
+mod state;
+mod turn;
 
-use crate::mapping::{EntityMapping, Pair, Policy, Side};
-use crate::value::Value;
+pub use effect::{Confirmed, ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
+pub use event::{Answer, Choice, Event, SideChange, Verdict};
+pub use state::{
+    Ahead, ConflictNumber, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen,
+    SideState, Unseen, WriteNumber,
+};
 
-/// Microseconds since 1970-01-01T00:00:00Z.
-pub type Micros = i64;
+use crate::mapping::{EntityMapping, Side};
+use turn::Turn;
 
-/// The id of a write: the entity's own counter, so that the same history gives the same id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WriteNumber(pub u64);
-
-/// The number of a conflict within its entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConflictNumber(pub u64);
-
-/// What one side was last seen to hold in one field.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
-    /// Canonical value.
-    pub value: Value,
-    /// Commit time of the change that brought it.
-    pub at: Micros,
-    /// Who set it, where known.
-    pub actor: Option<String>,
-}
-
-/// A write on its way, for one field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InFlight {
-    /// Which write.
-    pub write: WriteNumber,
-    /// Where to.
-    pub target: Side,
-    /// Canonical value being written.
-    pub value: Value,
-    /// Canonical value of the source side that it carries.
-    pub source: Value,
-    /// What the target was seen to hold when the write was decided.
-    pub expected: Value,
-    /// The target has answered that it is done; only its stream is still to show it.
-    pub answered: bool,
-    /// The conflict whose settlement it carries out.
-    pub conflict: Option<ConflictNumber>,
-    /// An edit of somebody else that the target's stream showed since the write was sent.
-    pub between: Option<Seen>,
-    /// What the field held in a change made under our name since the write was sent, when that was not `value`.
-    pub echo: Option<Value>,
-}
-
-/// A write that the target refused for good. The difference stands until either side changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Where to.
-    pub target: Side,
-    /// Why.
-    pub reason: String,
-    /// When it was known.
-    pub at: Micros,
-    /// What both sides held when the write was decided.
-    pub values: Pair<Value>,
-}
-
-/// A write that counts as done although the target's stream has not shown its value: it answered `Applied`, and a later
-/// value was seen. Should the stream still show it, it had overtaken that value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
-    /// Which write.
-    pub write: WriteNumber,
-    /// Where to.
-    pub target: Side,
-    /// Value as the target would show it.
-    pub value: Value,
-    /// The edit that it carried.
-    pub source: Seen,
-    /// The edit that was seen instead.
-    pub instead: Seen,
-    /// What both sides had agreed on before.
-    pub base: Pair<Value>,
-}
-
-/// A value that a rejected write reported before the side's stream showed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ahead {
-    /// Which side.
-    pub side: Side,
-    /// The last value that its stream showed.
-    pub stream: Value,
-    /// When the rejection was known.
-    pub at: Micros,
-}
-
-/// A settled conflict's value on its way to whichever side lacks it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolution {
-    /// Which conflict.
-    pub conflict: ConflictNumber,
-    /// The chosen value.
-    pub value: Value,
-    /// A person, or none for the policy.
-    pub by: Option<String>,
-    /// When.
-    pub at: Micros,
-    /// What each side is expected to hold when its turn comes.
-    pub before: Pair<Value>,
-    /// What each side has come to hold; none while it is still to be written.
-    pub shown: Pair<Option<Value>>,
-}
-
-/// State of one field.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FieldState {
-    /// Last seen on each side; none before the side had the record.
-    pub seen: Pair<Option<Seen>>,
-    /// Values when both sides last corresponded.
-    pub agreed: Option<Pair<Value>>,
-    /// The write on its way.
-    pub in_flight: Option<InFlight>,
-    /// The conflict that holds the field until a person decides.
-    pub held_by: Option<ConflictNumber>,
-    /// A decision that is being carried out.
-    pub resolution: Option<Resolution>,
-    /// The last write was refused for good.
-    pub failed: Option<Failure>,
-    /// The last write counts as done but was never seen.
-    pub unseen: Option<Unseen>,
-    /// `seen` of one side is ahead of that side's stream.
-    pub ahead: Option<Ahead>,
-}
-
-/// State of one side of an entity.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SideState {
-    /// Record id, once known.
-    pub record: Option<String>,
-    /// The record is gone.
-    pub deleted: bool,
-    /// The source's own values of mapped columns, for preconditions and before-images.
-    pub columns: BTreeMap<String, Value>,
-    /// A create on its way.
-    pub creating: Option<WriteNumber>,
-    /// Why the last create was refused for good; a later change of the other side tries again.
-    pub create_failed: Option<String>,
-    /// A delete (or archiving) on its way because the other side's record is gone.
-    pub deleting: Option<WriteNumber>,
-    /// The conflict that records that this side was deleted while the other was edited, or asks what to do.
-    pub deletion: Option<ConflictNumber>,
-    /// Commit time of its newest change.
-    pub at: Micros,
-    /// Who made that change, where known.
-    pub actor: Option<String>,
-}
-
-/// State of one entity.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EntityState {
-    /// Entity id.
-    pub entity: String,
-    /// Per side.
-    pub sides: Pair<SideState>,
-    /// Per field, by canonical name.
-    pub fields: BTreeMap<String, FieldState>,
-    /// Parents that reference fields point at: parent entity → its records, as last stamped.
-    pub references: BTreeMap<String, Parent>,
-    /// Open writes that are not per field: number → what is needed to finish them (audit).
-    pub writes: BTreeMap<u64, OpenWrite>,
-    /// Open conflicts.
-    pub conflicts: BTreeMap<u64, ConflictRecord>,
-    /// Both first copies are done; the other side may be given a record.
-    pub may_create: bool,
-    /// Next write number.
-    pub next_write: u64,
-    /// Next conflict number.
-    pub next_conflict: u64,
-}
-
-/// What a reference field points at.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Parent {
-    /// Parent entity; empty when the field refers to nothing.
-    pub entity: String,
-    /// Parent's record id on each side.
-    pub records: Pair<Option<String>>,
-}
-
-/// What is kept of a write until its target's stream confirms it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenWrite {
-    /// The command as sent.
-    pub command: WriteCommand,
-    /// Columns already confirmed, with before and after.
-    pub confirmed: BTreeMap<String, (Value, Value)>,
-    /// It is known to have been carried out: by its answer, or by a change under our name.
-    pub done: bool,
-    /// The target kept another value than the one written.
-    pub altered: bool,
-    /// Commit time at the target of what confirmed it last.
-    pub at: Micros,
-}
-
-/// One side's change of the entity, as the matcher stamped it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SideChange {
-    /// Where.
-    pub side: Side,
-    /// Record id.
-    pub record: String,
-    /// The record is gone.
-    pub deleted: bool,
-    /// Canonical fields that the change carries.
-    pub fields: BTreeMap<String, Value>,
-    /// The columns behind them.
-    pub columns: BTreeMap<String, Value>,
-    /// References resolved to entities.
-    pub references: BTreeMap<String, Parent>,
-    /// Both first copies are done.
-    pub may_create: bool,
-    /// From a first copy or a re-read.
-    pub snapshot: bool,
-    /// Carries no values: something the entity waited for has come.
-    pub released: bool,
-    /// Commit time.
-    pub at: Micros,
-    /// Who, where known.
-    pub actor: Option<String>,
-    /// It came through Concord's own origin or client tag; says who, never what.
-    pub ours: bool,
-}
-
-/// What became of a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Done.
-    Applied,
-    /// A precondition did not hold; the values found, by column; none when the record is gone.
-    Rejected(Option<BTreeMap<String, Value>>),
-    /// Refused for good, with the reason.
-    Failed(String),
-    /// Not tried yet.
-    Deferred,
-}
-
-/// What a person decided about one conflict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which conflict.
-    pub conflict: ConflictNumber,
-    /// That side's value, or this one.
-    pub choice: Choice,
-    /// Who.
-    pub actor: String,
-}
-
-/// The chosen value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// A side's.
-    Side(Side),
-    /// Another one.
-    Value(Value),
-}
-
-/// Something happened to the entity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A side changed.
-    Changed(SideChange),
-    /// A write was answered.
-    Answered {
-        /// Which.
-        write: WriteNumber,
-        /// How.
-        answer: Answer,
-        /// Record id, known for creates once done.
-        record: Option<String>,
-    },
-    /// A person decided.
-    Decided(Verdict),
-}
-
-/// What a write does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteKind {
-    /// Change values.
-    Update,
-    /// Make the record.
-    Create,
-    /// Remove it.
-    Delete,
-}
-
-/// A command to one side, in its own columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteCommand {
-    /// Its number.
-    pub number: WriteNumber,
-    /// Target.
-    pub side: Side,
-    /// What to do.
-    pub kind: WriteKind,
-    /// Record id; none for a create.
-    pub record: Option<String>,
-    /// Columns to set.
-    pub values: BTreeMap<String, Value>,
-    /// What those columns must still hold.
-    pub expected: BTreeMap<String, Value>,
-    /// Canonical field behind each column.
-    pub fields: BTreeMap<String, String>,
-    /// Follows from a person's decision.
-    pub decided: bool,
-    /// Follows from a first copy.
-    pub backfill: bool,
-    /// Why, in words.
-    pub reason: String,
-    /// Commit time of the edit it carries.
-    pub caused_at: Micros,
-    /// Who made that edit.
-    pub actor: Option<String>,
-    /// The conflict it settles.
-    pub conflict: Option<ConflictNumber>,
-}
-
-/// A conflict, open or settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConflictRecord {
-    /// Its number.
-    pub number: ConflictNumber,
-    /// Canonical field.
-    pub field: String,
-    /// Values both sides last agreed on.
-    pub base: Pair<Value>,
-    /// What each side held.
-    pub values: Pair<Seen>,
-    /// Policy in force.
-    pub policy: Policy,
-    /// Why a person was asked, or which rule decided.
-    pub reason: String,
-    /// When it was found.
-    pub opened_at: Micros,
-    /// How it was settled; none while open.
-    pub settled: Option<Settlement>,
-    /// Our write had already replaced the losing value.
-    pub overtaken: bool,
-}
-
-/// How a conflict was settled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settlement {
-    /// The side that won; none when another value was chosen.
-    pub winner: Option<Side>,
-    /// The value that won.
-    pub chosen: Value,
-    /// Commit times were too close to order.
-    pub tie: bool,
-    /// A person, or none for the policy.
-    pub by: Option<String>,
-    /// When.
-    pub at: Micros,
-}
-
-/// A write that its target's stream confirmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmed {
-    /// The command.
-    pub command: WriteCommand,
-    /// Record id.
-    pub record: String,
-    /// Column → before and after.
-    pub columns: BTreeMap<String, (Value, Value)>,
-    /// The target kept another value than the one written.
-    pub altered: bool,
-    /// Commit time at the target.
-    pub at: Micros,
-}
-
-/// What should follow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Send this write.
-    Write(WriteCommand),
-    /// Keep this conflict record (again, when it changed).
-    Conflict(ConflictRecord),
-    /// A write is done.
-    Confirmed(Confirmed),
-    /// The merged record changed: publish it from the state.
-    Golden,
-}
+/// The field name of conflicts about the record as a whole: deleted on one side, edited on the other.
+pub const RECORD: &str = "$record";
 
 /// Applies one event: changes the state and says what should follow, in order.
 pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, now: Micros) -> Vec<Effect> {
-    let _ = (mapping, state, event, now);
-    Vec::new()
+    let mut turn = Turn::new(mapping, state, now);
+    match event {
+        Event::Changed(change) => observe::changed(&mut turn, change),
+        Event::Answered { write, answer, record } => answer::answered(&mut turn, *write, answer, record.as_deref()),
+        Event::Decided(verdict) => decide::decided(&mut turn, verdict),
+    }
+    delete::evaluate(&mut turn);
+    for field in &mapping.fields {
+        evaluate::evaluate(&mut turn, field);
+    }
+    create::evaluate(&mut turn);
+    turn.finish()
+}
+
+/// Records to read again: a write to them was answered `Applied` before `before`'s edits, and their stream has not shown it.
+pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
+    let mut records = Vec::new();
+    for side in Side::BOTH {
+        let waiting = state.fields.values().filter_map(|field| field.in_flight.as_ref()).any(|flight| {
+            flight.target == side
+                && flight.answered
+                && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
+        });
+        if let (true, Some(record)) = (waiting, &state.sides[side].record) {
+            records.push((side, record.clone()));
+        }
+    }
+    records
 }

@@ -1,0 +1,81 @@
+//! Carries a settled conflict's value to whichever side lacks it, in the face of newer edits.
+
+use super::evaluate::agree;
+use super::send::Plan;
+use super::turn::Turn;
+use crate::mapping::{FieldMapping, Side};
+
+/// True when nothing more is to be decided for the field now.
+pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
+    let Some(both) = turn.both(&field.name) else { return true };
+    let state = turn.field(&field.name);
+    let Some(mut resolution) = state.resolution.take() else { return false };
+    for side in Side::BOTH {
+        let seen = &both[side].value;
+        let gone = turn.state.sides[side].deleted;
+        let stays = gone || !field.direction.allows(side);
+        let holds = *seen == resolution.value || *seen == turn.predicted(field, side, &resolution.value);
+        if resolution.shown[side].is_none() && (holds || stays) {
+            resolution.shown[side] = Some(seen.clone());
+        }
+    }
+    let shown = (resolution.shown.crm.clone(), resolution.shown.erp.clone());
+    let todo = match shown {
+        (Some(crm), Some(erp)) => {
+            turn.field(&field.name).agreed = Some(crate::mapping::Pair { crm, erp });
+            turn.golden = true;
+            return false;
+        }
+        (Some(_), None) => Side::Erp,
+        (None, _) => Side::Crm,
+    };
+    let other = todo.other();
+    let moved = |side: Side, expected: &crate::Value| both[side].value != *expected;
+    match &resolution.shown[other] {
+        Some(_) if moved(todo, &resolution.before[todo]) => {
+            // Edited after the decision, before it could be carried out: a conflict of its own.
+            if both[todo].value == both[other].value {
+                agree(turn, field, &both);
+                return true;
+            }
+            let before = resolution.before[todo].clone();
+            if let Some(agreed) = &mut turn.field(&field.name).agreed {
+                agreed[todo] = before;
+            }
+            return false;
+        }
+        Some(shown) if moved(other, shown) => {
+            // The chosen value was edited where it came from; the edit takes its place.
+            resolution.value = both[other].value.clone();
+            resolution.shown[other] = Some(both[other].value.clone());
+        }
+        None => {
+            if let Some(side) = Side::BOTH.into_iter().find(|side| moved(*side, &resolution.before[*side])) {
+                // Somebody put in another value before the chosen one was anywhere.
+                resolution.value = both[side].value.clone();
+                resolution.shown[side] = Some(both[side].value.clone());
+                resolution.by = None;
+            }
+        }
+        Some(_) => {}
+    }
+    let target = if resolution.shown[todo].is_some() { other } else { todo };
+    let actor = resolution.by.clone().or_else(|| both[target.other()].actor.clone());
+    let reason = match &resolution.by {
+        Some(person) => format!("decided by {person}"),
+        None => "settled by the policy".to_owned(),
+    };
+    turn.plans.push(Plan {
+        field: field.name.clone(),
+        target,
+        value: resolution.value.clone(),
+        source: resolution.value.clone(),
+        reason,
+        caused_at: if resolution.by.is_some() { resolution.at } else { both[target.other()].at },
+        actor,
+        conflict: Some(resolution.conflict),
+        decided: resolution.by.is_some(),
+    });
+    turn.field(&field.name).resolution = Some(resolution);
+    true
+}

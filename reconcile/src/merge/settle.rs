@@ -1,0 +1,296 @@
+//! Conflicts: who wins, what is recorded of the loser, when a person is asked.
+
+use std::collections::BTreeMap;
+
+use super::RECORD;
+use super::effect::{ConflictRecord, Settlement};
+use super::resolve;
+use super::state::{ConflictNumber, Resolution, Seen};
+use super::turn::{Turn, whence};
+use crate::mapping::{self, Direction, FieldMapping, Pair, Policy, Side};
+use crate::value::Value;
+
+enum Ruling {
+    Winner { side: Side, tie: bool, reason: String },
+    Ask(String),
+    /// Which is newer is not known yet: the stream has still to show an edit that a rejection told of.
+    Wait,
+}
+
+/// Both sides changed, to different values. `initial` is the policy of first contact.
+pub(super) fn conflict(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: &Pair<Value>, initial: Option<Policy>) {
+    if Side::BOTH.iter().any(|side| turn.state.sides[*side].deleted) {
+        return;
+    }
+    let policy = initial.unwrap_or(field.policy);
+    let ahead = turn.state.fields.get(&field.name).is_some_and(|state| state.ahead.is_some());
+    let ruling = rule(turn, field, policy, both, base, ahead);
+    let mut record = ConflictRecord {
+        number: ConflictNumber(turn.state.next_conflict),
+        field: field.name.clone(),
+        base: base.clone(),
+        values: both.clone(),
+        policy,
+        reason: String::new(),
+        opened_at: turn.now,
+        settled: None,
+        overtaken: false,
+    };
+    let first = if initial.is_some() { "first contact: " } else { "" };
+    match ruling {
+        Ruling::Wait => {}
+        Ruling::Ask(reason) => {
+            record.number = turn.next_conflict();
+            record.reason = format!("{first}{reason}");
+            turn.field(&field.name).held_by = Some(record.number);
+            turn.golden = true;
+            turn.keep(record);
+        }
+        Ruling::Winner { side, tie, reason } => {
+            record.number = turn.next_conflict();
+            record.reason = format!("{first}{reason}");
+            win(turn, field, record, side, tie);
+        }
+    }
+}
+
+/// Settles a record for a side and starts to carry its value across.
+fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, side: Side, tie: bool) {
+    let both = record.values.clone();
+    let chosen = both[side].value.clone();
+    record.settled = Some(Settlement { winner: Some(side), chosen: chosen.clone(), tie, by: None, at: turn.now });
+    let mut shown = Pair::default();
+    shown[side] = Some(chosen.clone());
+    turn.field(&field.name).resolution = Some(Resolution {
+        conflict: record.number,
+        value: chosen,
+        by: None,
+        at: turn.now,
+        before: Pair { crm: both.crm.value, erp: both.erp.value },
+        shown,
+    });
+    turn.golden = true;
+    turn.keep(record);
+    resolve::carry_out(turn, field);
+}
+
+/// Our write had replaced an edit before its stream showed the edit.
+pub(super) fn overtaken(
+    turn: &mut Turn<'_>,
+    field: &FieldMapping,
+    target: Side,
+    replaced: Seen,
+    source: Seen,
+    base: Pair<Value>,
+) {
+    let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
+    values[target.other()] = source;
+    let ruling = rule(turn, field, field.policy, &values, &base, false);
+    let mut record = ConflictRecord {
+        number: turn.next_conflict(),
+        field: field.name.clone(),
+        base,
+        values,
+        policy: field.policy,
+        reason: "our write overtook an edit".to_owned(),
+        opened_at: turn.now,
+        settled: None,
+        overtaken: true,
+    };
+    let busy = turn.field(&field.name).held_by.is_some();
+    match ruling {
+        Ruling::Ask(reason) if !busy => {
+            record.reason = format!("our write overtook an edit; {reason}");
+            turn.field(&field.name).held_by = Some(record.number);
+        }
+        Ruling::Winner { side, tie, reason } if side == target && !busy => {
+            record.reason = format!("our write overtook an edit; {reason}");
+            record.settled = Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, by: None, at: turn.now });
+            let before = standing(turn, field);
+            turn.field(&field.name).resolution = Some(Resolution {
+                conflict: record.number,
+                value: replaced.value,
+                by: None,
+                at: turn.now,
+                before,
+                shown: Pair::default(),
+            });
+        }
+        Ruling::Winner { tie, .. } => stays(turn, &mut record, target.other(), tie),
+        Ruling::Ask(_) | Ruling::Wait => stays(turn, &mut record, target.other(), false),
+    }
+    turn.golden = true;
+    turn.keep(record);
+}
+
+fn stays(turn: &Turn<'_>, record: &mut ConflictRecord, side: Side, tie: bool) {
+    let chosen = record.values[side].value.clone();
+    record.settled = Some(Settlement { winner: Some(side), chosen, tie, by: None, at: turn.now });
+}
+
+/// What each side holds, or will when the write on its way arrives.
+pub(super) fn standing(turn: &Turn<'_>, field: &FieldMapping) -> Pair<Value> {
+    let Some(state) = turn.state.fields.get(&field.name) else { return Pair::default() };
+    let mut values = Pair::default();
+    for side in Side::BOTH {
+        values[side] = match &state.in_flight {
+            Some(flight) if flight.target == side => flight.value.clone(),
+            _ => state.seen[side].as_ref().map(|seen| seen.value.clone()).unwrap_or_default(),
+        };
+    }
+    values
+}
+
+fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>, base: &Pair<Value>, ahead: bool) -> Ruling {
+    if let Some(expression) = &field.review_when {
+        let record = canonical_record(turn);
+        match mapping::holds(expression, &both.crm.value, &both.erp.value, &base.crm, &record) {
+            Ok(true) => return Ruling::Ask(format!("a person decides when {}", expression.text)),
+            Ok(false) => {}
+            Err(error) => return Ruling::Ask(format!("a person decides because the rule failed: {error}")),
+        }
+    }
+    if policy == Policy::Review {
+        return Ruling::Ask("both sides changed it".to_owned());
+    }
+    let winner = |side: Side, tie: bool, reason: &str| Ruling::Winner { side, tie, reason: reason.to_owned() };
+    match field.direction {
+        Direction::Both => {}
+        Direction::ToCrm => return winner(Side::Erp, false, "the ERP is the master of this field"),
+        Direction::ToErp => return winner(Side::Crm, false, "the CRM is the master of this field"),
+    }
+    match policy {
+        Policy::Crm => winner(Side::Crm, false, "the CRM wins by policy"),
+        Policy::Erp => winner(Side::Erp, false, "the ERP wins by policy"),
+        Policy::LastWrite if ahead => Ruling::Wait,
+        Policy::LastWrite => {
+            let apart = both.crm.at.abs_diff(both.erp.at);
+            let newer = if both.crm.at > both.erp.at { Side::Crm } else { Side::Erp };
+            if apart == 0 || apart < turn.mapping.skew_us.unsigned_abs() {
+                winner(turn.mapping.tie, true, "the edits are too close to tell which is newer; the configured side wins")
+            } else {
+                let edit = whence(newer, both[newer].actor.as_deref());
+                winner(newer, false, &format!("the newer edit wins, {edit}"))
+            }
+        }
+        Policy::Review => Ruling::Ask("both sides changed it".to_owned()),
+    }
+}
+
+/// The merged record: agreed values, else what either side is seen to hold.
+fn canonical_record(turn: &Turn<'_>) -> BTreeMap<String, Value> {
+    let mut record = BTreeMap::new();
+    for field in &turn.mapping.fields {
+        let state = turn.state.fields.get(&field.name);
+        let agreed = state.and_then(|state| state.agreed.as_ref()).map(|agreed| agreed.crm.clone());
+        let seen = state.and_then(|state| state.seen.crm.as_ref().or(state.seen.erp.as_ref())).map(|seen| seen.value.clone());
+        record.insert(field.name.clone(), agreed.or(seen).unwrap_or_default());
+    }
+    record
+}
+
+/// A side's value changed while its conflict is open.
+pub(super) fn update(turn: &mut Turn<'_>, number: ConflictNumber, side: Side, seen: &Seen) {
+    let Some(mut record) = turn.state.conflicts.get(&number.0).cloned() else { return };
+    if record.values[side] != *seen {
+        record.values[side] = seen.clone();
+        turn.keep(record);
+    }
+}
+
+/// True while the field's conflict waits for a person. Equal values settle it.
+pub(super) fn still_held(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
+    let Some(number) = turn.field(&field.name).held_by else { return false };
+    let Some(mut record) = turn.state.conflicts.get(&number.0).cloned() else {
+        turn.field(&field.name).held_by = None;
+        return false;
+    };
+    if record.values.crm.value != record.values.erp.value {
+        return true;
+    }
+    let chosen = record.values.crm.value.clone();
+    record.reason = "both sides came to hold the same value".to_owned();
+    record.settled = Some(Settlement { winner: None, chosen, tie: false, by: None, at: turn.now });
+    turn.field(&field.name).held_by = None;
+    turn.golden = true;
+    turn.keep(record);
+    false
+}
+
+/// Settles an open conflict because its cause is gone.
+pub(super) fn withdraw(turn: &mut Turn<'_>, number: ConflictNumber, winner: Option<Side>, reason: &str) {
+    let Some(mut record) = turn.state.conflicts.get(&number.0).cloned() else { return };
+    let chosen = winner.map(|side| record.values[side].value.clone()).unwrap_or_default();
+    reason.clone_into(&mut record.reason);
+    record.settled = Some(Settlement { winner, chosen, tie: false, by: None, at: turn.now });
+    turn.keep(record);
+}
+
+fn one_way(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, reason: &str) -> ConflictRecord {
+    let base = turn.field(&field.name).agreed.clone().unwrap_or_default();
+    ConflictRecord {
+        number: turn.next_conflict(),
+        field: field.name.clone(),
+        base,
+        values: both.clone(),
+        policy: field.policy,
+        reason: reason.to_owned(),
+        opened_at: turn.now,
+        settled: None,
+        overtaken: false,
+    }
+}
+
+/// The master's value goes over an edit made where the field never travels from.
+pub(super) fn reassert(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, both: &Pair<Seen>) {
+    let record = one_way(turn, field, both, "edited where this field is not the master; the master's value is put back");
+    win(turn, field, record, side.other(), false);
+}
+
+/// An edit made where the field never travels from stays, on record.
+pub(super) fn report_drift(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, both: &Pair<Seen>) {
+    let mut record = one_way(turn, field, both, "edited where this field is not the master; the value stays there");
+    stays(turn, &mut record, side, false);
+    turn.keep(record);
+}
+
+/// A conflict about the record as a whole: `deleted` was deleted while the other side says `standing`.
+pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, policy: Policy, reason: String, ask: bool) {
+    let other = deleted.other();
+    let seen = |turn: &Turn<'_>, side: Side, word: &str| {
+        let state = &turn.state.sides[side];
+        Seen { value: Value::text(word), at: state.at, actor: state.actor.clone() }
+    };
+    let gone = seen(turn, deleted, "deleted");
+    let stays = seen(turn, other, standing);
+    let mut values = Pair { crm: stays.clone(), erp: stays };
+    values[deleted] = gone;
+    let base = Pair { crm: Value::text("present"), erp: Value::text("present") };
+    let settled = Settlement { winner: Some(other), chosen: Value::text("kept"), tie: false, by: None, at: turn.now };
+    let record = ConflictRecord {
+        number: turn.next_conflict(),
+        field: RECORD.to_owned(),
+        base,
+        values,
+        policy,
+        reason,
+        opened_at: turn.now,
+        settled: (!ask).then_some(settled),
+        overtaken: false,
+    };
+    turn.state.sides[deleted].deletion = Some(record.number);
+    turn.golden = true;
+    turn.keep(record);
+}
+
+/// The delete policy's write to `side` was refused for good.
+pub(super) fn cannot_follow(turn: &mut Turn<'_>, side: Side, reason: &str) {
+    let deleted = side.other();
+    turn.state.sides[deleted].followed = true;
+    let policy = match side {
+        Side::Crm => Policy::Crm,
+        Side::Erp => Policy::Erp,
+    };
+    let text = format!("deleted {}, but the other record could not follow: {reason}", whence(deleted, None));
+    deletion(turn, deleted, "present", policy, text, false);
+}

@@ -1,0 +1,204 @@
+//! What is known of one entity between events. A caller stores it; nothing here is derived from anything else it keeps.
+
+use std::collections::BTreeMap;
+
+use super::effect::{ConflictRecord, WriteCommand};
+use crate::mapping::{Pair, Side};
+use crate::value::Value;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+pub type Micros = i64;
+
+/// The id of a write: the entity's own counter, so that the same history gives the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WriteNumber(pub u64);
+
+/// The number of a conflict within its entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConflictNumber(pub u64);
+
+/// What one side was last seen to hold in one field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Seen {
+    /// Canonical value.
+    pub value: Value,
+    /// Commit time of the change that brought it.
+    pub at: Micros,
+    /// Who set it, where known.
+    pub actor: Option<String>,
+}
+
+/// A write on its way, for one field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InFlight {
+    /// Which write.
+    pub write: WriteNumber,
+    /// Where to.
+    pub target: Side,
+    /// Canonical value being written.
+    pub value: Value,
+    /// Canonical value of the source side that it carries.
+    pub source: Value,
+    /// What the target was seen to hold when the write was decided.
+    pub expected: Value,
+    /// The target has answered that it is done; only its stream is still to show it.
+    pub answered: bool,
+    /// The conflict whose settlement it carries out.
+    pub conflict: Option<ConflictNumber>,
+    /// An edit of somebody else that the target's stream showed since the write was sent.
+    pub between: Option<Seen>,
+    /// What the field held in a change made under our name since the write was sent, when that was not `value`.
+    pub echo: Option<Value>,
+}
+
+/// A write that the target refused for good. The difference stands until either side changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// Where to.
+    pub target: Side,
+    /// Why.
+    pub reason: String,
+    /// When it was known.
+    pub at: Micros,
+    /// What both sides held when the write was decided.
+    pub values: Pair<Value>,
+}
+
+/// A write that counts as done although the target's stream has not shown its value: it answered `Applied`, and a later
+/// value was seen. Should the stream still show it, it had overtaken that value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unseen {
+    /// Which write.
+    pub write: WriteNumber,
+    /// Where to.
+    pub target: Side,
+    /// Value as the target would show it.
+    pub value: Value,
+    /// The edit that it carried.
+    pub source: Seen,
+    /// The edit that was seen instead.
+    pub instead: Seen,
+    /// What both sides had agreed on before.
+    pub base: Pair<Value>,
+}
+
+/// A value that a rejected write reported before the side's stream showed it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ahead {
+    /// Which side.
+    pub side: Side,
+    /// The last value that its stream showed.
+    pub stream: Value,
+    /// When the rejection was known.
+    pub at: Micros,
+}
+
+/// A settled conflict's value on its way to whichever side lacks it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resolution {
+    /// Which conflict.
+    pub conflict: ConflictNumber,
+    /// The chosen value.
+    pub value: Value,
+    /// A person, or none for the policy.
+    pub by: Option<String>,
+    /// When.
+    pub at: Micros,
+    /// What each side is expected to hold when its turn comes.
+    pub before: Pair<Value>,
+    /// What each side has come to hold; none while it is still to be written.
+    pub shown: Pair<Option<Value>>,
+}
+
+/// State of one field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct FieldState {
+    /// Last seen on each side; none before the side had the record.
+    pub seen: Pair<Option<Seen>>,
+    /// Values when both sides last corresponded.
+    pub agreed: Option<Pair<Value>>,
+    /// The write on its way.
+    pub in_flight: Option<InFlight>,
+    /// The conflict that holds the field until a person decides.
+    pub held_by: Option<ConflictNumber>,
+    /// A decision that is being carried out.
+    pub resolution: Option<Resolution>,
+    /// The last write was refused for good.
+    pub failed: Option<Failure>,
+    /// The last write counts as done but was never seen.
+    pub unseen: Option<Unseen>,
+    /// `seen` of one side is ahead of that side's stream.
+    pub ahead: Option<Ahead>,
+}
+
+/// State of one side of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct SideState {
+    /// Record id, once known.
+    pub record: Option<String>,
+    /// The record is gone.
+    pub deleted: bool,
+    /// The source's own values of mapped columns, for preconditions and before-images.
+    pub columns: BTreeMap<String, Value>,
+    /// A create on its way.
+    pub creating: Option<WriteNumber>,
+    /// Why the last create was refused for good; a later change of the other side tries again.
+    pub create_failed: Option<String>,
+    /// A delete (or archiving) on its way because the other side's record is gone.
+    pub deleting: Option<WriteNumber>,
+    /// The conflict that records that this side was deleted while the other was edited, or asks what to do.
+    pub deletion: Option<ConflictNumber>,
+    /// Commit time of its newest change.
+    pub at: Micros,
+    /// Who made that change, where known.
+    pub actor: Option<String>,
+    /// What the delete policy asks for on the other side after this side's deletion is done.
+    pub followed: bool,
+}
+
+/// State of one entity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct EntityState {
+    /// Entity id.
+    pub entity: String,
+    /// Per side.
+    pub sides: Pair<SideState>,
+    /// Per field, by canonical name.
+    pub fields: BTreeMap<String, FieldState>,
+    /// Parents that reference fields point at: parent entity → its records, as last stamped.
+    pub references: BTreeMap<String, Parent>,
+    /// Open writes that are not per field: number → what is needed to finish them (audit).
+    pub writes: BTreeMap<u64, OpenWrite>,
+    /// Open conflicts.
+    pub conflicts: BTreeMap<u64, ConflictRecord>,
+    /// Both first copies are done; the other side may be given a record.
+    pub may_create: bool,
+    /// Next write number.
+    pub next_write: u64,
+    /// Next conflict number.
+    pub next_conflict: u64,
+}
+
+/// What a reference field points at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Parent {
+    /// Parent entity; empty when the field refers to nothing.
+    pub entity: String,
+    /// Parent's record id on each side.
+    pub records: Pair<Option<String>>,
+}
+
+/// What is kept of a write until its target's stream confirms it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OpenWrite {
+    /// The command as sent.
+    pub command: WriteCommand,
+    /// Columns already confirmed, with before and after.
+    pub confirmed: BTreeMap<String, (Value, Value)>,
+    /// It is known to have been carried out: by its answer, or by a change under our name.
+    pub done: bool,
+    /// The target kept another value than the one written.
+    pub altered: bool,
+    /// Commit time at the target of what confirmed it last.
+    pub at: Micros,
+}

@@ -1,0 +1,192 @@
+//! Every interleaving of a small world, breadth first.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io::Write as _;
+
+use reconcile::Value;
+use reconcile::mapping::{EntityMapping, Pair, Policy, Side};
+use reconcile::merge::{self, Choice};
+
+use crate::auditor;
+use crate::world::{self, Manner, SECOND, World};
+
+/// What the small world may do besides working.
+#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
+struct Budget {
+    edits: u8,
+    repeats: u8,
+    lost_answers: u8,
+    deletes: u8,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Edit(Side, &'static str, Value),
+    Delete(Side),
+    Deliver(Side),
+    Repeat(Side),
+    Check(Side),
+    Execute(Side, bool),
+    Answer,
+    Decide(Choice),
+    ReadAgain(Side),
+}
+
+#[derive(Clone, Hash, PartialEq, Eq)]
+struct Node {
+    world: World,
+    budget: Budget,
+}
+
+const STATES: usize = 3_000_000;
+
+fn steps(node: &Node, fields: &[&'static str]) -> Vec<Step> {
+    let world = &node.world;
+    let mut steps = Vec::new();
+    for side in Side::BOTH {
+        let system = &world.systems[side];
+        if !system.stream.is_empty() {
+            steps.push(Step::Deliver(side));
+        }
+        if node.budget.repeats > 0 && system.last.is_some() {
+            steps.push(Step::Repeat(side));
+        }
+        if !system.commands.is_empty() {
+            if system.manner.racy && !system.checked {
+                steps.push(Step::Check(side));
+            } else {
+                steps.push(Step::Execute(side, false));
+                if node.budget.lost_answers > 0 {
+                    steps.push(Step::Execute(side, true));
+                }
+            }
+        }
+        if system.record.is_some() {
+            if node.budget.edits > 0 {
+                for field in fields {
+                    let value = Value::text(format!("{field}{}", 10 - node.budget.edits));
+                    steps.push(Step::Edit(side, field, value));
+                }
+            }
+            if node.budget.deletes > 0 {
+                steps.push(Step::Delete(side));
+            }
+        }
+    }
+    if !world.answers.is_empty() {
+        steps.push(Step::Answer);
+    }
+    if !world.state.conflicts.is_empty() {
+        steps.push(Step::Decide(Choice::Side(Side::Crm)));
+        steps.push(Step::Decide(Choice::Side(Side::Erp)));
+        steps.push(Step::Decide(Choice::Value(Value::text("chosen"))));
+    }
+    if steps.is_empty() || world.quiet() {
+        for (side, _) in merge::unconfirmed(&world.state, i64::MAX) {
+            steps.push(Step::ReadAgain(side));
+        }
+    }
+    steps
+}
+
+fn take(mapping: &EntityMapping, node: &Node, step: &Step) -> Node {
+    let mut next = node.clone();
+    let world = &mut next.world;
+    match step {
+        Step::Edit(side, field, value) => {
+            // Every other edit is too close to the one before to be ordered.
+            world.tick(if next.budget.edits % 2 == 0 { SECOND } else { 10 * SECOND });
+            world.edit(*side, &[(field, value.clone())]);
+            next.budget.edits -= 1;
+        }
+        Step::Delete(side) => {
+            world.tick(10 * SECOND);
+            world.delete(*side);
+            next.budget.deletes -= 1;
+        }
+        Step::Deliver(side) => world.deliver(mapping, *side),
+        Step::Repeat(side) => {
+            world.repeat(mapping, *side);
+            next.budget.repeats -= 1;
+        }
+        Step::Check(side) => world.check(*side),
+        Step::Execute(side, lost) => {
+            world.execute(*side, *lost);
+            next.budget.lost_answers -= u8::from(*lost);
+        }
+        Step::Answer => world.answer(mapping),
+        Step::Decide(choice) => world.decide(mapping, choice.clone()),
+        Step::ReadAgain(side) => world.read_again(*side),
+    }
+    next
+}
+
+fn key(node: &Node) -> u128 {
+    let mut low = DefaultHasher::new();
+    node.hash(&mut low);
+    let mut high = DefaultHasher::new();
+    0x5eed_u64.hash(&mut high);
+    node.hash(&mut high);
+    u128::from(low.finish()) | (u128::from(high.finish()) << 64)
+}
+
+/// Visits every reachable state and audits each one at rest. Returns how many there are.
+fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+    let first = Node { world: World::agreed(mapping, manners), budget };
+    let mut seen = BTreeSet::from([key(&first)]);
+    let mut trail: Vec<(usize, Option<Step>)> = vec![(0, None)];
+    let mut frontier = vec![(0_usize, first)];
+    let mut rests = 0_usize;
+    while !frontier.is_empty() {
+        let mut next = Vec::new();
+        for (index, node) in frontier {
+            let steps = steps(&node, fields);
+            let mut wrong = Vec::new();
+            if loops {
+                wrong.extend(auditor::no_loop(&node.world));
+            }
+            let silent = !merge::unconfirmed(&node.world.state, i64::MAX).is_empty();
+            if node.world.quiet() && !silent {
+                rests += 1;
+                wrong.extend(auditor::at_rest(&node.world));
+            }
+            if !wrong.is_empty() {
+                panic!("{name}: {wrong:#?}\nafter {:#?}\nstate {:#?}", path(&trail, index), node.world);
+            }
+            for step in steps {
+                let after = take(mapping, &node, &step);
+                if seen.insert(key(&after)) {
+                    trail.push((index, Some(step)));
+                    next.push((trail.len() - 1, after));
+                }
+            }
+            assert!(seen.len() <= STATES, "{name}: more than {STATES} states; make the world smaller");
+        }
+        frontier = next;
+    }
+    let _ = writeln!(std::io::stdout(), "{name}: {} states, {rests} of them at rest", seen.len());
+    seen.len()
+}
+
+fn path(trail: &[(usize, Option<Step>)], mut index: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while let (parent, Some(step)) = &trail[index] {
+        steps.push(step.clone());
+        index = *parent;
+    }
+    steps.reverse();
+    steps
+}
+
+fn manners() -> Pair<Manner> {
+    Pair { crm: Manner::default(), erp: Manner { whole_rows: true, ..Manner::default() } }
+}
+
+const SMALL: Budget = Budget { edits: 2, repeats: 1, lost_answers: 1, deletes: 0 };
+
+#[test]
+fn newer_edits_win_whatever_the_order() {
+    search("last_write", &world::mapping(Policy::LastWrite), manners(), Budget { edits: 3, ..SMALL }, &["name"], true);
+}

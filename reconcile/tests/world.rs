@@ -1,0 +1,484 @@
+//! Two simulated systems, their streams, the sinks and people around one entity.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use reconcile::Value;
+use reconcile::mapping::{
+    ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side,
+    SideMapping,
+};
+use reconcile::merge::{
+    self, Answer, Choice, ConflictRecord, Confirmed, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
+};
+
+pub(crate) const SECOND: i64 = 1_000_000;
+
+/// A text field called the same on both sides.
+pub(crate) fn field(name: &str, policy: Policy) -> FieldMapping {
+    let column = |name: &str| ColumnRule { column: name.to_owned(), ..ColumnRule::default() };
+    FieldMapping {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        kind: FieldType::Text,
+        direction: Direction::Both,
+        policy,
+        drift: Drift::Keep,
+        review_when: None,
+        columns: Pair { crm: column(&format!("{name}__c")), erp: column(name) },
+    }
+}
+
+pub(crate) fn mapping(policy: Policy) -> EntityMapping {
+    EntityMapping {
+        kind: "customer".to_owned(),
+        title: "name".to_owned(),
+        sides: Pair {
+            crm: SideMapping { object: "Account".to_owned(), ..SideMapping::default() },
+            erp: SideMapping { object: "public.customers".to_owned(), ..SideMapping::default() },
+        },
+        fields: vec![field("name", policy), field("phone", policy)],
+        keys: Vec::new(),
+        create: Pair { crm: CreatePolicy::Auto, erp: CreatePolicy::Auto },
+        delete: Pair { crm: DeletePolicy::Ignore, erp: DeletePolicy::Ignore },
+        first_contact: policy,
+        skew_us: 2 * SECOND,
+        tie: Side::Erp,
+        version: 1,
+    }
+}
+
+/// How a system treats what is written to it.
+#[derive(Debug, Clone, Default, Hash, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Text longer than this is cut, in any column.
+    pub cut: Option<usize>,
+    /// When the first column changes under our name, the second one takes its value in brackets.
+    pub trigger: Option<(String, String)>,
+    /// Preconditions are checked when the sink reads, not when the system commits.
+    pub racy: bool,
+    /// Changes carry whole rows, as Postgres sends them; otherwise only what changed.
+    pub whole_rows: bool,
+    /// Adjacent changes that nobody has read yet become one, as a compacted log makes them.
+    pub coalesces: bool,
+    /// It does not say under whose name a change was made.
+    pub nameless: bool,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq)]
+pub(crate) struct System {
+    pub side: Side,
+    pub manner: Manner,
+    pub record: Option<String>,
+    pub row: BTreeMap<String, Value>,
+    pub stream: VecDeque<SideChange>,
+    pub commands: VecDeque<WriteCommand>,
+    /// The command at the head was checked and will be committed next, whatever happens in between.
+    pub checked: bool,
+    /// Writes carried out, by number.
+    pub ledger: BTreeMap<u64, String>,
+    pub made: u32,
+    pub last: Option<SideChange>,
+}
+
+/// One value that came to stand in one field of one side.
+#[derive(Debug, Clone, Hash, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub side: Side,
+    pub field: String,
+    pub value: Value,
+    pub at: i64,
+    /// None is a person.
+    pub write: Option<u64>,
+    /// The column that the command asked for; others follow from triggers.
+    pub asked: bool,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq)]
+pub(crate) struct World {
+    pub state: EntityState,
+    pub systems: Pair<System>,
+    pub answers: VecDeque<Event>,
+    pub clock: i64,
+    /// Everything that ever stood anywhere, in commit order.
+    pub history: Vec<Commit>,
+    pub conflicts: BTreeMap<u64, ConflictRecord>,
+    pub confirmed: Vec<Confirmed>,
+    pub decided: Vec<Value>,
+}
+
+impl World {
+    /// Both sides have the record, and hold the same.
+    pub(crate) fn linked(manners: Pair<Manner>) -> Self {
+        let system = |side: Side, manner: Manner| System {
+            side,
+            manner,
+            record: Some(format!("{}-1", side.as_str())),
+            row: BTreeMap::new(),
+            stream: VecDeque::new(),
+            commands: VecDeque::new(),
+            checked: false,
+            ledger: BTreeMap::new(),
+            made: 0,
+            last: None,
+        };
+        let mut world = Self {
+            state: EntityState { entity: "e1".to_owned(), ..EntityState::default() },
+            systems: Pair { crm: system(Side::Crm, manners.crm), erp: system(Side::Erp, manners.erp) },
+            answers: VecDeque::new(),
+            clock: 1000 * SECOND,
+            history: Vec::new(),
+            conflicts: BTreeMap::new(),
+            confirmed: Vec::new(),
+            decided: Vec::new(),
+        };
+        for side in Side::BOTH {
+            for name in ["name", "phone"] {
+                world.systems[side].row.insert(column(side, name), Value::text(format!("{name}0")));
+            }
+        }
+        world
+    }
+
+    /// As `linked`, with both first copies taken in.
+    pub(crate) fn agreed(mapping: &EntityMapping, manners: Pair<Manner>) -> Self {
+        let mut world = Self::linked(manners);
+        for side in Side::BOTH {
+            world.read_again(side);
+            if let Some(change) = world.systems[side].stream.back_mut() {
+                change.may_create = side == Side::Erp;
+            }
+            world.deliver(mapping, side);
+        }
+        assert!(world.state.fields.values().all(|field| field.agreed.is_some()));
+        world
+    }
+
+    pub(crate) fn tick(&mut self, micros: i64) {
+        self.clock += micros;
+    }
+
+    /// A person edits columns; none deletes.
+    pub(crate) fn edit(&mut self, side: Side, edits: &[(&str, Value)]) {
+        let clock = self.clock;
+        let changes: Vec<(String, Value)> = edits.iter().map(|(field, value)| (column(side, field), value.clone())).collect();
+        for (field, value) in edits {
+            let commit = Commit { side, field: (*field).to_owned(), value: value.clone(), at: clock, write: None, asked: true };
+            self.history.push(commit);
+        }
+        self.commit(side, changes, None);
+    }
+
+    /// A person deletes the record.
+    pub(crate) fn delete(&mut self, side: Side) {
+        let Some(record) = self.systems[side].record.clone() else { return };
+        let change = self.change(side, &record, true, Vec::new(), false);
+        let system = &mut self.systems[side];
+        system.row.clear();
+        system.record = None;
+        self.push(side, change);
+    }
+
+    /// A person brings the record back with these values.
+    pub(crate) fn undelete(&mut self, side: Side, record: &str, row: BTreeMap<String, Value>) {
+        self.systems[side].record = Some(record.to_owned());
+        self.systems[side].row = row;
+        self.read_again(side);
+        if let Some(change) = self.systems[side].stream.back_mut() {
+            change.snapshot = false;
+        }
+    }
+
+    fn change(&self, side: Side, record: &str, deleted: bool, columns: Vec<String>, ours: bool) -> SideChange {
+        let system = &self.systems[side];
+        let mut fields = BTreeMap::new();
+        let mut values = BTreeMap::new();
+        for name in columns {
+            let value = system.row.get(&name).cloned().unwrap_or_default();
+            fields.insert(canonical(side, &name), value.clone());
+            values.insert(name, value);
+        }
+        SideChange {
+            side,
+            record: record.to_owned(),
+            deleted,
+            fields,
+            columns: values,
+            references: BTreeMap::new(),
+            may_create: true,
+            snapshot: false,
+            released: false,
+            at: self.clock,
+            actor: Some(if ours { "Concord".to_owned() } else { format!("{} user", side.as_str()) }),
+            ours: ours && !system.manner.nameless,
+        }
+    }
+
+    fn push(&mut self, side: Side, change: SideChange) {
+        let system = &mut self.systems[side];
+        if system.manner.coalesces
+            && let Some(last) = system.stream.back_mut()
+            && !last.deleted
+            && !change.deleted
+        {
+            last.fields.extend(change.fields.clone());
+            last.columns.extend(change.columns.clone());
+            last.at = change.at;
+            last.actor = change.actor;
+            last.ours = change.ours;
+            return;
+        }
+        system.stream.push_back(change);
+    }
+
+    /// A transaction at a side: the row changes, the stream says so.
+    fn commit(&mut self, side: Side, changes: Vec<(String, Value)>, write: Option<u64>) {
+        let clock = self.clock;
+        let system = &mut self.systems[side];
+        let Some(record) = system.record.clone() else { return };
+        let mut all = changes;
+        if write.is_some()
+            && let Some((from, to)) = &system.manner.trigger
+            && let Some((_, value)) = all.iter().find(|(name, value)| name == from && system.row.get(from) != Some(value))
+        {
+            let text = format!("({})", value.as_text().unwrap_or_default());
+            let follow = (to.clone(), Value::text(text));
+            if !all.iter().any(|(name, _)| name == to) {
+                all.push(follow);
+            }
+        }
+        let asked = write.is_some();
+        let mut changed = Vec::new();
+        for (name, mut value) in all {
+            if asked && let (Some(cut), Value::Text(text)) = (system.manner.cut, &value) {
+                value = Value::Text(text.chars().take(cut).collect());
+            }
+            if system.row.get(&name) != Some(&value) {
+                changed.push(name.clone());
+                if asked {
+                    let field = canonical(side, &name);
+                    self.history.push(Commit { side, field, value: value.clone(), at: clock, write, asked: true });
+                }
+                system.row.insert(name, value);
+            }
+        }
+        let columns = if system.manner.whole_rows { system.row.keys().cloned().collect() } else { changed };
+        if columns.is_empty() {
+            return;
+        }
+        let change = self.change(side, &record, false, columns, asked);
+        self.push(side, change);
+    }
+
+    /// The side is read; the row goes through its stream like a change.
+    pub(crate) fn read_again(&mut self, side: Side) {
+        let Some(record) = self.systems[side].record.clone() else { return };
+        let columns = self.systems[side].row.keys().cloned().collect();
+        let mut change = self.change(side, &record, false, columns, false);
+        change.snapshot = true;
+        self.systems[side].stream.push_back(change);
+    }
+
+    /// The next change of a side reaches the core.
+    pub(crate) fn deliver(&mut self, mapping: &EntityMapping, side: Side) {
+        if let Some(change) = self.systems[side].stream.pop_front() {
+            self.systems[side].last = Some(change.clone());
+            self.apply(mapping, &Event::Changed(change));
+        }
+    }
+
+    /// The newest delivered change of a side comes again.
+    pub(crate) fn repeat(&mut self, mapping: &EntityMapping, side: Side) {
+        if let Some(change) = self.systems[side].last.clone() {
+            self.apply(mapping, &Event::Changed(change));
+        }
+    }
+
+    /// The next answer reaches the core.
+    pub(crate) fn answer(&mut self, mapping: &EntityMapping) {
+        if let Some(event) = self.answers.pop_front() {
+            self.apply(mapping, &event);
+        }
+    }
+
+    /// The sink reads the target and compares, without committing yet. Only racy systems need it.
+    pub(crate) fn check(&mut self, side: Side) {
+        let Some(command) = self.systems[side].commands.front().cloned() else { return };
+        if self.holds(side, &command) {
+            self.systems[side].checked = true;
+        } else {
+            self.reject(side, &command);
+        }
+    }
+
+    fn holds(&self, side: Side, command: &WriteCommand) -> bool {
+        let system = &self.systems[side];
+        system.record.is_some() && command.expected.iter().all(|(name, value)| system.row.get(name) == Some(value))
+    }
+
+    fn reject(&mut self, side: Side, command: &WriteCommand) {
+        let system = &mut self.systems[side];
+        system.commands.pop_front();
+        system.checked = false;
+        let actual = system.record.is_some().then(|| {
+            command.expected.keys().map(|name| (name.clone(), system.row.get(name).cloned().unwrap_or_default())).collect()
+        });
+        self.reply(command, Answer::Rejected(actual), None);
+    }
+
+    fn reply(&mut self, command: &WriteCommand, answer: Answer, record: Option<String>) {
+        self.answers.push_back(Event::Answered { write: command.number, answer, record });
+    }
+
+    /// The sink carries out the next command. `lost` loses the answer: the sink will try the same command again.
+    pub(crate) fn execute(&mut self, side: Side, lost: bool) {
+        let Some(command) = self.systems[side].commands.front().cloned() else { return };
+        let number = command.number.0;
+        if let Some(record) = self.systems[side].ledger.get(&number).cloned() {
+            // Tried before. A ledger knows; a system without one compares what it holds.
+            let system = &self.systems[side];
+            let done = !system.manner.racy
+                || command.kind == WriteKind::Create
+                || command.values.iter().all(|(name, value)| system.row.get(name) == Some(value));
+            if done {
+                self.systems[side].commands.pop_front();
+                self.reply(&command, Answer::Applied, Some(record));
+            } else {
+                self.reject(side, &command);
+            }
+            return;
+        }
+        let checked = self.systems[side].checked;
+        if command.kind != WriteKind::Create && !checked && !self.holds(side, &command) {
+            self.reject(side, &command);
+            return;
+        }
+        self.systems[side].checked = false;
+        self.carry_out(side, &command);
+        let record = self.systems[side].record.clone();
+        self.systems[side].ledger.insert(number, record.clone().unwrap_or_default());
+        if !lost {
+            self.systems[side].commands.pop_front();
+            self.reply(&command, Answer::Applied, record);
+        }
+    }
+
+    fn carry_out(&mut self, side: Side, command: &WriteCommand) {
+        match command.kind {
+            WriteKind::Create => {
+                let system = &mut self.systems[side];
+                system.made += 1;
+                system.record = Some(format!("{}-made-{}", side.as_str(), system.made));
+                for name in ["name", "phone"] {
+                    system.row.insert(column(side, name), Value::Null);
+                }
+                let values = command.values.clone().into_iter().collect();
+                self.commit(side, values, Some(command.number.0));
+                // A create says all there is.
+                let row = self.systems[side].row.clone();
+                if let Some(change) = self.systems[side].stream.back_mut() {
+                    for (name, value) in row {
+                        change.fields.insert(canonical(side, &name), value.clone());
+                        change.columns.insert(name, value);
+                    }
+                }
+            }
+            WriteKind::Update => {
+                let values = command.values.clone().into_iter().collect();
+                self.commit(side, values, Some(command.number.0));
+            }
+            WriteKind::Delete => {
+                if let Some(record) = self.systems[side].record.clone() {
+                    let change = self.change(side, &record, true, Vec::new(), true);
+                    self.systems[side].row.clear();
+                    self.systems[side].record = None;
+                    self.push(side, change);
+                }
+            }
+        }
+    }
+
+    /// The target refuses the next command for good.
+    pub(crate) fn refuse(&mut self, side: Side, reason: &str) {
+        if let Some(command) = self.systems[side].commands.pop_front() {
+            self.reply(&command, Answer::Failed(reason.to_owned()), None);
+        }
+    }
+
+    /// A person decides the oldest open conflict.
+    pub(crate) fn decide(&mut self, mapping: &EntityMapping, choice: Choice) {
+        let Some(number) = self.state.conflicts.values().next().map(|record| record.number) else { return };
+        if let Choice::Value(value) = &choice {
+            self.decided.push(value.clone());
+        }
+        let verdict = Verdict { conflict: number, choice, actor: "Ana Lima".to_owned() };
+        self.apply(mapping, &Event::Decided(verdict));
+    }
+
+    pub(crate) fn apply(&mut self, mapping: &EntityMapping, event: &Event) -> Vec<Effect> {
+        let effects = merge::apply(mapping, &mut self.state, event, self.clock);
+        for effect in &effects {
+            match effect {
+                Effect::Write(command) => self.systems[command.side].commands.push_back(command.clone()),
+                Effect::Conflict(record) => {
+                    self.conflicts.insert(record.number.0, record.clone());
+                }
+                Effect::Confirmed(confirmed) => self.confirmed.push(confirmed.clone()),
+                Effect::Golden => {}
+            }
+        }
+        effects
+    }
+
+    /// Nothing is on its way anywhere.
+    pub(crate) fn quiet(&self) -> bool {
+        self.answers.is_empty() && Side::BOTH.iter().all(|side| {
+            let system = &self.systems[*side];
+            system.stream.is_empty() && system.commands.is_empty()
+        })
+    }
+
+    /// Runs everything until nothing is on its way, reading again what stays unconfirmed.
+    pub(crate) fn settle(&mut self, mapping: &EntityMapping) {
+        for _ in 0..500 {
+            for side in Side::BOTH {
+                self.execute(side, false);
+                self.deliver(mapping, side);
+            }
+            self.answer(mapping);
+            if self.quiet() {
+                let silent = merge::unconfirmed(&self.state, i64::MAX);
+                if silent.is_empty() {
+                    return;
+                }
+                for (side, _) in silent {
+                    self.read_again(side);
+                }
+            }
+        }
+        panic!("it does not come to rest: {self:#?}");
+    }
+
+    pub(crate) fn value(&self, side: Side, field: &str) -> Value {
+        self.systems[side].row.get(&column(side, field)).cloned().unwrap_or_default()
+    }
+
+    /// What a field holds on both sides.
+    pub(crate) fn values(&self, field: &str) -> (String, String) {
+        let text = |side| self.value(side, field).as_text().unwrap_or("-").to_owned();
+        (text(Side::Crm), text(Side::Erp))
+    }
+}
+
+pub(crate) fn column(side: Side, field: &str) -> String {
+    match side {
+        Side::Crm => format!("{field}__c"),
+        Side::Erp => field.to_owned(),
+    }
+}
+
+fn canonical(side: Side, column: &str) -> String {
+    match side {
+        Side::Crm => column.trim_end_matches("__c").to_owned(),
+        Side::Erp => column.to_owned(),
+    }
+}
