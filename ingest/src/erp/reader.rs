@@ -1,7 +1,8 @@
-//! The task that owns the replication socket: reads chunks, answers keepalives, reports what is safe.
+//! The thread that owns the replication socket: reads chunks, answers keepalives, reports what is safe.
 //!
-//! It is apart from the loop that decodes and writes so that the server hears from us however slow the log is. Two
-//! things were measured and hold here:
+//! It is apart from the loop that decodes and writes so that the server hears from us however slow the log is. It is a
+//! thread with a runtime of its own because waiting must be real: a shared runtime's poller is woken by every packet
+//! even while no task wants to read, and the server pays for that wakeup. Two things were measured and hold here:
 //!
 //! - The server pays for a send and a wakeup per message, so the reader sets its pace: while we are behind (the server
 //!   sends a transaction well after it was committed) we wait a moment before reading and find a socket that drains in
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::clock;
@@ -22,6 +23,7 @@ use super::connection::{Connection, message_length, server_error};
 use super::error::{Error, Result};
 use super::lsn::Lsn;
 use super::sql::{identifier, literal};
+use super::target::Target;
 
 /// Space asked for before each read.
 const READ_BYTES: usize = 256 << 10;
@@ -56,35 +58,30 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// Starts streaming from a slot.
+    /// Connects and starts streaming from a slot.
     ///
     /// # Errors
-    /// What the server says: the slot is in use, gone, or its log files are.
-    pub async fn start(mut connection: Connection, slot: &str, publication: &str, from: Lsn, silence: Duration) -> Result<Self> {
+    /// What [`Connection::open`] says, or what the server says: the slot is in use, gone, or its log files are.
+    pub async fn start(target: &Target, slot: &str, publication: &str, from: Lsn, silence: Duration) -> Result<Self> {
         let command = format!(
             "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {}, messages 'true')",
             identifier(slot),
             literal(&identifier(publication)),
         );
-        let report_every = report_every(&mut connection).await?;
-        connection.start_replication(&command).await?;
         let (sender, chunks) = mpsc::channel(CHUNKS);
         let (confirmed, safe) = watch::channel(from);
-        tokio::spawn(async move {
-            let mut task = Task {
-                connection,
-                safe,
-                silence,
-                report_every,
-                reported: Instant::now(),
-                due: Instant::now() + report_every,
-                behind: false,
+        let (begun, begins) = oneshot::channel();
+        let target = target.clone();
+        let thread = std::thread::Builder::new().name("erp-reader".to_owned()).spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(source) => return drop(begun.send(Err(Error::Lost { doing: "starting the reader", source }))),
             };
-            if let Err(error) = task.run(&sender).await {
-                // Nobody is there to hear it when the stream was dropped.
-                let _ = sender.send(Err(error)).await;
-            }
+            runtime.block_on(read(target, command, sender, safe, silence, begun));
         });
+        // The thread ends by itself when nobody wants what it reads.
+        drop(thread.map_err(|source| Error::Lost { doing: "starting the reader", source })?);
+        begins.await.map_err(|_| lost("starting the reader"))??;
         Ok(Self { chunks, confirmed })
     }
 
@@ -97,6 +94,36 @@ impl Replication {
             }
             newer
         });
+    }
+}
+
+/// The life of the reader's thread.
+async fn read(
+    target: Target,
+    command: String,
+    sender: mpsc::Sender<Result<Chunk>>,
+    safe: watch::Receiver<Lsn>,
+    silence: Duration,
+    begun: oneshot::Sender<Result<()>>,
+) {
+    let started = async {
+        let mut connection = Connection::open(&target).await?;
+        let report_every = report_every(&mut connection).await?;
+        connection.start_replication(&command).await?;
+        Ok((connection, report_every))
+    };
+    let (connection, report_every) = match started.await {
+        Ok(started) => started,
+        Err(error) => return drop(begun.send(Err(error))),
+    };
+    if begun.send(Ok(())).is_err() {
+        return;
+    }
+    let now = Instant::now();
+    let mut task = Task { connection, safe, silence, report_every, reported: now, due: now + report_every, behind: false };
+    if let Err(error) = task.run(&sender).await {
+        // Nobody is there to hear it when the stream was dropped.
+        let _ = sender.send(Err(error)).await;
     }
 }
 
@@ -138,7 +165,8 @@ impl Task {
                     return Err(lost("reading the replication stream"));
                 }
                 if self.behind && seen.whole < FULL_READ {
-                    tokio::time::sleep(COALESCE).await;
+                    // The thread sleeps, not the task: see the head of this file.
+                    std::thread::sleep(COALESCE);
                 }
             }
             self.connection.received.reserve(READ_BYTES);

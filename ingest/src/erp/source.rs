@@ -79,8 +79,9 @@ impl ErpSource {
         let health = tokio::spawn(status::publish(self.status(), config.name.clone(), log.clone(), codec.clone(), topics.clone()));
         let ended = self.keep_running(&stop).await;
         self.reporter.enter(State::Stopped);
-        if let Err(error) = health.await {
-            tracing::debug!(error = %error, "health publisher");
+        // A log that does not answer must not keep us from ending.
+        if tokio::time::timeout(LAST_RETRY, health).await.is_err() {
+            tracing::debug!("the last state could not be published");
         }
         ended
     }
@@ -156,11 +157,10 @@ impl ErpSource {
         };
         if infos.iter().any(|info| !memory.copied.contains(&info.object())) {
             self.copy(&mut connection, &client, fresh, &infos, &types, &mut writer, &mut memory).await?;
-            // The connection that exported the snapshot has served.
-            connection = Connection::open(target).await?;
         }
+        drop(connection);
         let silence = Duration::from_millis(config.silence_timeout_ms.max(100));
-        let replication = Replication::start(connection, &config.slot, &config.publication, memory.position.lsn, silence).await?;
+        let replication = Replication::start(target, &config.slot, &config.publication, memory.position.lsn, silence).await?;
         let position = memory.position;
         self.reporter.note(|status| status.position = position);
         Ok((Streamer::new(&self.setup, &self.reporter, memory, types, infos), replication, writer))

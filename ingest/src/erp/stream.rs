@@ -374,7 +374,11 @@ async fn finished(writing: &mut Option<Writing>) -> (Writer, Result<(Position, u
         None => std::future::pending().await,
         Some(current) => match (&mut current.task).await {
             Ok((writer, done)) => (writer, done.map(|()| (current.position, current.changes, current.committed_at))),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Nobody cancels it but a runtime that is shutting down, and that ends us too.
+                Err(_) => std::future::pending().await,
+            },
         },
     }
 }

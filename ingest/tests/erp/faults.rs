@@ -60,6 +60,29 @@ async fn a_lost_slot_is_a_gap_that_is_said_and_healed_by_reading_again() -> Resu
 }
 
 #[tokio::test]
+async fn log_files_that_the_server_threw_away_are_a_gap_too() -> Result<()> {
+    let settings = vec![("max_slot_wal_keep_size".to_owned(), "1MB".to_owned()), ("max_wal_size".to_owned(), "32MB".to_owned())];
+    let world = World::with(PostgresOptions { settings, ..PostgresOptions::default() }, ROWS, &["public.rows"]).await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    source.stop().await?;
+    eventually(|| async { world.ask::<bool>("SELECT NOT active FROM pg_replication_slots").await }).await?;
+    world.sql("UPDATE rows SET n = 40 WHERE id = 2").await?;
+    eventually(|| async {
+        world.sql("CREATE TABLE IF NOT EXISTS other (n int); INSERT INTO other VALUES (1)").await?;
+        world.sql("SELECT pg_switch_wal()").await?;
+        world.sql("CHECKPOINT").await?;
+        world.ask::<bool>("SELECT wal_status = 'lost' FROM pg_replication_slots").await
+    })
+    .await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    assert_eq!(source.status.borrow().gaps, 1);
+    assert_eq!(folded(&world.changes("public.rows").await?)["2"], [Value::Int(2), Value::Int(40)]);
+    source.stop().await
+}
+
+#[tokio::test]
 async fn a_table_that_loses_its_key_pauses_the_source_until_it_has_one_again() -> Result<()> {
     let world = World::new(ROWS, &["public.rows"]).await?;
     let mut source = world.start()?;
