@@ -82,11 +82,6 @@ impl Connection {
             self.tables.clear();
         }
     }
-
-    /// Forgets the description of tables, so that a column that has come since is seen.
-    pub(crate) fn forget_tables(&mut self) {
-        self.tables.clear();
-    }
 }
 
 /// Connects without taking the origin.
