@@ -25,6 +25,7 @@ mod connection;
 mod copy;
 mod error;
 mod lsn;
+mod metrics;
 pub mod pgoutput;
 mod publication;
 mod reader;

@@ -16,6 +16,7 @@ use super::checkpoint::{Memory, Position, Resume};
 use super::config::Config;
 use super::connection::Connection;
 use super::error::{Error, Result};
+use super::metrics;
 use super::publication::{self, FreshSlot};
 use super::reader::Replication;
 use super::snapshot::{self, Copy};
@@ -189,6 +190,7 @@ impl ErpSource {
             Some(_) => return Ok(Some(memory)),
         };
         tracing::warn!(gap = %gap, source.lsn = %memory.position.lsn, "gap in the erp's change stream; reading the tables again");
+        metrics::gap();
         self.reporter.note(|status| status.gaps += 1);
         Ok(None)
     }

@@ -12,6 +12,7 @@ use super::checkpoint::Position;
 use super::clock;
 use super::error::Error;
 use super::lsn::Lsn;
+use super::metrics;
 
 /// What the source is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,7 @@ impl Reporter {
 
     /// Some more rows of a first copy are on the log.
     pub(crate) fn copying(&self, table: &str, rows: u64, more: usize) {
+        metrics::copied(more);
         self.note(|status| {
             status.state = State::Copying { table: table.to_owned(), rows };
             status.changes += more as u64;
@@ -119,11 +121,13 @@ impl Reporter {
 
     pub(crate) fn set_aside(&self, error: &Error) {
         tracing::warn!(error = %error, "row set aside");
+        metrics::dead_letter();
         self.note(|status| status.dead_letters += 1);
     }
 
     /// Holds back because of an error.
     pub(crate) fn pause(&self, error: &Error) {
+        metrics::paused(error.class());
         let remedy = match (error, error.class()) {
             (Error::Unfit(findings), _) => findings.iter().map(|finding| finding.remedy.as_str()).collect::<Vec<_>>().join("; "),
             (_, Class::Transient) => "nothing if it passes; else see that the server runs and can be reached".to_owned(),

@@ -20,6 +20,7 @@ use super::clock;
 use super::connection::message_length;
 use super::error::{Error, Result};
 use super::lsn::Lsn;
+use super::metrics;
 use super::pgoutput::{self, Message, Relation};
 use super::reader::{Chunk, Replication};
 use super::source::Setup;
@@ -132,6 +133,7 @@ impl<'a> Streamer<'a> {
                 }
                 chunk = replication.chunks.recv(), if self.pending.is_empty() && !self.is_full() => {
                     let Chunk { bytes, behind } = chunk.unwrap_or_else(|| Err(ended()))?;
+                    metrics::received(bytes.len());
                     self.pending = bytes;
                     self.behind = behind;
                     self.work().await?;
@@ -202,6 +204,7 @@ impl<'a> Streamer<'a> {
         if position.changes == 0 {
             replication.confirm(position.lsn);
         }
+        metrics::written(changes, clock::now_micros() - committed_at);
         self.reporter.note(|status| {
             status.position = position;
             status.committed_at = committed_at;
