@@ -27,10 +27,6 @@ impl<M: Message> Channel<M> {
     pub(crate) fn record(&self, key: impl Into<Bytes>, message: &M) -> NewRecord {
         NewRecord::new(self.topic.clone(), key, framed(self.id, |out| message.put(out)))
     }
-
-    pub(crate) fn topic(&self) -> &Arc<str> {
-        &self.topic
-    }
 }
 
 /// A framed payload in one buffer.

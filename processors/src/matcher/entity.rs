@@ -120,17 +120,12 @@ impl Matcher {
         context.emit(self.links.record(format!("{}:{}:{id}", source.side, source.object), &link));
     }
 
-    /// Remembers an entity that must be told when both first copies are done, and forgets one that has both records.
+    /// Remembers an entity that must be told when both first copies are done, even one that has both records: what
+    /// differs between them is settled only then.
     fn note_uncopied(&self, context: &mut Context<'_>, mapping: &EntityMapping, entity: &str, now: &Entity, may_create: bool) {
-        if may_create {
-            return;
-        }
-        let key = uncopied_key(&mapping.kind, entity);
-        match (now.live(Side::Crm), now.live(Side::Erp)) {
-            (Some(_), Some(_)) => context.delete(key),
-            (Some(record), None) => context.put(key, &Waiting { side: Side::Crm, record: record.clone() }),
-            (None, Some(record)) => context.put(key, &Waiting { side: Side::Erp, record: record.clone() }),
-            (None, None) => {}
+        let stands = [Side::Crm, Side::Erp].into_iter().find_map(|side| now.live(side).map(|record| (side, record.clone())));
+        if let (false, Some((side, record))) = (may_create, stands) {
+            context.put(uncopied_key(&mapping.kind, entity), &Waiting { side, record });
         }
     }
 }

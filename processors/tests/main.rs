@@ -1,0 +1,5 @@
+//! Stories and laws of the processors, on a log in memory.
+
+mod harness;
+mod mapping;
+mod stories;

@@ -1,0 +1,188 @@
+//! Stories: these changes in, those messages out.
+
+use std::collections::BTreeMap;
+
+use schemas::Value;
+use schemas::cdc::Op;
+use schemas::message::{AuditEntry, Choice, Conflict, ConflictState, DeadLetter, EntityLink, EntityOp, Lane, OutcomeResult, Side, WriteOp};
+
+use crate::harness::{World, money, text};
+
+const ACCOUNT: &str = "001000000000001AAA";
+const CONTACT: &str = "003000000000001AAA";
+
+fn customer_row(name: &str, limit: &str) -> Vec<(&'static str, Value)> {
+    vec![
+        ("id", Value::Int(7)),
+        ("name", text(name)),
+        ("credit_limit", money(limit)),
+        ("payment_terms", text("N30")),
+        ("rating", Value::Int(2)),
+        ("tax_id", text("AT 123")),
+        ("status", text("active")),
+        ("updated_by", text("erna")),
+    ]
+}
+
+fn row(values: &[(&'static str, Value)]) -> BTreeMap<String, Value> {
+    values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// One customer on both sides, linked by tax id and in agreement; the entity id.
+async fn linked(world: &World) -> String {
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &customer_row("Acme", "1000.00")).await;
+    world.quiet().await;
+    let create = world.writes(Side::Crm).await.remove(0);
+    world.carry_out(&create, &BTreeMap::new(), ACCOUNT).await;
+    world.quiet().await;
+    create.entity
+}
+
+#[tokio::test]
+async fn a_new_erp_customer_is_made_in_the_crm_and_its_echo_ends_there() {
+    let (world, running) = World::copied().await;
+    let entity = linked(&world).await;
+    let create = world.writes(Side::Crm).await.remove(0);
+    assert_eq!((create.op, create.object.as_str(), create.id_column.as_deref(), create.lane), (WriteOp::Create, "Account", Some("Concord_Id__c"), Lane::Live));
+    assert!(create.values.iter().any(|field| field.name == "Name" && field.value == text("Acme")));
+    let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
+    let rules: Vec<(Side, &str, &str)> = links.iter().map(|link| (link.side, link.rule.as_str(), link.entity.as_str())).collect();
+    assert!(rules.contains(&(Side::Erp, "new", &entity)) && rules.contains(&(Side::Crm, "entity-id", &entity)), "{rules:?}");
+    assert_eq!((world.writes(Side::Crm).await.len(), world.writes(Side::Erp).await.len()), (1, 0), "the echo wrote nothing");
+    let audit: Vec<AuditEntry> = world.messages(&world.topics.audit()).await;
+    assert_eq!(audit.len(), 1);
+    assert_eq!((audit[0].record.as_str(), audit[0].op), (ACCOUNT, WriteOp::Create));
+    assert!(!world.records(&world.topics.golden("customer")).await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_goes_across_with_what_is_expected_there_and_its_id_follows_it() {
+    let (world, running) = World::copied().await;
+    let entity = linked(&world).await;
+    world.pass(60);
+    let edit = world.cdc(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Credit_Limit__c", Value::Double(2500.0))], None).await;
+    stream::Log::publish(&world.log, vec![edit.header("sync-id", "edit-1")]).await.expect("publishes");
+    world.quiet().await;
+    let records = world.records(&world.topics.writes(Side::Erp)).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].header("sync-id"), Some(b"edit-1".as_slice()));
+    let write = world.writes(Side::Erp).await.remove(0);
+    assert_eq!((write.record.as_deref(), write.op, write.entity.as_str()), (Some("7"), WriteOp::Update, entity.as_str()));
+    assert_eq!(write.values.len(), 1);
+    assert_eq!((write.values[0].name.as_str(), &write.expected[0].value), ("credit_limit", &money("1000.00")));
+    world.pass(1);
+    world.carry_out(&write, &row(&customer_row("Acme", "1000.00")), "").await;
+    world.quiet().await;
+    assert_eq!((world.writes(Side::Crm).await.len(), world.writes(Side::Erp).await.len()), (1, 1));
+    let audit = world.records(&world.topics.audit()).await;
+    assert_eq!(audit.last().and_then(|record| record.header("sync-id")), Some(b"edit-1".as_slice()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_contact_waits_for_its_parents_record() {
+    let (world, running) = World::copied().await;
+    // The contact's account is not known yet.
+    world.change(Side::Crm, "Contact", CONTACT, Op::Create, &[("LastName", text("Novak")), ("Email", text("n@x.example")), ("AccountId", text(ACCOUNT))]).await;
+    world.quiet().await;
+    assert!(world.changes().await.is_empty(), "it waits");
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(10.0))]).await;
+    world.quiet().await;
+    let writes = world.writes(Side::Erp).await;
+    assert_eq!(writes.iter().map(|write| write.object.as_str()).collect::<Vec<_>>(), ["public.customers"], "parents first");
+    world.carry_out(&writes[0], &BTreeMap::new(), "7").await;
+    world.quiet().await;
+    let writes = world.writes(Side::Erp).await;
+    let contact = writes.iter().find(|write| write.object == "public.contacts").expect("the contact follows");
+    let parent = contact.values.iter().find(|field| field.name == "customer_id").expect("its parent's record");
+    assert!(parent.value == text("7") || parent.value == Value::Int(7), "{parent:?}");
+    let released = world.changes().await.into_iter().filter(|change| change.op == EntityOp::Released).count();
+    assert_eq!(released, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_made_until_both_first_copies_are_read() {
+    let world = World::new().await;
+    world.change(Side::Erp, "public.customers", "7", Op::Read, &customer_row("Acme", "1000.00")).await;
+    world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
+    let running = world.start();
+    world.quiet().await;
+    assert!(world.writes(Side::Crm).await.is_empty(), "the CRM may have it");
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Read, &[("Name", text("ACME")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0)), ("Tax_Id__c", text("at123"))]).await;
+    world.change(Side::Crm, "Account", "001000000000002AAA", Op::Read, &[("Name", text("Only CRM"))]).await;
+    world.checkpoint("crm", &["Account"]).await;
+    world.quiet().await;
+    let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
+    assert!(links.iter().any(|link| link.rule == "key:tax id" && link.record == ACCOUNT), "{links:?}");
+    let creates: Vec<String> = world.writes(Side::Erp).await.into_iter().filter(|write| write.op == WriteOp::Create).map(|write| write.values[0].value.as_text().unwrap_or_default().to_owned()).collect();
+    assert_eq!(world.writes(Side::Erp).await.iter().filter(|write| write.op == WriteOp::Create).count(), 1, "{creates:?}");
+    assert!(world.writes(Side::Crm).await.iter().all(|write| write.op != WriteOp::Create));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_conflict_by_amount_waits_for_a_person_and_is_carried_out() {
+    let (world, running) = World::copied().await;
+    let entity = linked(&world).await;
+    world.pass(60);
+    // Both sides change the limit before either sees the other.
+    running.stop().await;
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Credit_Limit__c", Value::Double(60_000.0))]).await;
+    world.pass(10);
+    world.change(Side::Erp, "public.customers", "7", Op::Update, &customer_row("Acme", "2000.00")).await;
+    let running = world.start();
+    world.quiet().await;
+    let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
+    let open = conflicts.iter().find(|conflict| conflict.state == ConflictState::Open).expect("a person is asked");
+    assert_eq!((open.field.as_str(), open.title.as_str(), open.crm_column.as_str()), ("credit_limit", "Acme", "Credit_Limit__c"));
+    let before = world.writes(Side::Erp).await.len();
+    world.decide(&entity, &open.id, Choice::Crm, Value::Null).await;
+    world.quiet().await;
+    let writes = world.writes(Side::Erp).await;
+    let carried: Vec<_> = writes.iter().filter(|write| write.lane == Lane::Decision).collect();
+    assert_eq!(carried.len(), 1, "{before} before, {writes:?}");
+    assert_eq!(carried[0].conflict.as_deref(), Some(open.id.as_str()));
+    let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
+    let settled = conflicts.iter().find(|conflict| conflict.state == ConflictState::Settled && conflict.id == open.id).expect("settled");
+    assert_eq!((settled.settled_by.as_deref(), settled.winner), (Some("ana"), Some(Side::Crm)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_record_is_set_aside_with_its_bytes_and_the_rest_goes_on() {
+    let (world, running) = World::copied().await;
+    let topic = world.topics.cdc_erp("public.customers");
+    let rubbish = stream::NewRecord::new(topic.clone(), "8", b"\0\0\0\0\x01rubbish".to_vec());
+    stream::Log::publish(&world.log, vec![rubbish]).await.expect("publishes");
+    let mut odd = customer_row("Odd", "1.00");
+    odd[3].1 = text("N99");
+    world.change(Side::Erp, "public.customers", "9", Op::Create, &odd).await;
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &customer_row("Acme", "1000.00")).await;
+    world.quiet().await;
+    let letters: Vec<DeadLetter> = world.messages(&world.topics.dead_letters(&topic)).await;
+    assert_eq!(letters.len(), 2);
+    let bytes = letters.iter().find(|letter| letter.key.as_deref() == Some(b"8")).expect("the rubbish");
+    assert_eq!((bytes.value.as_deref(), bytes.component.as_str()), (Some(b"\0\0\0\0\x01rubbish".as_slice()), "matcher"));
+    let unmapped = letters.iter().find(|letter| letter.key.as_deref() == Some(b"9")).expect("the odd row");
+    assert!(unmapped.reason.contains("payment_terms") && unmapped.reason.contains("N99"), "{}", unmapped.reason);
+    assert_eq!(world.writes(Side::Crm).await.len(), 1, "the good one went on");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_rejected_write_becomes_a_conflict_with_what_was_found() {
+    let (world, running) = World::copied().await;
+    linked(&world).await;
+    world.pass(60);
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Name", text("Acme Ltd"))]).await;
+    world.quiet().await;
+    let write = world.writes(Side::Erp).await.remove(0);
+    world.pass(10);
+    world.answer(&write, OutcomeResult::Rejected, None, &[("name", text("Acme GmbH"))]).await;
+    world.quiet().await;
+    let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
+    assert!(conflicts.iter().any(|conflict| conflict.field == "name" && conflict.erp == text("Acme GmbH")), "{conflicts:?}");
+    running.stop().await;
+}
