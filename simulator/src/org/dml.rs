@@ -327,7 +327,7 @@ impl State {
     fn check_reference(&self, field: &Field, targets: &[String], id: RecordId) -> Result<(), ApiError> {
         let of_target = self.object_of(id).is_some_and(|object| targets.contains(&self.objects[object].name));
         if !of_target {
-            return Err(ApiError::field("FIELD_INTEGRITY_EXCEPTION", format!("{}: id value of incorrect type: {id}", field.label), &field.name));
+            return Err(ApiError::field("MALFORMED_ID", format!("{}: id value of incorrect type: {id}", field.label), &field.name));
         }
         match self.row(id) {
             Some((.., row)) if row.deleted => Err(ApiError::field("ENTITY_IS_DELETED", "entity is deleted", &field.name)),

@@ -31,6 +31,11 @@ impl Table {
         self.rows.iter().map(|(number, row)| (*number, row))
     }
 
+    /// Rows, the last changed first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = (u64, &Row)> {
+        self.by_modstamp.iter().rev().filter_map(|(_, number)| self.rows.get(number).map(|row| (*number, row)))
+    }
+
     /// Replaces or removes a row and gives back what was there.
     pub(crate) fn put(&mut self, object: &Object, number: u64, row: Option<Row>) -> Option<Row> {
         if let Some(row) = &row {

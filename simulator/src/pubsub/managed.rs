@@ -1,6 +1,6 @@
 //! Managed subscriptions: the server remembers how far a named subscriber has come.
 //!
-//! A developer name `Managed_X` stands for the topic `/data/X`; it exists as soon as it is used.
+//! There is one for each topic: `Managed_X` for `/data/X`, with an id that begins `18x`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,8 @@ use super::service::Caller;
 use super::subscribe::{Feed, Wake};
 use super::topic::Topic;
 use crate::events::bus::{parse_replay, replay_bytes};
+use crate::org::State;
+use crate::org::id::RecordId;
 use crate::proto::{CommitReplayResponse, Error, ErrorCode, ManagedFetchRequest, ManagedFetchResponse};
 use crate::rest::Server;
 
@@ -22,6 +24,22 @@ use crate::rest::Server;
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     committed: Mutex<BTreeMap<String, u64>>,
+}
+
+/// A managed subscription as metadata shows it.
+pub(crate) struct Subscription {
+    pub(crate) id: RecordId,
+    pub(crate) developer_name: String,
+    pub(crate) topic_name: String,
+}
+
+/// The managed subscription with this id or developer name.
+pub(crate) fn find(state: &State, wanted: &str) -> Option<Subscription> {
+    let events = std::iter::once("ChangeEvents".to_owned()).chain(state.objects.iter().map(|object| object.event_name()));
+    events
+        .zip(0..)
+        .map(|(event, number)| Subscription { id: RecordId::new(*b"18x", number), developer_name: format!("Managed_{event}"), topic_name: format!("/data/{event}") })
+        .find(|found| found.developer_name == wanted || RecordId::parse(wanted) == Some(found.id))
 }
 
 impl Subscriptions {
@@ -48,14 +66,17 @@ pub(crate) fn start(server: Arc<Server>, caller: Caller, requests: Streaming<Man
 async fn serve(server: &Arc<Server>, caller: &Caller, mut requests: Streaming<ManagedFetchRequest>, sender: &mpsc::Sender<Result<ManagedFetchResponse, Status>>) -> Result<(), Status> {
     let Some(first) = requests.next().await else { return Ok(()) };
     let first = first?;
-    let name = if first.developer_name.is_empty() { first.subscription_id.clone() } else { first.developer_name.clone() };
-    if name.is_empty() {
+    let wanted = if first.developer_name.is_empty() { first.subscription_id.clone() } else { first.developer_name.clone() };
+    if wanted.is_empty() {
         return Err(fault(Code::InvalidArgument, "managed.subscription.id.or.developer.name.empty", "Give a subscription id or a developer name.", &caller.rpc_id));
     }
-    let (topic, start) = {
+    let (name, topic, start) = {
         let state = server.org.read();
-        let stem = name.strip_prefix("Managed_").ok_or_else(|| fault(Code::NotFound, "managed.subscription.developer.name.not.found", &format!("No managed subscription {name}."), &caller.rpc_id))?;
-        (Topic::find(&state, &format!("/data/{stem}"), &caller.rpc_id)?, server.managed.get(&name).unwrap_or_else(|| state.bus.tip()))
+        let suffix = if first.developer_name.is_empty() { "subscription.id.not.found" } else { "developer.name.not.found" };
+        let found = find(&state, &wanted).ok_or_else(|| fault(Code::NotFound, &format!("managed.subscription.{suffix}"), &format!("No managed subscription {wanted}."), &caller.rpc_id))?;
+        let topic = Topic::find(&state, &found.topic_name, &caller.rpc_id)?;
+        let start = server.managed.get(&found.developer_name).unwrap_or_else(|| state.bus.tip());
+        (found.developer_name, topic, start)
     };
     let mut feed = Feed::new(server, topic, start);
     feed.add_credit(first.num_requested, &caller.rpc_id)?;

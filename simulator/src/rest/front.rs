@@ -34,7 +34,7 @@ pub(crate) async fn handle(Shared(server): Shared<Arc<Server>>, ConnectInfo(conn
         return respond(login::handle(&server, &method, &path, &query, &head.headers, &body));
     }
     if !path.starts_with("/services/") {
-        return respond(page::handle(&server, &method, &path, &query, &body));
+        return respond(page::handle(&server, &method, &path, &query, &head.headers, &body));
     }
     let trimmed = path.trim_end_matches('/');
     if trimmed == "/services/data" {

@@ -151,9 +151,24 @@ fn window(state: &State, call: &Call, days: i64) -> Result<(i64, i64), ApiError>
     Ok((start, end))
 }
 
-/// `GET /tooling/query`: which objects have change events.
+/// `GET /tooling/query`: managed subscriptions, and which objects have change events.
 pub(crate) fn tooling(server: &Arc<Server>, state: &State, call: &Call) -> Result<Reply, ApiError> {
     let text = call.parameter("q").unwrap_or_default();
+    if text.to_lowercase().contains("from managedeventsubscription") {
+        let wanted = text.split('\'').nth(1).unwrap_or_default();
+        let records: Vec<Json> = crate::pubsub::managed::find(state, wanted)
+            .map(|found| {
+                json!({
+                    "attributes": {"type": "ManagedEventSubscription"},
+                    "Id": found.id.to_string(),
+                    "DeveloperName": found.developer_name,
+                    "Metadata": {"label": found.developer_name, "topicName": found.topic_name, "defaultReplay": "LATEST", "errorRecoveryReplay": "EARLIEST", "state": "RUN"},
+                })
+            })
+            .into_iter()
+            .collect();
+        return Ok(Reply::json(200, json!({"size": records.len(), "totalSize": records.len(), "done": true, "queryLocator": null, "entityTypeName": "ManagedEventSubscription", "records": records})));
+    }
     if !text.to_lowercase().contains("from platformeventchannelmember") {
         return Err(ApiError::new(400, "INVALID_TYPE", "this simulator's tooling API knows PlatformEventChannelMember only"));
     }

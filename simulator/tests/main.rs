@@ -1,0 +1,14 @@
+//! The simulator as clients see it: over HTTP, over gRPC, and through clients that others wrote.
+
+mod bulk;
+mod changes;
+mod clients;
+mod composite;
+mod faults;
+mod login;
+mod page;
+mod query;
+mod rows;
+mod speed;
+mod streams;
+mod support;
