@@ -38,6 +38,7 @@ mod progress;
 mod proto;
 mod pubsub;
 mod reading;
+mod recent;
 mod rest;
 mod scan;
 mod source;

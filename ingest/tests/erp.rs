@@ -4,7 +4,7 @@ mod capture;
 mod checks;
 mod faults;
 mod gate;
-mod harness;
+pub(crate) mod harness;
 mod restart;
 mod secure;
 mod snapshot;

@@ -1,3 +1,4 @@
 //! Capture against the real thing.
 
+mod crm;
 mod erp;

@@ -103,6 +103,10 @@ impl Source {
     async fn decode(&mut self, consumed: ConsumerEvent) -> Result<Option<Received>> {
         let position = ReplayId::new(consumed.replay_id);
         let event = consumed.event.unwrap_or_default();
+        if !event.id.is_empty() && self.recent.repeats(&event.id, &position) {
+            metrics::events("repeated", 1);
+            return Ok(None);
+        }
         let payload = event.payload;
         let bad = |object: String, reason: String| Ok(Some(Received::Bad { object, position: position.clone(), payload: payload.clone(), reason }));
         let known = match self.catalog.version(&event.schema_id, &self.pubsub, &self.rest).await {

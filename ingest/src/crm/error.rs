@@ -106,6 +106,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The checkpoint is of another org than the one we signed in to.
+    #[error("the checkpoint of source {name} is of org {known}, but the login leads to org {found}")]
+    OtherOrg {
+        /// Source name.
+        name: String,
+        /// Org of the checkpoint.
+        known: String,
+        /// Org signed in to.
+        found: String,
+    },
     /// The log or the schema registry failed.
     #[error(transparent)]
     Log(#[from] stream::Error),
@@ -117,7 +127,7 @@ impl Error {
         match self {
             Self::DecodeEvent { .. } => Class::Record,
             Self::Request { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Closed => Class::Transient,
-            Self::Configure(_) | Self::Answer { .. } | Self::Describe { .. } | Self::ReadCheckpoint { .. } => Class::Fatal,
+            Self::Configure(_) | Self::Answer { .. } | Self::Describe { .. } | Self::ReadCheckpoint { .. } | Self::OtherOrg { .. } => Class::Fatal,
             Self::SignIn { .. } | Self::Rest { .. } | Self::PubSub { .. } => self.fault().class(),
             Self::Log(error) => error.class(),
         }
@@ -130,7 +140,12 @@ impl Error {
             Self::Rest { status, code, .. } => fault::of_rest(*status, code).0,
             Self::PubSub { status, code, .. } => fault::of_pubsub(code.as_deref(), *status).0,
             Self::Request { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Closed => Fault::Passing,
-            Self::Configure(_) | Self::Answer { .. } | Self::Describe { .. } | Self::DecodeEvent { .. } | Self::ReadCheckpoint { .. } => Fault::Person,
+            Self::Configure(_)
+            | Self::Answer { .. }
+            | Self::Describe { .. }
+            | Self::DecodeEvent { .. }
+            | Self::ReadCheckpoint { .. }
+            | Self::OtherOrg { .. } => Fault::Person,
             Self::Log(error) => match error.class() {
                 Class::Transient => Fault::Passing,
                 Class::Record | Class::Fatal => Fault::Person,
@@ -152,6 +167,7 @@ impl Error {
             Self::Describe { .. } => "enable the object under Setup, Change Data Capture, and give the integration user read access to it",
             Self::DecodeEvent { .. } => "mend the record in Salesforce; its next change is read again",
             Self::ReadCheckpoint { .. } => "remove the source's record from the checkpoint topic to copy everything anew",
+            Self::OtherOrg { .. } => "correct the login, or give the other org a source name and topics of its own",
             Self::Log(_) => "see that the log and the schema registry can be reached",
         }
     }

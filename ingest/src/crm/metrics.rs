@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
 static EVENTS: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
-    counters("ingest_crm_events_total", "Change events received, by what became of them: applied, reread, covered, ignored, dead.", "result")
+    counters("ingest_crm_events_total", "Change events received, by what became of them: applied, reread, covered, repeated, ignored, dead.", "result")
 });
 static CHANGES: LazyLock<Option<IntCounterVec>> =
     LazyLock::new(|| counters("ingest_crm_changes_total", "Changes committed to the log, by operation.", "op"));

@@ -79,6 +79,9 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Resume {
+    /// The org that the position is of.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    org: String,
     /// The stored position was refused: begin at the oldest event kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     earliest: bool,
@@ -129,6 +132,18 @@ impl Progress {
             resume,
             committed_at: self.committed_ms.saturating_mul(1000),
         }
+    }
+
+    /// Says which org is read. Positions of one org mean nothing to another, or worse, something else.
+    pub(crate) fn read_from(&mut self, org: &str) -> Result<()> {
+        let same = |id: &str| id.get(..15).unwrap_or(id).to_owned();
+        if !self.resume.org.is_empty() && same(&self.resume.org) != same(org) {
+            return Err(Error::OtherOrg { name: self.name.clone(), known: self.resume.org.clone(), found: org.to_owned() });
+        }
+        if self.resume.org.is_empty() {
+            org.clone_into(&mut self.resume.org);
+        }
+        Ok(())
     }
 
     /// Whether the stream begins at its oldest event because the position was refused.
@@ -332,6 +347,14 @@ mod tests {
         progress.reached(ReplayId::new([1]), Some(NOW + MARGIN_MS + 1));
         assert_eq!(progress.checkpoint().resume, "");
         assert_eq!(progress.checkpoint().committed_at, (NOW + MARGIN_MS + 1) * 1000);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_org_is_refused() {
+        let mut progress = progress();
+        assert!(progress.read_from("00DQy0000000001MAA").is_ok());
+        assert!(progress.read_from("00DQy0000000001").is_ok());
+        assert!(matches!(progress.read_from("00DQy0000000002MAA"), Err(Error::OtherOrg { .. })));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! streams that are open but dead, which happens while pings still work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -84,52 +85,54 @@ impl PubSub {
     /// What the service knows of a topic.
     pub(crate) async fn topic(&self, name: &str) -> Result<TopicInfo> {
         let doing = format!("the look at topic {name}");
-        let ask = async |access: Arc<Access>| {
-            let request = request(&access, TopicRequest { topic_name: name.to_owned() })?;
-            self.client.clone().get_topic(request).await.map_err(|status| refused(&doing, &status))
-        };
-        self.call(&doing, ask).await
+        let mut access = self.login.access().await?;
+        let answer = self.topic_with(&access, name, &doing).await;
+        if self.renewed(&mut access, &answer).await? { self.topic_with(&access, name, &doing).await } else { answer }
+    }
+
+    async fn topic_with(&self, access: &Access, name: &str, doing: &str) -> Result<TopicInfo> {
+        let mut client = self.client.clone();
+        timed(doing, client.get_topic(request(access, TopicRequest { topic_name: name.to_owned() })?)).await
     }
 
     /// The Avro schema of an id.
     pub(crate) async fn schema(&self, id: &str) -> Result<String> {
         let doing = format!("the look at schema {id}");
-        let ask = async |access: Arc<Access>| {
-            let request = request(&access, SchemaRequest { schema_id: id.to_owned() })?;
-            self.client.clone().get_schema(request).await.map_err(|status| refused(&doing, &status))
-        };
-        Ok(self.call(&doing, ask).await?.schema_json)
+        let mut access = self.login.access().await?;
+        let answer = self.schema_with(&access, id, &doing).await;
+        if self.renewed(&mut access, &answer).await? { self.schema_with(&access, id, &doing).await } else { answer }
     }
 
-    async fn call<T>(&self, doing: &str, ask: impl AsyncFn(Arc<Access>) -> Result<tonic::Response<T>>) -> Result<T> {
-        let timed = async |access| {
-            tokio::time::timeout(CALL_TIMEOUT, ask(access)).await.unwrap_or_else(|_| {
-                Err(Error::Request { doing: doing.to_owned(), reason: format!("nothing came back in {} s", CALL_TIMEOUT.as_secs()) })
-            })
-        };
-        let access = self.login.access().await?;
-        let answer = match timed(access.clone()).await {
-            Err(error) if error.fault() == Fault::Token => {
-                self.login.reject(&access).await;
-                timed(self.login.access().await?).await
-            }
-            answer => answer,
-        };
-        answer.map(tonic::Response::into_inner)
+    async fn schema_with(&self, access: &Access, id: &str, doing: &str) -> Result<String> {
+        let mut client = self.client.clone();
+        let info = timed(doing, client.get_schema(request(access, SchemaRequest { schema_id: id.to_owned() })?)).await?;
+        Ok(info.schema_json)
+    }
+
+    /// Whether a call was refused for its token, and there is a new one now.
+    async fn renewed<T>(&self, access: &mut Arc<Access>, answer: &Result<T>) -> Result<bool> {
+        let refused = matches!(answer, Err(error) if error.fault() == Fault::Token);
+        if refused {
+            self.login.reject(access).await;
+            *access = self.login.access().await?;
+        }
+        Ok(refused)
     }
 
     /// Opens a stream. Errors come out of [`Subscription::next`].
     pub(crate) async fn subscribe(&self, topic: &str, from: From) -> Result<Subscription> {
         let access = self.login.access().await?;
         let (responses, queue) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(pump(self.clone(), topic.to_owned(), from, access, responses));
-        Ok(Subscription { queue, task })
+        let open = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(pump(self.clone(), topic.to_owned(), from, access, responses, open.clone()));
+        Ok(Subscription { queue, open, task })
     }
 }
 
 /// An open stream; dropping it closes it.
 pub(crate) struct Subscription {
     queue: mpsc::Receiver<Result<FetchResponse>>,
+    open: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -145,14 +148,21 @@ impl Subscription {
         self.queue.recv().await.unwrap_or(Err(Error::Closed))
     }
 
+    /// Whether the service has answered that the stream is open. It may do so only with its first response.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// A response that is already here.
     pub(crate) fn ready(&mut self) -> Option<Result<FetchResponse>> {
         self.queue.try_recv().ok()
     }
 }
 
-async fn pump(pubsub: PubSub, topic: String, from: From, access: Arc<Access>, responses: mpsc::Sender<Result<FetchResponse>>) {
-    if let Err(error) = read(&pubsub, &topic, from, &access, &responses).await {
+async fn pump(pubsub: PubSub, topic: String, from: From, access: Arc<Access>, responses: mpsc::Sender<Result<FetchResponse>>, open: Arc<AtomicBool>) {
+    let ended = read(&pubsub, &topic, from, &access, &responses, &open).await;
+    open.store(false, Ordering::Relaxed);
+    if let Err(error) = ended {
         if error.fault() == Fault::Token {
             pubsub.login.reject(&access).await;
         }
@@ -161,7 +171,14 @@ async fn pump(pubsub: PubSub, topic: String, from: From, access: Arc<Access>, re
     }
 }
 
-async fn read(pubsub: &PubSub, topic: &str, from: From, access: &Access, responses: &mpsc::Sender<Result<FetchResponse>>) -> Result<()> {
+async fn read(
+    pubsub: &PubSub,
+    topic: &str,
+    from: From,
+    access: &Access,
+    responses: &mpsc::Sender<Result<FetchResponse>>,
+    open: &AtomicBool,
+) -> Result<()> {
     let doing = format!("the subscription to {topic}");
     let (preset, replay_id) = match from {
         From::Latest => (ReplayPreset::Latest, ReplayId::default()),
@@ -183,6 +200,7 @@ async fn read(pubsub: &PubSub, topic: &str, from: From, access: &Access, respons
     let opening = client.subscribe(request(access, ReceiverStream::new(requests))?);
     // The service may send its first headers only with its first response.
     let mut stream = tokio::time::timeout(pubsub.silence, opening).await.map_err(silent)?.map_err(|status| refused(&doing, &status))?.into_inner();
+    open.store(true, Ordering::Relaxed);
     let mut outstanding = pubsub.credit;
     loop {
         let message = tokio::time::timeout(pubsub.silence, stream.message()).await.map_err(silent)?;
@@ -195,6 +213,13 @@ async fn read(pubsub: &PubSub, topic: &str, from: From, access: &Access, respons
         if outstanding <= pubsub.credit / 2 && credit.send(ask(pubsub.credit - outstanding)).await.is_ok() {
             outstanding = pubsub.credit;
         }
+    }
+}
+
+async fn timed<T>(doing: &str, call: impl Future<Output = std::result::Result<tonic::Response<T>, Status>> + Send) -> Result<T> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| refused(doing, &status)),
+        Err(_) => Err(Error::Request { doing: doing.to_owned(), reason: format!("nothing came back in {} s", CALL_TIMEOUT.as_secs()) }),
     }
 }
 

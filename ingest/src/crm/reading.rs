@@ -15,6 +15,9 @@ use super::rest::{Record, Rest};
 /// A condition of a query may not be longer than 4,000 characters.
 const IDS_PER_QUERY: usize = 150;
 
+/// A request's address and headers together may not be longer than 16,384 bytes, in which a comma takes three.
+const MAX_SELECT: usize = 7_000;
+
 /// A record as it is now.
 pub(crate) struct Found {
     pub(crate) id: String,
@@ -43,15 +46,13 @@ impl Found {
 
 /// Records by their ids, those in the recycle bin too. What is not found is gone for good.
 pub(crate) async fn by_ids(rest: &Rest, known: &Known, wanted: &[String]) -> Result<Vec<Found>> {
+    let [first, more @ ..] = &selects(known, MAX_SELECT)[..] else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for chunk in wanted.chunks(IDS_PER_QUERY) {
-        let list = chunk.iter().filter(|id| ids::is_id(id)).map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
-        if !list.is_empty() {
-            let query = format!("SELECT {} FROM {} WHERE Id IN ({list})", select(known), known.layout.object);
-            let records = rest.query(&format!("to read records of {}", known.layout.object), &query, true).await?;
-            found.extend(records.into_iter().filter_map(Found::of));
-        }
+        let records = in_list(rest, known, first, chunk.iter().map(String::as_str)).await?;
+        found.extend(records.into_iter().filter_map(Found::of));
     }
+    complete(rest, known, more, &mut found).await?;
     Ok(found)
 }
 
@@ -69,9 +70,43 @@ pub(crate) async fn page(rest: &Rest, known: &Known, scan: &Scan, rows: usize) -
         conditions.push(format!("Id > '{}'", scan.after));
     }
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let query = format!("SELECT {} FROM {object}{filter} ORDER BY Id LIMIT {rows}", select(known));
+    let [first, more @ ..] = &selects(known, MAX_SELECT)[..] else { return Ok(Vec::new()) };
+    let query = format!("SELECT {first} FROM {object}{filter} ORDER BY Id LIMIT {rows}");
     let records = rest.query(&format!("to read {object}"), &query, scan.which != Which::All).await?;
-    Ok(records.into_iter().filter_map(Found::of).collect())
+    let mut found = records.into_iter().filter_map(Found::of).collect();
+    complete(rest, known, more, &mut found).await?;
+    Ok(found)
+}
+
+async fn in_list(rest: &Rest, known: &Known, select: &str, wanted: impl Iterator<Item = &str> + Send) -> Result<Vec<Record>> {
+    let list = wanted.filter(|id| ids::is_id(id)).map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let object = &known.layout.object;
+    rest.query(&format!("to read records of {object}"), &format!("SELECT {select} FROM {object} WHERE Id IN ({list})"), true).await
+}
+
+/// Reads the fields for which the first query had no room. A record that changed between the queries counts as read at
+/// the earlier time, so that the event of that change is still applied to it.
+async fn complete(rest: &Rest, known: &Known, selects: &[String], found: &mut Vec<Found>) -> Result<()> {
+    for select in selects {
+        let mut parts = std::collections::BTreeMap::new();
+        for chunk in found.chunks(IDS_PER_QUERY) {
+            let records = in_list(rest, known, select, chunk.iter().map(|found| found.id.as_str())).await?;
+            parts.extend(records.into_iter().filter_map(Found::of).map(|part| (part.id.clone(), part)));
+        }
+        // A record that is gone by now is reported by its own event.
+        found.retain_mut(|found| {
+            let Some(part) = parts.remove(&found.id) else { return false };
+            found.modified_ms = found.modified_ms.min(part.modified_ms);
+            for (name, value) in part.record {
+                found.record.entry(name).or_insert(value);
+            }
+            true
+        });
+    }
+    Ok(())
 }
 
 /// The newest time stamp of an object's records, in milliseconds; 0 without any.
@@ -88,12 +123,40 @@ fn stamp(known: &Known) -> &'static str {
     if known.described.field("SystemModstamp").is_some() { "SystemModstamp" } else { "LastModifiedDate" }
 }
 
-fn select(known: &Known) -> String {
-    let mut names: Vec<&str> = known.layout.schema.columns.iter().map(|column| column.name.as_str()).collect();
-    for extra in ["IsDeleted", "SystemModstamp", "LastModifiedDate", "LastModifiedById"] {
-        if !names.contains(&extra) && known.described.field(extra).is_some() {
-            names.push(extra);
+/// Field lists that together name every column, each short enough for a request's address.
+fn selects(known: &Known, max: usize) -> Vec<String> {
+    const ALWAYS: [&str; 5] = ["Id", "IsDeleted", "SystemModstamp", "LastModifiedDate", "LastModifiedById"];
+    let always = ALWAYS.iter().filter(|name| known.described.field(name).is_some()).copied().collect::<Vec<_>>().join(",");
+    let mut lists = vec![always.clone()];
+    for column in known.layout.schema.columns.iter().filter(|column| !ALWAYS.contains(&column.name.as_str())) {
+        if let Some(list) = lists.last_mut().filter(|list| list.len() + column.name.len() < max) {
+            list.push(',');
+            list.push_str(&column.name);
+        } else {
+            lists.push(format!("{always},{}", column.name));
         }
     }
-    names.join(",")
+    lists
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Layout;
+    use super::super::object::Object;
+    use super::*;
+
+    #[test]
+    fn an_object_with_very_many_fields_is_read_in_parts_that_all_name_the_record() {
+        let names: Vec<String> = (0..900).map(|number| format!("A_rather_long_custom_field_{number}__c")).collect();
+        let fields = names.iter().chain(["Id".to_owned(), "LastModifiedDate".to_owned()].iter()).map(|name| serde_json::json!({"name": name, "type": "string"})).collect::<Vec<_>>();
+        let described = Object::parse(serde_json::json!({"name": "Account", "queryable": true, "fields": fields}).to_string().as_bytes()).expect("a description");
+        let fields = std::iter::once("ChangeEventHeader").chain(names.iter().map(String::as_str)).map(|name| serde_json::json!({"name": name, "type": ["null", "string"]})).collect::<Vec<_>>();
+        let event = serde_json::json!({"type": "record", "name": "AccountChangeEvent", "fields": fields}).to_string();
+        let layout = Layout::new(&event, &described).expect("a layout");
+        let known = Known { layout, described, topic: "t".into(), registered: 0 };
+        let lists = selects(&known, MAX_SELECT);
+        assert!(lists.len() > 1 && lists.iter().all(|list| list.len() <= MAX_SELECT && list.starts_with("Id,LastModifiedDate,")));
+        let all: std::collections::BTreeSet<&str> = lists.iter().flat_map(|list| list.split(',')).collect();
+        assert_eq!(all.len(), 902);
+    }
 }

@@ -1,6 +1,7 @@
 //! Carries out planned scans: a page, its rows as changes, and how far the scan has come, in one log transaction each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use schemas::cdc::Op;
 use schemas::message::HealthState;
@@ -10,11 +11,40 @@ use super::batch::{Batch, Fact, dead_letter};
 use super::catalog::Known;
 use super::error::Result;
 use super::metrics;
+use super::progress::Which;
 use super::reading::{self, Found};
 use super::source::{Source, component};
 
 /// The service gives at most so many rows a page.
 const MAX_PAGE_ROWS: usize = 2_000;
+
+/// Records kept in mind; beyond that they are repeated, which does no harm.
+const MAX_FRESH: usize = 500_000;
+
+/// Records as a first copy found them, by object and id, as hashes. Only for as long as the stream's first response is
+/// waited for: what changed since the copy began is read once more then, and much of it is what was just copied.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    hasher: RandomState,
+    seen: HashMap<(String, String), u64>,
+}
+
+impl Fresh {
+    fn remember(&mut self, object: &str, found: &Found) {
+        if self.seen.len() < MAX_FRESH {
+            let hash = self.hasher.hash_one(serde_json::to_string(&found.record).unwrap_or_default());
+            self.seen.insert((object.to_owned(), found.id.clone()), hash);
+        }
+    }
+
+    fn has(&self, object: &str, found: &Found) -> bool {
+        if self.seen.is_empty() {
+            return false;
+        }
+        let hash = self.hasher.hash_one(serde_json::to_string(&found.record).unwrap_or_default());
+        self.seen.get(&(object.to_owned(), found.id.clone())) == Some(&hash)
+    }
+}
 
 impl Source {
     /// Works off the planned scans.
@@ -40,6 +70,11 @@ impl Source {
             self.users.learn(page.iter().filter_map(|found| found.user.clone()).collect::<BTreeSet<_>>(), &self.rest).await?;
             let mut batch = Batch::default();
             for found in page {
+                match scan.which {
+                    Which::All if self.progress.position.is_none() => self.fresh.remember(&scan.object, &found),
+                    Which::Changed if self.fresh.has(&scan.object, &found) => continue,
+                    Which::All | Which::Changed | Which::Deleted => {}
+                }
                 self.found(&mut batch, &known, found).await?;
             }
             self.tell_usage();

@@ -24,13 +24,18 @@ use super::ids::ReplayId;
 use super::login::Login;
 use super::progress::{Progress, Scan, Which};
 use super::pubsub::{From, PubSub, Subscription};
+use super::recent::Recent;
 use super::rest::Rest;
+use super::scan::Fresh;
 use super::status::Status;
 use super::users::Users;
 use super::{checkpoint, http, metrics, reading};
 
 /// The topic of dead letters whose object is not known is named after this.
 pub(crate) const UNKNOWN_OBJECT: &str = "unknown";
+
+/// A stream that was refused would have been so by now.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// A source with its connections.
 pub(crate) struct Source {
@@ -45,9 +50,12 @@ pub(crate) struct Source {
     pub(crate) pubsub: PubSub,
     pub(crate) catalog: Catalog,
     pub(crate) users: Users,
+    pub(crate) recent: Recent,
     producer: Option<Box<dyn Producer>>,
     /// As committed.
     pub(crate) progress: Progress,
+    /// What the first copies put on the log, so that catching up need not repeat it.
+    pub(crate) fresh: Fresh,
     pub(crate) status: Status,
     backoff: Backoff,
 }
@@ -66,8 +74,10 @@ impl Source {
             channel,
             catalog: Catalog::new(followed, topics.clone(), codec.clone()),
             users: Users::default(),
+            recent: Recent::default(),
             producer: None,
             progress: Progress::new(&config.name),
+            fresh: Fresh::default(),
             backoff: Backoff::new(config.backoff_min_ms, config.backoff_max_ms),
             config,
             topics,
@@ -87,8 +97,13 @@ impl Source {
                 () = shutdown.cancelled() => break Ok(()),
                 error = self.session() => error,
             };
-            if let Err(error) = self.after(error, &shutdown).await {
-                break Err(error);
+            let wait = match self.after(error).await {
+                Ok(wait) => wait,
+                Err(error) => break Err(error),
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                () = tokio::time::sleep(wait) => {}
             }
         };
         match &ended {
@@ -99,8 +114,8 @@ impl Source {
         ended
     }
 
-    /// Decides what follows a broken session, and waits.
-    async fn after(&mut self, error: Error, shutdown: &CancellationToken) -> Result<()> {
+    /// Decides what follows a broken session: an end, or another one after a wait.
+    async fn after(&mut self, error: Error) -> Result<Duration> {
         metrics::reconnect(match error.class() {
             Class::Transient => "transient",
             Class::Record => "record",
@@ -127,19 +142,14 @@ impl Source {
             tracing::warn!(error = %error, remedy = error.remedy(), "salesforce capture pauses");
         }
         self.status.paused(&error);
-        let wait = match fault {
+        Ok(match fault {
             Fault::Passing | Fault::Token | Fault::Position => self.backoff.next(),
             Fault::Exhausted | Fault::Person => {
                 // Whatever a person changes may change what we know.
                 self.catalog.forget();
                 Duration::from_millis(self.config.pause_ms)
             }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-        Ok(())
+        })
     }
 
     async fn session(&mut self) -> Error {
@@ -154,6 +164,7 @@ impl Source {
         let access = self.login.access().await?;
         self.status.fact("org", &access.org);
         self.status.fact("server", &access.instance_url);
+        self.progress.read_from(&access.org)?;
         let objects: Vec<String> = self.catalog.followed().iter().cloned().collect();
         for object in &objects {
             self.catalog.current(object, &self.pubsub, &self.rest).await?;
@@ -166,13 +177,14 @@ impl Source {
         self.scan().await?;
         let mut first = true;
         loop {
-            let mut responses = vec![subscription.next().await?];
+            let mut responses = vec![next(&mut subscription, &self.status).await?];
             self.backoff.reset();
             self.status.set(HealthState::Running, "", "");
             if first && self.progress.position.is_none() {
                 self.plan_catch_up().await?;
                 self.scan().await?;
             }
+            self.fresh = Fresh::default();
             first = false;
             let broken = gather(&mut subscription, &mut responses, self.config.batch_events);
             self.apply(responses).await?;
@@ -221,7 +233,10 @@ impl Source {
     async fn plan_copies(&mut self, objects: &[String]) -> Result<()> {
         let mut progress = self.progress.clone();
         let mut newest = 0;
-        for object in objects.iter().filter(|object| !self.progress.copied.contains(*object) && !self.progress.plans(object, Which::All)) {
+        for object in objects {
+            if self.progress.copied.contains(object) || self.progress.plans(object, Which::All) {
+                continue;
+            }
             let known = self.catalog.current(object, &self.pubsub, &self.rest).await?;
             let covered = reading::newest(&self.rest, &known).await?;
             newest = newest.max(covered);
@@ -296,6 +311,17 @@ pub(crate) fn plan(known: &Known, which: Which, since: i64, covered: i64) -> Sca
 /// `ingest.crm`.
 pub(crate) fn component(name: &str) -> String {
     format!("ingest.{name}")
+}
+
+/// The next response. A quiet stream that is open and has not been refused for a while counts as running.
+async fn next(subscription: &mut Subscription, status: &Status) -> Result<super::proto::FetchResponse> {
+    loop {
+        match tokio::time::timeout(SETTLED, subscription.next()).await {
+            Ok(response) => return response,
+            Err(_) if subscription.is_open() => status.set(HealthState::Running, "", ""),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Takes more responses that are here already, up to a number of events; an error among them is for later.
