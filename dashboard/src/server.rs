@@ -75,7 +75,7 @@ impl Dashboard {
 const MAX_CONNECTIONS: u32 = 8;
 const MAX_STREAMS: usize = 256;
 const RECEIVABLES_KEPT_MS: i64 = 3000;
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
 const STATEMENT_TIMEOUT_MS: &str = "5000";
 /// How long requests may go on after a shutdown.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);

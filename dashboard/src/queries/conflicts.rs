@@ -99,7 +99,7 @@ pub(crate) struct Counts {
 pub(crate) async fn counts(pool: &PgPool) -> Result<Counts> {
     let (open, open_records, oldest, settled): (i64, i64, Option<At>, i64) = sqlx::query_as(
         "select count(*), count(distinct entity), min(opened_at), \
-           (select count(*) from (select 1 from conflict where state = 'settled' limit $1) as some) \
+           (select count(*) from (select 1 from conflict where state = 'settled' limit $1) as counted) \
          from conflict where state = 'open'",
     )
     .bind(COUNT_UP_TO)

@@ -109,7 +109,7 @@ mod tests {
             ("Hafenstraße 14", "Hafenstr. 12, Geb. B", "[Hafenstraße] [14]", "[Hafenstr.] [12, Geb. B]"),
             ("same", "same", "same", "same"),
             ("", "new", "", "[new]"),
-            ("a b c d", "a c b d", "a [b ]c d", "a c [b ]d"),
+            ("a b c d", "a c b d", "a [b ]c d", "a c[ b] d"),
         ] {
             let (a, b) = compare(left, right);
             assert_eq!((marked(&a), marked(&b)), (marked_left.to_owned(), marked_right.to_owned()));

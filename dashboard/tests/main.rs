@@ -1,0 +1,11 @@
+//! The dashboard over HTTP, against a real Postgres with rows as the read model's sink inserts them.
+
+mod access;
+mod api;
+mod conflicts;
+mod headers;
+mod live;
+mod rows;
+mod sign_in;
+mod stack;
+mod sync;
