@@ -16,40 +16,40 @@ use stream::{Codec, LocalRegistry, Log, MemoryLog, MemoryOptions, NewRecord, Rec
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub const PARTITIONS: u32 = 2;
-pub const MAPPING: &str = include_str!("mapping.toml");
+pub(crate) const PARTITIONS: u32 = 2;
+pub(crate) const MAPPING: &str = include_str!("mapping.toml");
 /// 2026-11-22T00:00:00Z.
-pub const START: i64 = 1_795_305_600_000_000;
+pub(crate) const START: i64 = 1_795_305_600_000_000;
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::text(text)
 }
 
-pub fn money(text: &str) -> Value {
+pub(crate) fn money(text: &str) -> Value {
     Value::Decimal(Decimal(text.to_owned()))
 }
 
 /// A machine with processors, a log, and two systems whose changes the test writes.
 #[derive(Clone)]
-pub struct World {
-    pub log: MemoryLog,
-    pub codec: Codec,
-    pub topics: Topics,
-    pub mapping: Arc<Mapping>,
-    pub stores: MemoryStores,
-    pub clock: Arc<AtomicI64>,
+pub(crate) struct World {
+    pub(crate) log: MemoryLog,
+    pub(crate) codec: Codec,
+    pub(crate) topics: Topics,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) stores: MemoryStores,
+    pub(crate) clock: Arc<AtomicI64>,
     position: Arc<AtomicI64>,
 }
 
 /// Processors that run.
-pub struct Running {
+pub(crate) struct Running {
     shutdown: CancellationToken,
     tasks: Vec<JoinHandle<processors::Result<()>>>,
 }
 
 impl Running {
     /// Ends them in order.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         for task in self.tasks {
             task.await.expect("no panic").expect("no error");
@@ -57,18 +57,18 @@ impl Running {
     }
 
     /// Ends them wherever they are.
-    pub async fn kill(self) {
+    pub(crate) async fn kill(self) {
         for task in self.tasks {
             task.abort();
             let _ = task.await;
         }
     }
 
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.tasks.iter().any(JoinHandle::is_finished)
     }
 
-    pub async fn error(self) -> String {
+    pub(crate) async fn error(self) -> String {
         for task in self.tasks {
             if let Err(error) = task.await.expect("no panic") {
                 return error.to_string();
@@ -79,7 +79,7 @@ impl Running {
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let tick = clock.clone();
         let log = MemoryLog::new(MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000));
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// A world whose first copies are done, with all processors running.
-    pub async fn copied() -> (Self, Running) {
+    pub(crate) async fn copied() -> (Self, Running) {
         let world = Self::new().await;
         world.checkpoint("crm", &["Account", "Contact"]).await;
         world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
@@ -102,7 +102,7 @@ impl World {
         (world, running)
     }
 
-    pub fn environment(&self, shutdown: CancellationToken) -> Environment {
+    pub(crate) fn environment(&self, shutdown: CancellationToken) -> Environment {
         let clock = self.clock.clone();
         Environment {
             log: Arc::new(self.log.clone()),
@@ -117,27 +117,27 @@ impl World {
         }
     }
 
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         self.start_only(&ProcessorName::ALL)
     }
 
-    pub fn start_only(&self, names: &[ProcessorName]) -> Running {
+    pub(crate) fn start_only(&self, names: &[ProcessorName]) -> Running {
         let shutdown = CancellationToken::new();
         let tasks = names.iter().map(|name| tokio::spawn(processors::run(*name, self.environment(shutdown.clone())))).collect();
         Running { shutdown, tasks }
     }
 
-    pub fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.clock.load(Ordering::Relaxed)
     }
 
     /// Lets time pass, for commit times and the log.
-    pub fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 
     /// Waits until every processor has read everything and nothing more is written.
-    pub async fn quiet(&self) {
+    pub(crate) async fn quiet(&self) {
         let mut before = None;
         let mut same = 0;
         for _ in 0..20_000 {
@@ -172,8 +172,32 @@ impl World {
         Some(ends)
     }
 
+    /// Everything that processors wrote, for a person who reads a failed test.
+    pub(crate) async fn show(&self) -> String {
+        let mut out = String::new();
+        for change in self.changes().await {
+            out += &format!("change {} {} {} {:?} {:?} refs {:?} may_create {}\n", change.side, change.object, change.record, change.op, change.fields, change.references, change.may_create);
+        }
+        for side in [Side::Crm, Side::Erp] {
+            for write in self.writes(side).await {
+                out += &format!("write {side} {} {:?} {:?} {:?} expecting {:?}\n", write.object, write.op, write.record, write.values, write.expected);
+            }
+        }
+        for conflict in self.messages::<schemas::message::Conflict>(&self.topics.conflicts()).await {
+            out += &format!("{conflict:?}\n");
+        }
+        for node in processors::topology(&self.mapping, &self.topics) {
+            for topic in node.dead_letters {
+                for letter in self.messages::<schemas::message::DeadLetter>(&topic).await {
+                    out += &format!("dead letter of {topic} by {}: {}\n", letter.component, letter.reason);
+                }
+            }
+        }
+        out
+    }
+
     /// All records of a topic.
-    pub async fn records(&self, topic: &str) -> Vec<Record> {
+    pub(crate) async fn records(&self, topic: &str) -> Vec<Record> {
         let ends = self.log.ends(topic).await.expect("ends");
         let mut found = Vec::new();
         for (partition, end) in ends {
@@ -187,7 +211,7 @@ impl World {
     }
 
     /// All messages of a topic, oldest first.
-    pub async fn messages<M: Message>(&self, topic: &str) -> Vec<M> {
+    pub(crate) async fn messages<M: Message>(&self, topic: &str) -> Vec<M> {
         let mut found = Vec::new();
         for record in self.records(topic).await {
             found.extend(self.codec.message::<M>(&record).await.expect("a message"));
@@ -195,20 +219,20 @@ impl World {
         found
     }
 
-    pub async fn writes(&self, side: Side) -> Vec<Write> {
+    pub(crate) async fn writes(&self, side: Side) -> Vec<Write> {
         self.messages(&self.topics.writes(side)).await
     }
 
-    pub async fn changes(&self) -> Vec<EntityChange> {
+    pub(crate) async fn changes(&self) -> Vec<EntityChange> {
         self.messages(&self.topics.entity_changes()).await
     }
 
-    pub async fn publish<M: Message>(&self, topic: &str, key: &str, message: &M) {
+    pub(crate) async fn publish<M: Message>(&self, topic: &str, key: &str, message: &M) {
         let value = self.codec.encode(topic, message).await.expect("encodes");
         self.log.publish(vec![NewRecord::new(topic, key.to_owned(), value)]).await.expect("publishes");
     }
 
-    pub async fn checkpoint(&self, source: &str, copied: &[&str]) {
+    pub(crate) async fn checkpoint(&self, source: &str, copied: &[&str]) {
         let checkpoint = Checkpoint {
             source: source.to_owned(),
             position: String::new(),
@@ -221,17 +245,17 @@ impl World {
     }
 
     /// A change at a source. `values` are the columns it carries; at the ERP that is the whole row.
-    pub async fn change(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)]) {
+    pub(crate) async fn change(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)]) {
         self.change_by(side, object, id, op, values, None).await;
     }
 
     /// The same, made through a named origin.
-    pub async fn change_by(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)], origin: Option<&str>) {
+    pub(crate) async fn change_by(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)], origin: Option<&str>) {
         let record = self.cdc(side, object, id, op, values, origin).await;
         self.log.publish(vec![record]).await.expect("publishes");
     }
 
-    pub async fn cdc(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)], origin: Option<&str>) -> NewRecord {
+    pub(crate) async fn cdc(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)], origin: Option<&str>) -> NewRecord {
         let schema = schema(side, object);
         let topic = match side {
             Side::Crm => self.topics.cdc_crm(object),
@@ -265,7 +289,7 @@ impl World {
     }
 
     /// Answers a write.
-    pub async fn answer(&self, write: &Write, result: OutcomeResult, record: Option<&str>, actual: &[(&str, Value)]) {
+    pub(crate) async fn answer(&self, write: &Write, result: OutcomeResult, record: Option<&str>, actual: &[(&str, Value)]) {
         let outcome = Outcome {
             write: write.id.clone(),
             entity: write.entity.clone(),
@@ -285,7 +309,7 @@ impl World {
     }
 
     /// What a person decides.
-    pub async fn decide(&self, entity: &str, conflict: &str, choice: Choice, value: Value) {
+    pub(crate) async fn decide(&self, entity: &str, conflict: &str, choice: Choice, value: Value) {
         let decision = Decision {
             id: format!("d-{conflict}"),
             entity: entity.to_owned(),
@@ -299,7 +323,7 @@ impl World {
     }
 
     /// Does what a write says and shows it in the target's stream under our name, then answers it.
-    pub async fn carry_out(&self, write: &Write, row: &BTreeMap<String, Value>, new_id: &str) {
+    pub(crate) async fn carry_out(&self, write: &Write, row: &BTreeMap<String, Value>, new_id: &str) {
         let mut values: Vec<(&str, Value)> = match write.side {
             Side::Erp => row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect(),
             Side::Crm => Vec::new(),
@@ -334,7 +358,7 @@ fn fit(kind: &ColumnType, value: &Value) -> Value {
 }
 
 /// The columns of the two systems.
-pub fn schema(side: Side, object: &str) -> ChangeSchema {
+pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
     let money = || ColumnType::Decimal { precision: 18, scale: 2 };
     let columns: Vec<(&str, ColumnType)> = match (side, object) {
         (Side::Crm, "Account") => vec![

@@ -39,8 +39,8 @@ fn complaint(from: &str, to: &str) -> String {
 #[test]
 fn a_mistake_is_named_with_its_line_and_field() {
     for (from, to, expected) in [
-        ("tie = \"erp\"", "tie = \"both\"", "line 13: entity.customer.tie is \"both\", but must be one of crm, erp"),
-        ("tie = \"erp\"", "tei = \"erp\"", "line 13: unknown field `tei`"),
+        ("tie = \"erp\"", "tie = \"both\"", "line 12: entity.customer.tie is \"both\", but must be one of crm, erp"),
+        ("tie = \"erp\"", "tei = \"erp\"", "line 12: unknown field `tei`"),
         ("type = \"decimal(2)\"", "type = \"decimal\"", "entity.customer.field.credit_limit.type is \"decimal\""),
         ("skew = \"2s\"", "skew = \"2\"", "must be a time such as"),
         ("reference(customer)", "reference(customers)", "refers to \"customers\", which is not an entity"),

@@ -134,8 +134,15 @@ async fn a_conflict_by_amount_waits_for_a_person_and_is_carried_out() {
     world.change(Side::Erp, "public.customers", "7", Op::Update, &customer_row("Acme", "2000.00")).await;
     let running = world.start();
     world.quiet().await;
+    // Whichever was read first was written across, and refused.
+    for write in world.writes(Side::Erp).await.into_iter().chain(world.writes(Side::Crm).await).filter(|write| write.op == WriteOp::Update) {
+        let actual = if write.side == Side::Erp { [("credit_limit", money("2000.00"))] } else { [("Credit_Limit__c", Value::Double(60_000.0))] };
+        world.answer(&write, OutcomeResult::Rejected, None, &actual).await;
+    }
+    world.quiet().await;
+    let shown = world.show().await;
     let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
-    let open = conflicts.iter().find(|conflict| conflict.state == ConflictState::Open).expect("a person is asked");
+    let open = conflicts.iter().find(|conflict| conflict.state == ConflictState::Open).unwrap_or_else(|| panic!("a person is asked: {shown}"));
     assert_eq!((open.field.as_str(), open.title.as_str(), open.crm_column.as_str()), ("credit_limit", "Acme", "Credit_Limit__c"));
     let before = world.writes(Side::Erp).await.len();
     world.decide(&entity, &open.id, Choice::Crm, Value::Null).await;
@@ -181,8 +188,9 @@ async fn a_rejected_write_becomes_a_conflict_with_what_was_found() {
     let write = world.writes(Side::Erp).await.remove(0);
     world.pass(10);
     world.answer(&write, OutcomeResult::Rejected, None, &[("name", text("Acme GmbH"))]).await;
+    world.change(Side::Erp, "public.customers", "7", Op::Update, &customer_row("Acme GmbH", "1000.00")).await;
     world.quiet().await;
     let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
-    assert!(conflicts.iter().any(|conflict| conflict.field == "name" && conflict.erp == text("Acme GmbH")), "{conflicts:?}");
+    assert!(conflicts.iter().any(|conflict| conflict.field == "name" && conflict.erp == text("Acme GmbH")), "{}", world.show().await);
     running.stop().await;
 }
