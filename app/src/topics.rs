@@ -2,6 +2,26 @@
 
 use schemas::topic::{Cleanup, Spread, TABLE};
 
+use crate::cli;
+use crate::print::Printer;
+
+/// `concord topics`.
+pub fn print(options: &cli::Topics, printer: &Printer) {
+    if printer.is_json() {
+        let rows: Vec<_> = TABLE
+            .iter()
+            .map(|row| serde_json::json!({"name": row.name, "key": row.key, "value": row.value, "written_by": row.writer, "read_by": row.readers}))
+            .collect();
+        printer.object(&serde_json::json!({"topics": rows}));
+    } else if options.markdown {
+        printer.raw(&topic_table());
+    } else {
+        for row in TABLE {
+            printer.line(&format!("{:<28} {:<36} {}", row.name, row.key, row.value));
+        }
+    }
+}
+
 /// The whole of `docs/topics.md`.
 pub fn topic_table() -> String {
     let mut text = String::from(

@@ -1,0 +1,168 @@
+//! What can be asked of `concord` on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps Salesforce and an ERP in agreement, in both directions, and never loses an edit silently.
+#[derive(Debug, Parser)]
+#[command(name = "concord", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Print machine-readable JSON instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log on standard error: `warn`, `info`, `debug`, or `sinks=debug,info`. `info` unless said; `warn` for the demo.
+    #[arg(long, global = true, env = "CONCORD_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything on this machine: both systems with sample companies, the pipeline, live traffic, the dashboard.
+    Demo(Demo),
+    /// The pipeline: all roles in one process, or some.
+    Run(Run),
+    /// Look at both systems, permissions and settings, and write nothing.
+    Check(ConfigFile),
+    /// Create or upgrade the tables Concord needs: the read model, and the ledger inside the ERP.
+    Migrate(ConfigFile),
+    /// Measure on a private stack that leaves nothing behind.
+    Bench(Bench),
+    /// The topics, their keys and values.
+    Topics(Topics),
+    /// A Salesforce org in a process, for development.
+    Simulator(Simulator),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, env = "CONCORD_CONFIG", default_value = "concord.toml")]
+    pub config: PathBuf,
+}
+
+/// `concord demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Sample companies.
+    #[arg(long, default_value_t = 300)]
+    pub companies: usize,
+    /// Use this Kafka broker for the log instead of the embedded one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
+    /// Where the dashboard listens.
+    #[arg(long, default_value = "127.0.0.1:4710")]
+    pub listen: SocketAddr,
+    /// Time between sample edits; 0s for none.
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
+    pub traffic: std::time::Duration,
+}
+
+/// `concord run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Which roles this process has; all when none is named. May be given several times.
+    #[arg(long, value_enum)]
+    pub role: Vec<Role>,
+    /// Stop in order when standard input ends (for whoever starts and watches this process).
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
+}
+
+/// A part of the pipeline that may run in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// Reads both systems' change streams.
+    Ingest,
+    /// Matches, reconciles, adds up.
+    Processors,
+    /// Writes to both systems and to the read model.
+    Sinks,
+    /// Pages, API, metrics, schema routes.
+    Dashboard,
+}
+
+/// `concord bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Commit on one side to commit on the other, at a steady rate, half the edits on each side.
+    Latency {
+        /// Edits a second.
+        #[arg(long, default_value_t = 200)]
+        rate: u32,
+        /// For so long.
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+        /// The stack to measure.
+        #[command(flatten)]
+        stack: StackChoice,
+    },
+    /// Changes made in the ERP as fast as it takes them, until both sides agree.
+    Throughput {
+        /// Changes in all.
+        #[arg(long, default_value_t = 200_000)]
+        changes: u64,
+        /// The stack to measure.
+        #[command(flatten)]
+        stack: StackChoice,
+    },
+}
+
+/// Which stack to measure.
+#[derive(Debug, Clone, Args)]
+pub struct StackChoice {
+    /// The log: `embedded`, a broker's `HOST:PORT`, or `private` for an Apache Kafka started for this run.
+    #[arg(long, default_value = "embedded", value_name = "embedded|private|HOST:PORT")]
+    pub kafka: String,
+    /// Sample companies.
+    #[arg(long, default_value_t = 2_000)]
+    pub companies: usize,
+}
+
+/// `concord topics`.
+#[derive(Debug, Args)]
+pub struct Topics {
+    /// Print the document `docs/topics.md`.
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// `concord simulator`.
+#[derive(Debug, Args)]
+pub struct Simulator {
+    /// Where REST and the page listen.
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+    /// Where Pub/Sub listens (TLS).
+    #[arg(long, default_value = "127.0.0.1:7443")]
+    pub pubsub: SocketAddr,
+    /// Host name by which clients reach it.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// Write the certificate clients must trust to `ca.pem` in this folder.
+    #[arg(long)]
+    pub certificate_dir: Option<PathBuf>,
+    /// Sample companies to begin with.
+    #[arg(long, default_value_t = 300)]
+    pub companies: usize,
+    /// Consumer secret of its connected app.
+    #[arg(long, env = "CONCORD_CRM_CLIENT_SECRET", default_value = "simulator-secret", hide_env_values = true)]
+    pub client_secret: String,
+}
