@@ -6,4 +6,6 @@ mod checks;
 mod faults;
 mod gaps;
 mod harness;
+mod meddler;
 mod restart;
+mod spoiled;

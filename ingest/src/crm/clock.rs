@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
+#[expect(clippy::disallowed_methods, reason = "the one place of Salesforce capture that reads the clock")]
 pub(crate) fn now_micros() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -147,7 +147,7 @@ impl Progress {
     }
 
     /// Whether the stream begins at its oldest event because the position was refused.
-    pub(crate) fn from_earliest(&self) -> bool {
+    pub(crate) fn is_at_earliest(&self) -> bool {
         self.resume.earliest
     }
 
@@ -374,8 +374,8 @@ mod tests {
         progress.lose_position();
         progress.catch_up_from(NOW + 5);
         assert_eq!(progress.catch_up(), Some(NOW - OVERLAP_MS));
-        assert!(progress.from_earliest() && progress.position.is_none());
+        assert!(progress.is_at_earliest() && progress.position.is_none());
         progress.reached(ReplayId::new([2]), None);
-        assert!(!progress.from_earliest());
+        assert!(!progress.is_at_earliest());
     }
 }

@@ -169,7 +169,7 @@ impl Source {
         for object in &objects {
             self.catalog.current(object, &self.pubsub, &self.rest).await?;
         }
-        if self.progress.from_earliest() {
+        if self.progress.is_at_earliest() {
             self.plan_catch_up().await?;
         }
         let mut subscription = self.pubsub.subscribe(&self.channel, self.begin()).await?;
@@ -199,7 +199,7 @@ impl Source {
     fn begin(&self) -> From {
         if !self.progress.position.is_none() {
             From::After(self.progress.position.clone())
-        } else if self.progress.from_earliest() {
+        } else if self.progress.is_at_earliest() {
             From::Earliest
         } else {
             From::Latest
@@ -242,7 +242,7 @@ impl Source {
             newest = newest.max(covered);
             progress.plan(plan(&known, Which::All, 0, covered));
         }
-        if self.progress.position.is_none() && !self.progress.from_earliest() && progress != self.progress {
+        if self.progress.position.is_none() && !self.progress.is_at_earliest() && progress != self.progress {
             progress.catch_up_from(newest);
             progress.committed_ms = progress.committed_ms.max(newest);
         }
