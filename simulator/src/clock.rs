@@ -26,6 +26,7 @@ impl Clock {
 
     /// Milliseconds since 1970, UTC.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
     pub fn now_ms(&self) -> i64 {
         match self {
             Self::Real => SystemTime::now()

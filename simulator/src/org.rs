@@ -3,6 +3,7 @@
 //! One state behind one lock. A transaction is begun, changes records, and is committed as a whole:
 //! commit turns what changed into change events. Nothing in here awaits.
 
+pub(crate) mod assign;
 pub(crate) mod convert;
 pub(crate) mod derive;
 pub(crate) mod dml;

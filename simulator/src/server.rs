@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use rustls_pki_types::pem::PemObject;
@@ -162,6 +162,17 @@ impl Simulator {
     #[must_use]
     pub fn settings(&self) -> SettingsHandle {
         self.server.live.clone()
+    }
+
+    /// Data API calls counted so far, as `Sforce-Limit-Info` shows them.
+    #[must_use]
+    pub fn api_calls(&self) -> u64 {
+        self.server.calls.load(Ordering::Relaxed)
+    }
+
+    /// Starts a new day of API calls.
+    pub fn reset_api_calls(&self) {
+        self.server.calls.store(0, Ordering::Relaxed);
     }
 
     /// Ends all access tokens, so that the next call of every client is answered 401.

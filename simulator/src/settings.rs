@@ -97,7 +97,7 @@ pub struct Live {
     pub drop_after_commit_next: u32,
     /// So many calls lose their connection before anything happens.
     pub drop_before_next: u32,
-    /// So many record writes fail with UNABLE_TO_LOCK_ROW.
+    /// So many record writes of API users fail with UNABLE_TO_LOCK_ROW.
     pub row_lock_next: u32,
     /// Only records of these objects are locked; none means all.
     pub row_lock_objects: Vec<String>,

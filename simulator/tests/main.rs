@@ -1,5 +1,7 @@
 //! The simulator as clients see it: over HTTP, over gRPC, and through clients that others wrote.
 
+#![expect(clippy::disallowed_macros, reason = "tests print what they install and measure")]
+
 mod bulk;
 mod changes;
 mod clients;

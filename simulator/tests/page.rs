@@ -7,7 +7,7 @@ use crate::support::World;
 async fn a_person_finds_edits_creates_and_deletes_a_record() -> Result<()> {
     let world = World::new().await?;
     let org = world.simulator.org();
-    let ids = org.load("Account", (0..60).map(|n| json!({"Name": format!("<Acme & {n}>"), "Phone": "1"})))?;
+    let ids = org.load("Account", (0..60).map(|n| json!({"Name": format!("<Acme & {n}>"), "Phone": "1", "Payment_Terms__c": "NET30", "Credit_Limit__c": 1000})))?;
     let mut events = world.subscribe("/data/AccountChangeEvent").await?;
     let text = |path: String| {
         let request = world.http().get(world.url(&path));
@@ -15,6 +15,7 @@ async fn a_person_finds_edits_creates_and_deletes_a_record() -> Result<()> {
     };
     let first = text("/".to_owned()).await?;
     assert!(first.contains("60 in all") && first.contains("&lt;Acme &amp; 59&gt;") && first.contains("Next →"), "{first}");
+    assert!(first.contains("<td>NET30</td><td>1000</td>"));
     let found = text("/accounts?q=acme+%26+7%3E".to_owned()).await?;
     assert!(found.contains("Acme &amp; 7&gt;") && !found.contains("Acme &amp; 8&gt;"));
     assert!(text("/accounts?q=nobody".to_owned()).await?.contains("Nothing matches."));

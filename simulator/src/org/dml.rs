@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::convert::from_json;
 use super::id::RecordId;
-use super::schema::{Field, IS_DELETED, Kind, MODIFIED_BY, MODIFIED_DATE, MODSTAMP};
+use super::schema::{IS_DELETED, Kind, MODIFIED_BY, MODIFIED_DATE, MODSTAMP};
 use super::transaction::Transaction;
 use super::value::{Row, Value};
 use super::State;
@@ -36,7 +35,7 @@ impl State {
             let number = state.next_number(object);
             state.settle(tx, object, number, None, &mut values, fields)?;
             let id = state.id(object, number);
-            state.lock_row(object, id)?;
+            state.lock_row(tx, object, id)?;
             state.put(tx, object, number, Some(Row::pack(&values, false)));
             state.roll_up(tx, object, &values);
             tx.records_written += 1;
@@ -55,7 +54,7 @@ impl State {
             let before = row.unpack(definition.fields.len());
             let mut values = before.clone();
             state.assign(tx, object, &mut values, fields, false)?;
-            state.lock_row(object, id)?;
+            state.lock_row(tx, object, id)?;
             values[MODIFIED_DATE] = Value::DateTime(tx.now);
             values[MODSTAMP] = Value::DateTime(tx.now);
             values[MODIFIED_BY] = Value::Id(tx.actor.user);
@@ -127,7 +126,7 @@ impl State {
             if state.objects[object].name == "PricebookEntry" || !state.objects[object].writable {
                 return Err(ApiError::new(400, "DELETE_FAILED", format!("{} cannot be deleted", state.objects[object].label)));
             }
-            state.lock_row(object, id)?;
+            state.lock_row(tx, object, id)?;
             state.bin(tx, object, number, true, None);
             for (child, field, numbers) in state.children(id) {
                 let definition = Arc::clone(&state.objects[child]);
@@ -251,91 +250,6 @@ impl State {
         found
     }
 
-    /// Puts what a request gives into `values`.
-    fn assign(&self, tx: &Transaction, object: usize, values: &mut [Value], fields: &Fields, creating: bool) -> Result<(), ApiError> {
-        let definition = &self.objects[object];
-        let mut readonly = Vec::new();
-        for (name, json) in fields {
-            if name == "attributes" {
-                continue;
-            }
-            if let Json::Object(by) = json
-                && let Some(field) = definition.relationship(name)
-            {
-                values[field] = Value::Id(self.parent_by_external_id(&definition.fields[field], by)?);
-                continue;
-            }
-            let Some(index) = definition.field(name) else {
-                return Err(ApiError::field("INVALID_FIELD", format!("No such column '{name}' on sobject of type {}", definition.name), name).without_fields());
-            };
-            let field = &definition.fields[index];
-            let allowed = if creating { field.create } else { field.update };
-            if !allowed || (tx.actor.restricted && self.hidden(definition, index)) {
-                readonly.push(field.name.clone());
-                continue;
-            }
-            if field.name == "Amount" && definition.name == "Opportunity" && !creating && definition.field("HasOpportunityLineItem").is_some_and(|has| values[has] == Value::Bool(true)) {
-                continue;
-            }
-            let value = from_json(field, json)?;
-            if let (Some(id), Kind::Reference(targets)) = (value.id(), &field.kind) {
-                self.check_reference(field, targets, id)?;
-            }
-            values[index] = value;
-        }
-        if !readonly.is_empty() {
-            return Err(ApiError {
-                status: 400,
-                code: "INVALID_FIELD_FOR_INSERT_UPDATE",
-                message: format!(
-                    "Unable to create/update fields: {}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.",
-                    readonly.join(", ")
-                ),
-                fields: readonly,
-            });
-        }
-        let missing: Vec<String> = definition
-            .fields
-            .iter()
-            .enumerate()
-            .filter(|(index, field)| field.required && field.create && values[*index].is_null())
-            .map(|(_, field)| field.name.clone())
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(ApiError { status: 400, code: "REQUIRED_FIELD_MISSING", message: format!("Required fields are missing: [{}]", missing.join(", ")), fields: missing })
-    }
-
-    fn parent_by_external_id(&self, field: &Field, by: &Fields) -> Result<RecordId, ApiError> {
-        let Kind::Reference(targets) = &field.kind else { return Err(ApiError::not_found()) };
-        for target in targets {
-            let Some(object) = self.index_of(target) else { continue };
-            if let Some((name, key)) = by.iter().find(|(name, _)| *name != "attributes") {
-                let lookup = self.upsert_field(object, name)?;
-                let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
-                return match self.lookup(object, lookup, &key).as_slice() {
-                    [number] => Ok(self.id(object, *number)),
-                    [] => Err(ApiError::new(400, "INVALID_FIELD", format!("Foreign key external ID: {key} not found for field {name} in entity {target}"))),
-                    _ => Err(ApiError::new(400, "DUPLICATE_EXTERNAL_ID", format!("{name}: more than one record found for external id field: {key}"))),
-                };
-            }
-        }
-        Err(ApiError::field("INVALID_FIELD", "no external id given for the relationship", &field.name))
-    }
-
-    fn check_reference(&self, field: &Field, targets: &[String], id: RecordId) -> Result<(), ApiError> {
-        let of_target = self.object_of(id).is_some_and(|object| targets.contains(&self.objects[object].name));
-        if !of_target {
-            return Err(ApiError::field("MALFORMED_ID", format!("{}: id value of incorrect type: {id}", field.label), &field.name));
-        }
-        match self.row(id) {
-            Some((.., row)) if row.deleted => Err(ApiError::field("ENTITY_IS_DELETED", "entity is deleted", &field.name)),
-            Some(_) => Ok(()),
-            None => Err(ApiError::field("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", &field.name)),
-        }
-    }
-
     fn default_values(&self, tx: &Transaction, object: usize, values: &mut [Value]) {
         for (index, field) in self.objects[object].fields.iter().enumerate() {
             if let (Some(default), Value::Null) = (&field.defaulted, &values[index]) {
@@ -349,7 +263,7 @@ impl State {
     }
 
     /// Derived fields, flows and uniqueness, in that order; `before` is none for a new record.
-    fn settle(&mut self, tx: &mut Transaction, object: usize, number: u64, before: Option<&[Value]>, values: &mut Vec<Value>, given: &Fields) -> Result<(), ApiError> {
+    fn settle(&mut self, tx: &mut Transaction, object: usize, number: u64, before: Option<&[Value]>, values: &mut [Value], given: &Fields) -> Result<(), ApiError> {
         let definition = Arc::clone(&self.objects[object]);
         self.derive(tx, object, number, before, values, given);
         self.run_flows(&definition, before, values)?;
@@ -357,21 +271,10 @@ impl State {
         self.check_unique(object, number, values, before)
     }
 
-    fn check_unique(&self, object: usize, number: u64, values: &[Value], before: Option<&[Value]>) -> Result<(), ApiError> {
-        for (index, field) in self.objects[object].fields.iter().enumerate() {
-            if !field.unique || before.is_some_and(|before| before[index] == values[index]) {
-                continue;
-            }
-            if let Some(text) = values[index].text()
-                && let Some(other) = self.tables[object].find(index, text).into_iter().find(|other| *other != number)
-            {
-                return Err(ApiError::new(400, "DUPLICATE_VALUE", format!("duplicate value found: {} duplicates value on record with id: {}", field.name, self.id(object, other).as_15())));
-            }
+    fn lock_row(&self, tx: &Transaction, object: usize, id: RecordId) -> Result<(), ApiError> {
+        if !tx.actor.restricted {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn lock_row(&self, object: usize, id: RecordId) -> Result<(), ApiError> {
         let name = &self.objects[object].name;
         let locked = self.live.adjust(|live| {
             let hit = live.row_lock_next > 0 && (live.row_lock_objects.is_empty() || live.row_lock_objects.contains(name));
@@ -394,13 +297,6 @@ impl State {
             tx.records_written = written;
         }
         result
-    }
-}
-
-impl ApiError {
-    fn without_fields(mut self) -> Self {
-        self.fields.clear();
-        self
     }
 }
 

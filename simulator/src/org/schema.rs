@@ -3,6 +3,8 @@
 //! The order of fields is the order of the object's change event, so it is part of the wire: new
 //! fields are only ever appended.
 
+use std::collections::HashMap;
+
 use crate::error::SimulatorError;
 
 /// What a field holds.
@@ -85,6 +87,10 @@ pub(crate) struct Object {
     /// Top-level fields of the change event, in its order; the header's place, 0, is left out.
     pub(crate) event_order: Vec<usize>,
     pub(crate) writable: bool,
+    /// Fields by name in lower case.
+    names: HashMap<String, usize>,
+    /// Fields whose values find records: lookup texts and references to parents.
+    pub(crate) keyed: Vec<usize>,
 }
 
 /// The positions of fields that every object has.
@@ -128,6 +134,8 @@ impl Object {
             fields: Vec::new(),
             event_order: Vec::new(),
             writable,
+            names: HashMap::new(),
+            keyed: Vec::new(),
         };
         for line in [
             "Id id ro noevent",
@@ -248,6 +256,11 @@ impl Object {
         if field.in_event {
             self.event_order.push(index);
         }
+        let parent = matches!(field.kind, Kind::Reference(_)) && field.name != "OwnerId" && !["CreatedById", "LastModifiedById"].contains(&name);
+        if field.indexed() || parent {
+            self.keyed.push(index);
+        }
+        self.names.insert(name.to_ascii_lowercase(), index);
         self.fields.push(field);
         match kind {
             Kind::Address => self.add_address(name, index)?,
@@ -277,7 +290,7 @@ impl Object {
 
     /// Index of the field with this API name; Salesforce ignores case.
     pub(crate) fn field(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name))
+        self.names.get(&name.to_ascii_lowercase()).copied()
     }
 
     /// Index of the reference field that `Account` or `Parent__r` reaches through.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::id::RecordId;
-use super::schema::{Kind, MODIFIED_BY, CREATED_BY, MODSTAMP, Object};
+use super::schema::{MODSTAMP, Object};
 use super::value::{Row, Value};
 
 /// Rows by id counter. Records in the recycle bin stay, but are out of the value and parent indexes.
@@ -138,16 +138,12 @@ enum Key {
 }
 
 fn keys<'a>(object: &'a Object, row: &'a Row) -> impl Iterator<Item = (u16, Key)> + 'a {
-    object.fields.iter().enumerate().filter_map(move |(index, field)| {
-        if field.indexed() {
-            match row.get(index) {
-                Value::Text(text) => Some((index as u16, Key::Text(text.to_lowercase().into()))),
-                _ => None,
-            }
-        } else if matches!(field.kind, Kind::Reference(_)) && index != CREATED_BY && index != MODIFIED_BY && field.name != "OwnerId" {
-            row.get(index).id().map(|id| (index as u16, Key::Parent(id)))
-        } else {
-            None
-        }
+    object.keyed.iter().filter_map(|index| {
+        let key = match row.get(*index) {
+            Value::Text(text) => Key::Text(text.to_lowercase().into()),
+            Value::Id(id) => Key::Parent(id),
+            _ => return None,
+        };
+        Some((*index as u16, key))
     })
 }

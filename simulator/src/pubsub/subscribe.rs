@@ -1,7 +1,8 @@
 //! Subscribe: events against credit, keepalives when idle, faults on demand.
 //!
 //! One task a stream. It sleeps until the bus has something, the client asks for more, a setting
-//! changes or a timer runs out; nothing polls.
+//! changes or a timer runs out. Only delivery that is delayed by a setting looks again every few
+//! milliseconds.
 
 use std::sync::Arc;
 use std::time::Duration;

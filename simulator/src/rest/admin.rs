@@ -2,7 +2,7 @@
 //!
 //! `GET /simulator/settings` shows the run-time settings, `PATCH` changes those given, `POST
 //! /simulator/actions` does one thing: `{"gap": {...}}`, `{"overflow": "Account"}`, `{"purge": true}`,
-//! `{"repeat": n}`, `{"end_sessions": true}`, `{"close_streams": true}`.
+//! `{"repeat": n}`, `{"reset_api_calls": true}`, `{"end_sessions": true}`, `{"close_streams": true}`.
 
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ fn act(server: &Server, body: &[u8]) -> Result<Reply, ApiError> {
             "overflow" => server.org.emit_gap(value.as_str().unwrap_or_default(), ChangeType::GapOverflow, &[])?,
             "purge" => server.org.purge_events(),
             "repeat" => server.org.repeat_events(value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(1)),
+            "reset_api_calls" => server.calls.store(0, std::sync::atomic::Ordering::Relaxed),
             "end_sessions" => server.sessions.revoke_all(),
             "close_streams" => server.streams.send_modify(|epoch| *epoch += 1),
             _ => return Err(ApiError::json(format!("no action {name:?}"))),

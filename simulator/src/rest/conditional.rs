@@ -34,10 +34,10 @@ pub(crate) fn before_read(state: &State, call: &Call, object: usize, number: u64
 
 /// Refuses a write whose condition does not hold.
 pub(crate) fn before_write(state: &State, call: &Call, object: usize, number: u64, row: &Row) -> Result<(), ApiError> {
-    if let Some(tag) = etag(state, object, number, row) {
-        if call.header("if-match").is_some_and(|tags| !matches(tags, &tag)) || call.header("if-none-match").is_some_and(|tags| matches(tags, &tag)) {
-            return Err(failed());
-        }
+    if let Some(tag) = etag(state, object, number, row)
+        && (call.header("if-match").is_some_and(|tags| !matches(tags, &tag)) || call.header("if-none-match").is_some_and(|tags| matches(tags, &tag)))
+    {
+        return Err(failed());
     }
     if let Some(since) = date(call, "if-unmodified-since")?
         && modified_s(row) > since

@@ -17,6 +17,7 @@ use crate::org::dml::Fields;
 use crate::org::handle::shown;
 use crate::org::id::RecordId;
 use crate::org::schema::Kind;
+use crate::org::value::Value;
 use crate::org::{Actor, State};
 use html::{Page, View};
 
@@ -107,10 +108,19 @@ fn list(server: &Server, shown_as: &'static Shown, query: &[(String, String)]) -
 }
 
 /// A value in a list: references by the name of what they name.
-fn cell(state: &State, value: &crate::org::value::Value) -> String {
+fn cell(state: &State, value: &Value) -> String {
     match value.id().and_then(|id| state.row(id)) {
         Some((object, _, row)) => state.objects[object].field("Name").map(|name| shown(&row.get(name))).unwrap_or_default(),
-        None => shown(value).replace(".000+0000", "Z").replace('T', " "),
+        None => text_of(value),
+    }
+}
+
+/// A value as a person reads it.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::DateTime(_) => shown(value).replace(".000+0000", "Z").replace('T', " "),
+        Value::Double(number) if number.fract() == 0.0 => format!("{number:.0}"),
+        _ => shown(value),
     }
 }
 
@@ -131,7 +141,7 @@ fn view(server: &Server, id: &str, note: &str, error: Option<String>, typed: &[(
         .iter()
         .filter_map(|name| definition.field(name))
         .map(|field| {
-            let now = typed.iter().find(|(name, _)| *name == definition.fields[field].name).map_or_else(|| shown(&row.get(field)), |(_, value)| value.clone());
+            let now = typed.iter().find(|(name, _)| *name == definition.fields[field].name).map_or_else(|| text_of(&row.get(field)), |(_, value)| value.clone());
             html::Input::of(&definition.fields[field], now)
         })
         .collect();
@@ -199,7 +209,7 @@ fn changes(server: &Server, id: &str, form: &[(String, String)]) -> Option<(Reco
     let mut fields = Fields::new();
     for (name, typed) in form.iter().filter(|(name, _)| shown_as.fields.contains(&name.as_str())) {
         let Some(field) = definition.field(name) else { continue };
-        let now = shown(&row.get(field)).replace("\r\n", "\n");
+        let now = text_of(&row.get(field)).replace("\r\n", "\n");
         let typed = typed.replace("\r\n", "\n");
         let same = match definition.fields[field].kind {
             Kind::Int | Kind::Double | Kind::Currency | Kind::Percent => now == typed || now.parse::<f64>().ok().is_some_and(|now| typed.parse::<f64>().is_ok_and(|typed| now == typed)),
