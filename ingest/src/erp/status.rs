@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemas::message::{Health, HealthState};
 use schemas::topic::Topics;
@@ -13,6 +14,11 @@ use super::clock;
 use super::error::Error;
 use super::lsn::Lsn;
 use super::metrics;
+
+/// Figures alone are published at most this often.
+const FIGURES_EVERY: Duration = Duration::from_secs(2);
+/// And something at least this often, so that silence means something.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// What the source is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +162,7 @@ pub(crate) async fn publish(mut status: watch::Receiver<Status>, name: String, l
         let now = status.borrow_and_update().clone();
         let matters = (plain(&now.state), now.reason.clone());
         let stopped = now.state == State::Stopped;
-        let pause = if last.as_ref() == Some(&matters) { std::time::Duration::from_secs(2) } else { std::time::Duration::ZERO };
+        let pause = if last.as_ref() == Some(&matters) { FIGURES_EVERY } else { Duration::ZERO };
         last = Some(matters);
         if !pause.is_zero() {
             tokio::select! {
@@ -169,7 +175,8 @@ pub(crate) async fn publish(mut status: watch::Receiver<Status>, name: String, l
                 }
             }
         }
-        let health = health(&component, &now);
+        // Figures may have moved on during the pause.
+        let health = health(&component, &status.borrow().clone());
         let sent = match codec.encode(&topic, &health).await {
             Ok(value) => log.publish(vec![NewRecord::new(topic.clone(), component.clone().into_bytes(), value)]).await,
             Err(error) => Err(error),
@@ -177,7 +184,8 @@ pub(crate) async fn publish(mut status: watch::Receiver<Status>, name: String, l
         if let Err(error) = sent {
             tracing::debug!(error = %error, "health could not be published");
         }
-        if stopped || status.changed().await.is_err() {
+        // A quiet source still says that it is there.
+        if stopped || matches!(tokio::time::timeout(SIGN_OF_LIFE, status.changed()).await, Ok(Err(_))) {
             return;
         }
     }

@@ -130,7 +130,7 @@ async fn health_says_what_the_source_does() -> Result<()> {
 async fn a_slow_log_does_not_make_the_server_hang_up() -> Result<()> {
     let settings = vec![("wal_sender_timeout".to_owned(), "1s".to_owned())];
     let mut world = World::with(PostgresOptions { settings, ..PostgresOptions::default() }, ROWS, &["public.rows"]).await?;
-    world.config.batch_changes = 10;
+    world.config.batch_changes = 2000;
     let (gate, open) = watch::channel(true);
     let mut source = world.start_on(Arc::new(Gated::new(&world, open, Duration::ZERO)))?;
     source.streaming().await?;
