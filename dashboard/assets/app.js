@@ -67,7 +67,7 @@ document.addEventListener('submit', async (event) => {
     const to = new URL(answer.url);
     if (to.pathname === '/login') return location.assign(answer.url);
     if (!html.includes('data-region')) throw new Error('no page');
-    if (answer.redirected && to.pathname !== location.pathname) { history.replaceState(null, '', to.pathname); watch(html); }
+    if (answer.redirected && to.pathname !== location.pathname) { history.replaceState(null, '', to.pathname); $('#main').toggleAttribute('data-open', to.pathname.startsWith('/conflicts/')); watch(html); }
     swap(html, true);
   } catch {
     say('The server did not answer. Nothing was changed.');

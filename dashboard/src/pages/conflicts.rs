@@ -73,6 +73,7 @@ async fn regions(app: &App, asked: &Asked, entity: Option<&str>, echo: &Echo) ->
     let which = asked.which();
     let after = asked.after.as_deref().and_then(Cursor::parse);
     let (counts, rows) = tokio::try_join!(queries::conflicts::counts(&app.pool), queries::conflicts::list(&app.pool, which, after.as_ref(), FIELDS))?;
+    let named = entity.is_some();
     let entity = entity.map(str::to_owned).or_else(|| rows.first().map(|row| row.entity.clone()));
     let case = match &entity {
         None => None,
@@ -81,7 +82,8 @@ async fn regions(app: &App, asked: &Asked, entity: Option<&str>, echo: &Echo) ->
             Case::new(conflicts, &writes, &app.decided, echo, now)
         }
     };
-    let queue = Queue::new(rows, &counts, which, entity.as_deref(), &app.decided, FIELDS, now);
+    let mut queue = Queue::new(rows, &counts, which, entity.as_deref(), &app.decided, FIELDS, now);
+    queue.named = named;
     let title = case.as_ref().map(|case| case.title.clone());
     let regions = vec![
         badge(&counts)?,

@@ -84,7 +84,10 @@ fn common(a: &[&str], b: &[&str]) -> Vec<(usize, usize)> {
 
 fn pieces(words: &[&str], keep: &[bool]) -> Vec<Piece> {
     let mut out: Vec<Piece> = Vec::new();
-    for (word, keep) in words.iter().zip(keep) {
+    for (nth, word) in words.iter().enumerate() {
+        // A space between two words that differ belongs to them.
+        let differs = |at: Option<usize>| at.and_then(|at| keep.get(at)).is_some_and(|keep| !keep);
+        let keep = &(keep[nth] && !(word.trim().is_empty() && differs(nth.checked_sub(1)) && differs(Some(nth + 1))));
         match out.last_mut() {
             Some(piece) if piece.differs != *keep => piece.text.push_str(word),
             _ => out.push(Piece { text: (*word).to_owned(), differs: !keep }),
@@ -106,7 +109,7 @@ mod tests {
         for (left, right, marked_left, marked_right) in [
             ("Net 45", "Net 30", "Net [45]", "Net [30]"),
             ("250000.00", "180000.00", "[250000].00", "[180000].00"),
-            ("Hafenstraße 14", "Hafenstr. 12, Geb. B", "[Hafenstraße] [14]", "[Hafenstr.] [12, Geb. B]"),
+            ("Hafenstraße 14", "Hafenstr. 12, Geb. B", "[Hafenstraße 14]", "[Hafenstr. 12, Geb. B]"),
             ("same", "same", "same", "same"),
             ("", "new", "", "[new]"),
             ("a b c d", "a c b d", "a [b ]c d", "a c[ b] d"),

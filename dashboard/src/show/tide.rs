@@ -26,18 +26,19 @@ pub(crate) struct Tide {
 
 impl Tide {
     pub(crate) fn new(flow: &Flow) -> Self {
-        let top = [&flow.to_crm, &flow.to_erp].into_iter().flat_map(|one| &one.minutes).map(|minute| minute.confirmed).max().unwrap_or(0).max(LEAST_SCALE);
+        let (to_crm, to_erp) = (series(&flow.to_crm), series(&flow.to_erp));
+        let top = to_crm.iter().chain(&to_erp).copied().max().unwrap_or(0).max(LEAST_SCALE);
         let conflicts: Vec<i64> = flow.to_crm.minutes.iter().zip(&flow.to_erp.minutes).map(|(a, b)| a.conflicts + b.conflicts).collect();
         let marks = conflicts.iter().enumerate().filter(|(_, count)| **count > 0).take(MAX_MARKS).map(|(nth, _)| format!("{:.1}%", place(nth) / WIDTH * 100.0)).collect();
         let found: i64 = conflicts.iter().sum();
         Self {
-            up: path(&flow.to_erp, top, -1.0),
-            down: path(&flow.to_crm, top, 1.0),
+            up: path(&to_erp, top, -1.0),
+            down: path(&to_crm, top, 1.0),
             marks,
             sentence: format!(
                 "Edits per minute over the last hour. Salesforce to ERP {}, ERP to Salesforce {}. {} found.",
-                range(&flow.to_erp),
-                range(&flow.to_crm),
+                range(&to_erp),
+                range(&to_crm),
                 super::plural(found, "conflict was", "conflicts were"),
             ),
             empty: flow.to_crm.confirmed() + flow.to_erp.confirmed() == 0,
@@ -45,9 +46,17 @@ impl Tide {
     }
 }
 
-fn range(direction: &Direction) -> String {
-    let counts = || direction.minutes.iter().map(|minute| minute.confirmed);
-    match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
+/// Edits by minute. The running minute has not seen all of its edits yet; the last sixty seconds stand for it.
+fn series(direction: &Direction) -> Vec<i64> {
+    let mut counts: Vec<i64> = direction.minutes.iter().map(|minute| minute.confirmed).collect();
+    if let Some(last) = counts.last_mut() {
+        *last = direction.per_minute;
+    }
+    counts
+}
+
+fn range(counts: &[i64]) -> String {
+    match (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0)) {
         (_, 0) => "none".to_owned(),
         (low, high) if low == high => format!("{high} each minute"),
         (low, high) => format!("between {low} and {high}"),
@@ -58,10 +67,10 @@ fn place(nth: usize) -> f64 {
     nth as f64 * WIDTH / (MINUTES - 1) as f64
 }
 
-fn path(direction: &Direction, top: i64, sign: f64) -> String {
+fn path(counts: &[i64], top: i64, sign: f64) -> String {
     let mut out = format!("M0 {MIDDLE}");
-    for (nth, minute) in direction.minutes.iter().enumerate() {
-        let height = MIDDLE + sign * REACH * minute.confirmed as f64 / top as f64;
+    for (nth, count) in counts.iter().enumerate() {
+        let height = MIDDLE + sign * REACH * *count as f64 / top as f64;
         out.push_str(&format!("L{:.1} {height:.1}", place(nth)));
     }
     out.push_str(&format!("L{WIDTH} {MIDDLE}Z"));

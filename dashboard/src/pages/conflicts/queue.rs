@@ -29,6 +29,8 @@ pub(crate) struct Queue {
     pub(crate) next_page: Option<String>,
     /// The record after the one shown.
     pub(crate) next: Option<String>,
+    /// Whether the address names a record; then that is what the page is about.
+    pub(crate) named: bool,
 }
 
 impl Queue {
@@ -52,6 +54,7 @@ impl Queue {
         Self {
             items: groups.iter().map(|group| Item::new(group, decided, entity, address(&group[0].entity), now)).collect(),
             open: which == State::Open,
+            named: false,
             any_open: counts.open > 0,
             open_count: show::count(counts.open),
             settled_count: if counts.settled >= COUNT_UP_TO { format!("{}+", show::count(COUNT_UP_TO)) } else { show::count(counts.settled) },

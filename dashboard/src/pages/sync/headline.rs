@@ -64,6 +64,10 @@ impl Headline {
                 explain(part);
             }
         }
+        let parts_well = facts.components.iter().all(|part| part.state == "running" && !part.stale(facts.now));
+        if parts_well && !facts.components.is_empty() && !clauses.is_empty() && !facts.paused() {
+            below.push("Everything else is in sync.".into());
+        }
         // A stable order: of equals, the one found first.
         clauses.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
         below.push(Self::flow(facts, clauses.is_empty()));

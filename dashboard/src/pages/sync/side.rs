@@ -126,14 +126,14 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
             (rank, Check { name: show::capital(&part_name(&part.component)), status: status(rank), passes: rank == 0, detail, remedy: part.remedy.clone(), link: None })
         })
         .collect();
-    let failed = |count: i64, name: &str, rest: &str, link| {
+    let failed = |count: i64, one: &str, many: &str, rest: &str, link| {
         let bad = count > 0;
         let detail = if bad { rest.to_owned() } else { "none".to_owned() };
-        let name = if bad { format!("{} {name}", show::count(count)) } else { show::capital(name) };
+        let name = if bad { show::plural(count, one, many) } else { show::capital(many) };
         (if bad { 5 } else { 0 }, Check { name, status: status(if bad { 5 } else { 0 }), passes: !bad, detail, remedy: String::new(), link: bad.then_some(link) })
     };
-    ranked.push(failed(facts.unfinished.failed, "failed writes", "The target refuses them; each has its reason and remedy.", ("/failures#writes", "List")));
-    ranked.push(failed(facts.dead_letters, "dead letters", "Set aside with their bytes; everything else goes on.", ("/failures#dead-letters", "List")));
+    ranked.push(failed(facts.unfinished.failed, "failed write", "failed writes", "Refused by the target; the list has each reason and remedy.", ("/failures#writes", "List")));
+    ranked.push(failed(facts.dead_letters, "dead letter", "dead letters", "Set aside with its bytes; everything else goes on.", ("/failures#dead-letters", "List")));
     ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     ranked.into_iter().map(|(_, check)| check).collect()
 }

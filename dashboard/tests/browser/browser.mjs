@@ -1,0 +1,42 @@
+// What the scripts here share: a headless Chromium, checks with a line each, the sign-in.
+import { chromium } from 'playwright-core';
+
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+// CHROMIUM names another browser than the system's.
+export const open = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: flags });
+
+export function usage(name) {
+  const [base, password, shots] = process.argv.slice(2);
+  if (!base || !password || !shots) {
+    console.error(`usage: node ${name} BASE_URL PASSWORD SCREENSHOT_FOLDER`);
+    process.exit(2);
+  }
+  return { base: base.replace(/\/$/, ''), password, shots };
+}
+
+let failed = 0;
+export function check(name, passed, detail = '') {
+  if (!passed) failed += 1;
+  console.log(`${passed ? 'ok  ' : 'FAIL'} ${name}${!passed && detail ? `: ${detail}` : ''}`);
+  return passed;
+}
+export function finish() {
+  console.log(failed ? `${failed} failed` : 'all passed');
+  process.exit(failed ? 1 : 0);
+}
+
+// Whatever the browser complains about counts as a failure: scripts, the content policy, missing files.
+export function listen(page) {
+  const complaints = [];
+  page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()); });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  return complaints;
+}
+
+export async function signIn(page, base, password) {
+  await page.goto(`${base}/login`);
+  if (new URL(page.url()).pathname !== '/login') return;
+  await page.fill('#password', password);
+  await Promise.all([page.waitForURL((url) => url.pathname !== '/login'), page.click('button[type=submit]')]);
+}
