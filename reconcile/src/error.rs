@@ -76,13 +76,21 @@ pub enum Error {
         /// What is wrong and what may help.
         reason: String,
     },
+    /// An amount that cannot be added up exactly.
+    #[error("amount {amount} of {record} is too large or too fine to be added up exactly: at most 15 digits before and 4 after the point")]
+    Amount {
+        /// Record id.
+        record: String,
+        /// The amount.
+        amount: String,
+    },
 }
 
 impl Error {
     /// What to do about it.
     pub const fn class(&self) -> Class {
         match self {
-            Self::Read { .. } | Self::Write { .. } | Self::RoundTrip { .. } => Class::Record,
+            Self::Read { .. } | Self::Write { .. } | Self::RoundTrip { .. } | Self::Amount { .. } => Class::Record,
             Self::Compile { .. } | Self::Mapping { .. } => Class::Fatal,
         }
     }

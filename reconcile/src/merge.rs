@@ -60,14 +60,18 @@ pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, no
     turn.finish()
 }
 
-/// Records to read again: a write to them was answered `Applied` before `before`'s edits, and their stream has not shown it.
+/// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an
+/// edit older than `before`, or the value that a rejection before `before` told of.
 pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
     let mut records = Vec::new();
     for side in Side::BOTH {
-        let waiting = state.fields.values().filter_map(|field| field.in_flight.as_ref()).any(|flight| {
-            flight.target == side
-                && flight.answered
-                && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
+        let waiting = state.fields.values().any(|field| {
+            let unshown = field.in_flight.as_ref().is_some_and(|flight| {
+                flight.target == side
+                    && flight.answered
+                    && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
+            });
+            unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.side == side && ahead.at < before)
         });
         if let (true, Some(record)) = (waiting, &state.sides[side].record) {
             records.push((side, record.clone()));

@@ -58,7 +58,8 @@ fn accounted(world: &World, index: usize, edit: &Commit, wrong: &mut Vec<String>
     let other = edit.side.other();
     let same = |commit: &Commit, side: Side| commit.side == side && commit.field == edit.field;
     let later = || world.history.iter().skip(index + 1);
-    let replaced = later().any(|commit| same(commit, edit.side) && commit.write.is_none());
+    let deleted = world.deletions.iter().any(|(side, at)| *side == edit.side && *at > index);
+    let replaced = deleted || later().any(|commit| same(commit, edit.side) && commit.write.is_none());
     let cut = |value: &Value| match (value, world.systems[other].manner.cut) {
         (Value::Text(text), Some(cut)) => Value::Text(text.chars().take(cut).collect()),
         _ => value.clone(),
@@ -72,7 +73,7 @@ fn accounted(world: &World, index: usize, edit: &Commit, wrong: &mut Vec<String>
     });
     let gone = Side::BOTH.iter().any(|side| world.systems[*side].record.is_none());
     let failed = world.state.fields.get(&edit.field).is_some_and(|field| field.failed.is_some() || field.held_by.is_some());
-    if !(replaced || carried || recorded || stood || (here && (gone || failed || world.value(other, &edit.field) == edit.value))) {
+    if !(replaced || carried || recorded || stood || (here && (gone || failed || world.value(other, &edit.field) == cut(&edit.value)))) {
         wrong.push(format!("P1: {} of {} in {} is lost", edit.value, edit.field, edit.side.as_str()));
     }
 }

@@ -1,1 +1,217 @@
-//! Laws.
+//! What holds for every history, with the shortest counterexample when it does not.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use reconcile::Value;
+use reconcile::aggregate::{self, Change, Entry, Fact, Key, Kind};
+use reconcile::mapping::{EntityMapping, Pair, Policy, Side};
+use reconcile::merge::Choice;
+use rust_decimal::Decimal;
+
+use crate::auditor;
+use crate::world::{Manner, SECOND, World, mapping};
+
+/// One thing that happens; the numbers choose among what is possible then.
+#[derive(Debug, Clone)]
+enum Happening {
+    Edit { side: Side, field: &'static str, value: u8, seconds: u8 },
+    Deliver(Side),
+    Check(Side),
+    Execute { side: Side, lost: bool },
+    Answer,
+    Repeat(Side),
+    Decide(u8),
+    Read(Side),
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![Just(Side::Crm), Just(Side::Erp)]
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (side(), prop_oneof![Just("name"), Just("phone")], 0..6_u8, 0..6_u8)
+            .prop_map(|(side, field, value, seconds)| Happening::Edit { side, field, value, seconds }),
+        6 => side().prop_map(Happening::Deliver),
+        2 => side().prop_map(Happening::Check),
+        5 => (side(), prop::bool::weighted(0.2)).prop_map(|(side, lost)| Happening::Execute { side, lost }),
+        4 => Just(Happening::Answer),
+        1 => side().prop_map(Happening::Repeat),
+        1 => (0..3_u8).prop_map(Happening::Decide),
+        1 => side().prop_map(Happening::Read),
+    ]
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    (prop::option::weighted(0.3, 3..6_usize), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+        |(cut, trigger, racy, whole_rows, coalesces)| Manner { cut, racy, whole_rows, coalesces, trigger: trigger.then(|| (String::new(), String::new())), nameless: false },
+    )
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![Just(Policy::LastWrite), Just(Policy::Crm), Just(Policy::Erp), Just(Policy::Review)]
+}
+
+fn happen(world: &mut World, mapping: &EntityMapping, happening: &Happening, unique: &mut u32) {
+    match happening {
+        Happening::Edit { side, field, value, seconds } => {
+            world.tick(i64::from(*seconds) * SECOND);
+            *unique += 1;
+            let text = match value {
+                0 => Value::Null,
+                // The first values are chosen again and again: A to B to A, and the same on both sides.
+                1 | 2 => Value::text(format!("v{value}")),
+                _ => Value::text(format!("{unique}-{value}")),
+            };
+            world.edit(*side, &[(field, text)]);
+        }
+        Happening::Deliver(side) => world.deliver(mapping, *side),
+        Happening::Check(side) => {
+            if world.systems[*side].manner.racy {
+                world.check(*side);
+            }
+        }
+        Happening::Execute { side, lost } => world.execute(*side, *lost),
+        Happening::Answer => world.answer(mapping),
+        Happening::Repeat(side) => world.repeat(mapping, *side),
+        Happening::Decide(0) => world.decide(mapping, Choice::Side(Side::Crm)),
+        Happening::Decide(1) => world.decide(mapping, Choice::Side(Side::Erp)),
+        Happening::Decide(_) => world.decide(mapping, Choice::Value(Value::text("chosen"))),
+        Happening::Read(side) => world.read_again(*side),
+    }
+}
+
+fn manners(mut pair: Pair<Manner>) -> Pair<Manner> {
+    if pair.erp.trigger.is_some() {
+        pair.erp.trigger = Some(("name".to_owned(), "phone".to_owned()));
+    }
+    pair.crm.trigger = None;
+    pair
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// P1 and P2: whatever happens, at rest nothing is lost and both sides agree.
+    #[test]
+    fn nothing_is_lost_and_both_sides_come_to_agree(
+        policy in policy(), crm in manner(), erp in manner(), story in vec(happening(), 1..40),
+    ) {
+        let mapping = mapping(policy);
+        let mut world = World::agreed(&mapping, manners(Pair { crm, erp }));
+        let mut unique = 0;
+        for step in &story {
+            happen(&mut world, &mapping, step, &mut unique);
+        }
+        world.settle(&mapping);
+        let wrong = auditor::at_rest(&world);
+        prop_assert!(wrong.is_empty(), "{:#?}", wrong);
+    }
+
+    /// P4: at rest, a change, an answer or a decision that comes again changes nothing and causes nothing.
+    #[test]
+    fn what_comes_again_changes_nothing(policy in policy(), story in vec(happening(), 1..30)) {
+        let mapping = mapping(policy);
+        let mut world = World::agreed(&mapping, manners(Pair::default()));
+        let mut unique = 0;
+        for step in &story {
+            happen(&mut world, &mapping, step, &mut unique);
+        }
+        world.settle(&mapping);
+        for side in Side::BOTH {
+            let before = world.state.clone();
+            if let Some(last) = world.systems[side].last.clone() {
+                let effects = world.apply(&mapping, &reconcile::merge::Event::Changed(last));
+                prop_assert!(effects.is_empty(), "{:?}", effects);
+                prop_assert_eq!(&before.fields, &world.state.fields);
+            }
+        }
+    }
+
+    /// Changes of different fields commute.
+    #[test]
+    fn changes_of_different_sides_and_fields_commute(policy in policy(), name in 0..9_u8, phone in 0..9_u8) {
+        let mapping = mapping(policy);
+        let run = |first: Side| {
+            let mut world = World::agreed(&mapping, Pair::default());
+            world.edit(Side::Crm, &[("name", Value::text(format!("n{name}")))]);
+            world.edit(Side::Erp, &[("phone", Value::text(format!("p{phone}")))]);
+            world.deliver(&mapping, first);
+            world.deliver(&mapping, first.other());
+            world.settle(&mapping);
+            (world.values("name"), world.values("phone"), world.conflicts.len())
+        };
+        prop_assert_eq!(run(Side::Crm), run(Side::Erp));
+    }
+
+    /// The sums of any history are those of its last facts, added up the slow way.
+    #[test]
+    fn sums_are_those_of_a_recomputation_from_scratch(history in vec(change(), 1..60)) {
+        let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
+        let mut last: BTreeMap<(Kind, String), Change> = BTreeMap::new();
+        for change in &history {
+            aggregate::apply(&mut entries, change).expect("in range");
+            prop_assert_eq!(aggregate::apply(&mut entries, change).expect("in range"), Vec::new());
+            last.insert((change.kind, change.record.clone()), change.clone());
+        }
+        prop_assert_eq!(&entries, &aggregate::recompute(last.values()).expect("in range"));
+        let facts: Vec<&Change> = last.values().filter(|change| change.fact.is_some()).collect();
+        for customer in ["c1", "c2"] {
+            let sums = aggregate::customer(&entries, customer).unwrap_or_default();
+            prop_assert_eq!(sums.balance, balance(&facts, customer, None));
+            prop_assert_eq!(aggregate::overdue(&entries, customer, 5), balance(&facts, customer, Some(5)));
+        }
+        let all = aggregate::stage(&entries, aggregate::ALL).unwrap_or_default();
+        let count = facts.iter().filter(|change| change.kind == Kind::Opportunity).count();
+        prop_assert_eq!(all.count, i64::try_from(count).unwrap_or_default());
+    }
+}
+
+/// A customer's balance as the definition says, invoice by invoice; with a day, only what was due before it.
+fn balance(facts: &[&Change], customer: &str, before: Option<i32>) -> Decimal {
+    let mut sum = Decimal::ZERO;
+    for change in facts {
+        match &change.fact {
+            Some(Fact::Invoice { amount, due, open: true }) if change.customer.as_deref() == Some(customer) => {
+                if before.is_some_and(|day| due.is_none_or(|due| due >= day)) {
+                    continue;
+                }
+                let paid: Decimal = facts
+                    .iter()
+                    .filter_map(|other| match &other.fact {
+                        Some(Fact::Payment { amount, invoice: Some(invoice) }) if *invoice == change.record => Some(*amount),
+                        _ => None,
+                    })
+                    .sum();
+                sum += *amount - paid;
+            }
+            Some(Fact::Payment { amount, invoice: None }) if change.customer.as_deref() == Some(customer) && before.is_none() => sum -= *amount,
+            _ => {}
+        }
+    }
+    sum
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let customer = prop::option::weighted(0.9, prop_oneof![Just("c1".to_owned()), Just("c2".to_owned())]);
+    let amount = || (0..100_000_i64).prop_map(|cents| Decimal::new(cents, 2));
+    let fact = prop_oneof![
+        (amount(), prop::option::of(0..10), any::<bool>()).prop_map(|(amount, due, open)| (Kind::Invoice, Fact::Invoice { amount, due, open })),
+        (amount(), prop::option::weighted(0.8, 0..4_u8)).prop_map(|(amount, invoice)| {
+            (Kind::Payment, Fact::Payment { amount, invoice: invoice.map(|number| number.to_string()) })
+        }),
+        (amount(), any::<bool>()).prop_map(|(amount, open)| (Kind::Order, Fact::Order { amount, open })),
+        (amount(), 0..101_i64, 0..3_u8, any::<bool>(), any::<bool>()).prop_map(|(amount, percent, stage, closed, won)| {
+            let (stage, probability) = (format!("s{stage}"), Decimal::from(percent));
+            (Kind::Opportunity, Fact::Opportunity { stage, amount, probability, closed, won })
+        }),
+    ];
+    (0..4_u8, customer, fact, prop::bool::weighted(0.8)).prop_map(|(record, customer, (kind, fact), lives)| Change {
+        kind,
+        record: record.to_string(),
+        customer,
+        fact: lives.then_some(fact),
+    })
+}

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::io::Write as _;
 
 use reconcile::Value;
-use reconcile::mapping::{EntityMapping, Pair, Policy, Side};
+use reconcile::mapping::{DeletePolicy, EntityMapping, Pair, Policy, Side};
 use reconcile::merge::{self, Choice};
 
 use crate::auditor;
@@ -153,7 +153,8 @@ fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Bu
                 wrong.extend(auditor::at_rest(&node.world));
             }
             if !wrong.is_empty() {
-                panic!("{name}: {wrong:#?}\nafter {:#?}\nstate {:#?}", path(&trail, index), node.world);
+                let steps: Vec<String> = path(&trail, index).iter().map(|step| format!("{step:?}")).collect();
+                panic!("{name}: {wrong:#?}\nafter\n  {}\nstate {:?}\nconflicts {:?}", steps.join("\n  "), node.world.state, node.world.conflicts);
             }
             for step in steps {
                 let after = take(mapping, &node, &step);
@@ -188,5 +189,73 @@ const SMALL: Budget = Budget { edits: 2, repeats: 1, lost_answers: 1, deletes: 0
 
 #[test]
 fn newer_edits_win_whatever_the_order() {
-    search("last_write", &world::mapping(Policy::LastWrite), manners(), Budget { edits: 3, ..SMALL }, &["name"], true);
+    let mapping = world::mapping(Policy::LastWrite);
+    search("last_write", &mapping, manners(), Budget { edits: 3, repeats: 0, ..SMALL }, &["name", "phone"], true);
+}
+
+#[test]
+fn newer_edits_win_though_answers_are_lost_and_changes_repeated() {
+    let mapping = world::mapping(Policy::LastWrite);
+    search("last_write, lost, repeated", &mapping, manners(), Budget { edits: 3, ..SMALL }, &["name"], false);
+}
+
+#[test]
+fn a_side_wins_by_policy_whatever_the_order() {
+    for policy in [Policy::Crm, Policy::Erp] {
+        let mapping = world::mapping(policy);
+        search(policy.as_str(), &mapping, manners(), Budget { edits: 3, repeats: 0, ..SMALL }, &["name"], true);
+    }
+}
+
+#[test]
+fn a_review_ends_in_agreement_whatever_the_order() {
+    let mapping = world::mapping(Policy::Review);
+    search("review", &mapping, manners(), Budget { edits: 3, repeats: 0, lost_answers: 0, ..SMALL }, &["name"], false);
+}
+
+#[test]
+fn a_target_that_does_not_check_at_commit_loses_nothing() {
+    let racy = Pair { crm: Manner { racy: true, ..Manner::default() }, ..manners() };
+    for policy in [Policy::LastWrite, Policy::Crm, Policy::Review] {
+        let name = format!("racy, {}", policy.as_str());
+        search(&name, &world::mapping(policy), racy.clone(), Budget { edits: 3, repeats: 0, ..SMALL }, &["name"], false);
+    }
+}
+
+#[test]
+fn a_target_that_cuts_and_a_trigger_lose_nothing() {
+    let trigger = Some(("name".to_owned(), "phone".to_owned()));
+    let manners = Pair {
+        crm: Manner { cut: Some(3), ..Manner::default() },
+        erp: Manner { trigger, whole_rows: true, ..Manner::default() },
+    };
+    search("altered", &world::mapping(Policy::LastWrite), manners, SMALL, &["name", "phone"], false);
+}
+
+#[test]
+fn changes_that_become_one_before_they_are_read_lose_nothing() {
+    let manners = Pair {
+        crm: Manner { coalesces: true, ..Manner::default() },
+        erp: Manner { coalesces: true, whole_rows: true, ..Manner::default() },
+    };
+    search("coalesced", &world::mapping(Policy::LastWrite), manners, Budget { edits: 3, ..SMALL }, &["name"], false);
+}
+
+#[test]
+fn sides_that_do_not_say_who_loses_nothing() {
+    let manners = Pair {
+        crm: Manner { nameless: true, ..Manner::default() },
+        erp: Manner { nameless: true, whole_rows: true, ..Manner::default() },
+    };
+    search("nameless", &world::mapping(Policy::LastWrite), manners, Budget { edits: 3, ..SMALL }, &["name"], false);
+}
+
+#[test]
+fn deletes_among_edits_lose_nothing() {
+    for policy in [DeletePolicy::Ignore, DeletePolicy::Delete, DeletePolicy::Ask] {
+        let mut mapping = world::mapping(Policy::LastWrite);
+        mapping.delete = Pair { crm: policy, erp: policy };
+        let name = format!("deletes, {policy:?}");
+        search(&name, &mapping, manners(), Budget { deletes: 1, lost_answers: 0, ..SMALL }, &["name"], false);
+    }
 }

@@ -104,6 +104,8 @@ pub(crate) struct World {
     pub conflicts: BTreeMap<u64, ConflictRecord>,
     pub confirmed: Vec<Confirmed>,
     pub decided: Vec<Value>,
+    /// Deletions by people, with how much of the history was before.
+    pub deletions: Vec<(Side, usize)>,
 }
 
 impl World {
@@ -130,6 +132,7 @@ impl World {
             conflicts: BTreeMap::new(),
             confirmed: Vec::new(),
             decided: Vec::new(),
+            deletions: Vec::new(),
         };
         for side in Side::BOTH {
             for name in ["name", "phone"] {
@@ -172,6 +175,7 @@ impl World {
     pub(crate) fn delete(&mut self, side: Side) {
         let Some(record) = self.systems[side].record.clone() else { return };
         let change = self.change(side, &record, true, Vec::new(), false);
+        self.deletions.push((side, self.history.len()));
         let system = &mut self.systems[side];
         system.row.clear();
         system.record = None;

@@ -6,7 +6,7 @@ use super::echo;
 use super::effect::{WriteCommand, WriteKind};
 use super::event::Answer;
 use super::settle;
-use super::state::{Ahead, Failure, Micros, Seen, WriteNumber};
+use super::state::{Ahead, Failure, InFlight, Micros, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::{FieldMapping, Pair, Side};
 use crate::value::Value;
@@ -88,11 +88,18 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     let mut learnt = false;
     if turn.state.sides[side].deleting == Some(command.number) {
         turn.state.sides[side].deleting = None;
-        learnt |= found(turn, side, command, actual, |_| true);
+        learnt = found(turn, side, command, actual, |_| true);
+        if learnt {
+            turn.state.sides[side.other()].followed = false;
+        } else {
+            settle::cannot_follow(turn, side, "the target refused it although it holds what was expected");
+        }
+        return;
     }
     let mut failures = Vec::new();
     for field in fields {
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };
+        remember(turn, field, command, &flight);
         if flight.between.is_some() {
             // The stream already tells more than the answer.
             learnt = true;
@@ -107,6 +114,15 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
             fail(turn, field, side, &flight.source, reason);
         }
     }
+}
+
+/// A rejected write may have been carried out by a try whose answer was lost; its target's stream would show it.
+fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, flight: &InFlight) {
+    let source = Seen { value: flight.source.clone(), at: command.caused_at, actor: command.actor.clone() };
+    let state = turn.field(&field.name);
+    let (Some(base), Some(instead)) = (state.agreed.clone(), state.seen[flight.target].clone()) else { return };
+    let (write, target, value) = (flight.write, flight.target, flight.value.clone());
+    state.unseen = Some(Unseen { write, target, value, source, instead, base });
 }
 
 /// Takes the found values for seen, ahead of the stream. True when they differ from what was expected.

@@ -61,6 +61,7 @@ fn edited(turn: &Turn<'_>, side: Side) -> Option<String> {
 pub(super) fn follow(turn: &mut Turn<'_>, deleted: Side, decided: Option<(ConflictNumber, String)>) {
     let target = deleted.other();
     let archive = decided.is_none() && turn.mapping.delete[target] == DeletePolicy::Archive;
+    settle::lost_with_record(turn, deleted, decided.as_ref().map(|(_, person)| person.as_str()));
     let columns = &turn.state.sides[target].columns;
     let (kind, values, expected) = if archive {
         let values = turn.mapping.sides[target].archive.clone();

@@ -19,6 +19,8 @@ pub(super) struct Shown {
     /// Our write that made the change, as far as can be told.
     pub(super) author: Option<WriteNumber>,
     pub(super) snapshot: bool,
+    /// It was made under our name.
+    pub(super) ours: bool,
 }
 
 /// Our write that made a change, if one did: the one whose values it newly shows; for a change under our name that shows
@@ -32,16 +34,6 @@ pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber
         change.fields.get(name) == Some(value)
             && turn.state.fields.get(name).and_then(|f| f.seen[side].as_ref()).is_none_or(|seen| seen.value != *value)
     };
-    if change.ours {
-        for (name, field) in &turn.state.fields {
-            if let Some(unseen) = &field.unseen
-                && unseen.target == side
-                && newly(name, &unseen.value)
-            {
-                return Some(unseen.write);
-            }
-        }
-    }
     let mut unshown = None;
     for (number, open) in turn.state.writes.iter().filter(|(_, open)| open.command.side == side) {
         let number = WriteNumber(*number);
@@ -56,6 +48,16 @@ pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber
             unshown = Some(number);
         }
     }
+    if change.ours {
+        for (name, field) in &turn.state.fields {
+            if let Some(unseen) = &field.unseen
+                && unseen.target == side
+                && newly(name, &unseen.value)
+            {
+                return Some(unseen.write);
+            }
+        }
+    }
     unshown
 }
 
@@ -64,6 +66,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let side = shown.side;
     let skew = turn.mapping.skew_us;
     let state = turn.field(&field.name);
+    let mut stream = None;
     if let Some(ahead) = &state.ahead
         && ahead.side == side
     {
@@ -73,13 +76,14 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         if behind && !shown.snapshot {
             return;
         }
+        stream = Some(ahead.stream.clone());
         state.ahead = None;
         if state.seen[side].as_ref().is_some_and(|seen| seen.value == shown.seen.value) {
             // Now the edit has a time and a name.
             state.seen[side] = Some(shown.seen.clone());
         }
     }
-    let before = state.seen[side].clone();
+    let mut before = state.seen[side].clone();
     let moved = before.as_ref().is_none_or(|seen| seen.value != shown.seen.value);
     if moved {
         state.seen[side] = Some(shown.seen.clone());
@@ -91,6 +95,10 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     };
     if let Some(column) = &column {
         turn.state.sides[side].columns.insert(field.columns[side].column.clone(), column.clone());
+    }
+    if let (Some(seen), Some(stream)) = (&mut before, stream) {
+        // What the stream itself showed last.
+        seen.value = stream;
     }
     if moved {
         turn.golden = true;
@@ -123,7 +131,7 @@ pub(super) fn passed_over(
         Some(seen) if seen.value == value => seen.clone(),
         _ => Seen { value, at: change.at, actor: change.actor.clone() },
     };
-    shown(turn, field, Shown { side, seen, column, author, snapshot: change.snapshot });
+    shown(turn, field, Shown { side, seen, column, author, snapshot: change.snapshot, ours: change.ours });
 }
 
 fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
@@ -143,7 +151,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         let overtaken = flight
             .between
             .clone()
-            .filter(|between| between.value != flight.expected && (flight.answered || shown.author == Some(flight.write)));
+            .filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
         let (write, source) = (flight.write, flight.source.clone());
         let base = state.agreed.clone().unwrap_or_default();
         end(turn, field, &shown.seen.value);
@@ -182,6 +190,8 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     agreed[side.other()] = flight.source.clone();
     state.agreed = Some(agreed);
     state.failed = None;
+    // A stream shows writes in the order they were made.
+    state.unseen = state.unseen.take().filter(|unseen| unseen.target != side || unseen.write > flight.write);
     if let Some(resolution) = &mut state.resolution
         && flight.conflict == Some(resolution.conflict)
     {
@@ -219,6 +229,13 @@ pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>) {
     let state = turn.field(&field.name);
     let Some(unseen) = state.unseen.take_if(|u| Some(u.write) == shown.author && u.value == shown.seen.value) else { return };
+    if state.agreed.as_ref() == Some(&unseen.base) && state.in_flight.is_none() && state.resolution.is_none() {
+        // It was answered as rejected, by a second try; now it is known to have been carried out.
+        let mut agreed = Pair::default();
+        agreed[unseen.target] = unseen.value.clone();
+        agreed[unseen.target.other()] = unseen.source.value.clone();
+        state.agreed = Some(agreed);
+    }
     let replaced = before.unwrap_or(unseen.instead);
     if replaced.value != unseen.base[unseen.target] {
         settle::overtaken(turn, field, unseen.target, replaced, unseen.source, unseen.base);

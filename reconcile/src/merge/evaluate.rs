@@ -8,6 +8,9 @@ use super::turn::{Turn, whence};
 use crate::mapping::{Drift, FieldMapping, Pair, Side};
 
 /// Decides for one field, when nothing is in flight for it.
+///
+/// While a rejection has told of a value that its stream has yet to show, nothing is written: the stream may show older
+/// edits first, and only it knows when and by whom they were made. A person may be asked at once.
 pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     let Some(state) = turn.state.fields.get(&field.name) else { return };
     if state.in_flight.is_some() {
@@ -23,6 +26,10 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
             return;
         }
         turn.field(&field.name).failed = None;
+    }
+    if turn.field(&field.name).ahead.is_some() {
+        settle::ask_early(turn, field, &both);
+        return;
     }
     if turn.field(&field.name).held_by.is_some() && settle::still_held(turn, field) {
         return;

@@ -88,6 +88,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             column: change.columns.get(column).cloned(),
             author,
             snapshot: change.snapshot,
+            ours: change.ours,
         };
         echo::shown(turn, field, shown);
     }

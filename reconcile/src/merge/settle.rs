@@ -13,18 +13,16 @@ use crate::value::Value;
 enum Ruling {
     Winner { side: Side, tie: bool, reason: String },
     Ask(String),
-    /// Which is newer is not known yet: the stream has still to show an edit that a rejection told of.
-    Wait,
 }
 
 /// Both sides changed, to different values. `initial` is the policy of first contact.
 pub(super) fn conflict(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: &Pair<Value>, initial: Option<Policy>) {
     if Side::BOTH.iter().any(|side| turn.state.sides[*side].deleted) {
+        outlived(turn, field, both, base);
         return;
     }
     let policy = initial.unwrap_or(field.policy);
-    let ahead = turn.state.fields.get(&field.name).is_some_and(|state| state.ahead.is_some());
-    let ruling = rule(turn, field, policy, both, base, ahead);
+    let ruling = rule(turn, field, policy, both, base);
     let mut record = ConflictRecord {
         number: ConflictNumber(turn.state.next_conflict),
         field: field.name.clone(),
@@ -38,7 +36,6 @@ pub(super) fn conflict(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Se
     };
     let first = if initial.is_some() { "first contact: " } else { "" };
     match ruling {
-        Ruling::Wait => {}
         Ruling::Ask(reason) => {
             record.number = turn.next_conflict();
             record.reason = format!("{first}{reason}");
@@ -51,6 +48,39 @@ pub(super) fn conflict(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Se
             record.reason = format!("{first}{reason}");
             win(turn, field, record, side, tie);
         }
+    }
+}
+
+/// One side's record is gone, with an edit that was never carried across; the other side's edit stands.
+fn outlived(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: &Pair<Value>) {
+    let gone = Pair { crm: turn.state.sides.crm.deleted, erp: turn.state.sides.erp.deleted };
+    if gone.crm && gone.erp {
+        return;
+    }
+    let standing = if gone.crm { Side::Erp } else { Side::Crm };
+    let mut record = ConflictRecord {
+        number: turn.next_conflict(),
+        field: field.name.clone(),
+        base: base.clone(),
+        values: both.clone(),
+        policy: field.policy,
+        reason: format!("the record was deleted {}", whence(standing.other(), None)),
+        opened_at: turn.now,
+        settled: None,
+        overtaken: false,
+    };
+    stays(turn, &mut record, standing, false);
+    super::evaluate::agree(turn, field, both);
+    turn.keep(record);
+}
+
+/// Opens a review before the stream has shown the edit that a rejection told of.
+pub(super) fn ask_early(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>) {
+    let Some(state) = turn.state.fields.get(&field.name) else { return };
+    let Some(base) = state.agreed.clone().filter(|_| state.held_by.is_none() && state.resolution.is_none()) else { return };
+    let changed = both.crm.value != base.crm && both.erp.value != base.erp && both.crm.value != both.erp.value;
+    if changed && matches!(rule(turn, field, field.policy, both, &base), Ruling::Ask(_)) {
+        conflict(turn, field, both, &base, None);
     }
 }
 
@@ -85,7 +115,7 @@ pub(super) fn overtaken(
 ) {
     let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
     values[target.other()] = source;
-    let ruling = rule(turn, field, field.policy, &values, &base, false);
+    let ruling = rule(turn, field, field.policy, &values, &base);
     let mut record = ConflictRecord {
         number: turn.next_conflict(),
         field: field.name.clone(),
@@ -117,7 +147,7 @@ pub(super) fn overtaken(
             });
         }
         Ruling::Winner { tie, .. } => stays(turn, &mut record, target.other(), tie),
-        Ruling::Ask(_) | Ruling::Wait => stays(turn, &mut record, target.other(), false),
+        Ruling::Ask(_) => stays(turn, &mut record, target.other(), false),
     }
     turn.golden = true;
     turn.keep(record);
@@ -141,7 +171,7 @@ pub(super) fn standing(turn: &Turn<'_>, field: &FieldMapping) -> Pair<Value> {
     values
 }
 
-fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>, base: &Pair<Value>, ahead: bool) -> Ruling {
+fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>, base: &Pair<Value>) -> Ruling {
     if let Some(expression) = &field.review_when {
         let record = canonical_record(turn);
         match mapping::holds(expression, &both.crm.value, &both.erp.value, &base.crm, &record) {
@@ -162,7 +192,6 @@ fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>
     match policy {
         Policy::Crm => winner(Side::Crm, false, "the CRM wins by policy"),
         Policy::Erp => winner(Side::Erp, false, "the ERP wins by policy"),
-        Policy::LastWrite if ahead => Ruling::Wait,
         Policy::LastWrite => {
             let apart = both.crm.at.abs_diff(both.erp.at);
             let newer = if both.crm.at > both.erp.at { Side::Crm } else { Side::Erp };
@@ -281,6 +310,24 @@ pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, polic
     turn.state.sides[deleted].deletion = Some(record.number);
     turn.golden = true;
     turn.keep(record);
+}
+
+/// The record goes although one side's edits were never carried across: each is kept.
+pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&str>) {
+    let mapping = turn.mapping;
+    for field in &mapping.fields {
+        let Some(both) = turn.both(&field.name) else { continue };
+        let Some(base) = turn.field(&field.name).agreed.clone() else { continue };
+        if both[deleted.other()].value == base[deleted.other()] {
+            continue;
+        }
+        let mut record = one_way(turn, field, &both, &format!("the record was deleted {}", whence(deleted, None)));
+        stays(turn, &mut record, deleted, false);
+        if let Some(settled) = &mut record.settled {
+            settled.by = by.map(ToOwned::to_owned);
+        }
+        turn.keep(record);
+    }
 }
 
 /// The delete policy's write to `side` was refused for good.

@@ -64,8 +64,8 @@ pub struct Failure {
     pub values: Pair<Value>,
 }
 
-/// A write that counts as done although the target's stream has not shown its value: it answered `Applied`, and a later
-/// value was seen. Should the stream still show it, it had overtaken that value.
+/// A write that has ended although the target's stream has not shown its value: it answered `Applied` and a later value was
+/// seen, or it was rejected, perhaps by a second try. Should the stream still show it, it had overtaken what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unseen {
     /// Which write.
@@ -125,7 +125,7 @@ pub struct FieldState {
     pub resolution: Option<Resolution>,
     /// The last write was refused for good.
     pub failed: Option<Failure>,
-    /// The last write counts as done but was never seen.
+    /// The last write has ended but was never seen.
     pub unseen: Option<Unseen>,
     /// `seen` of one side is ahead of that side's stream.
     pub ahead: Option<Ahead>,
