@@ -265,7 +265,9 @@ impl Session<'_> {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 }
-                Polled::Records(records) => {
+                Polled::Records(mut records) => {
+                    // What is delivered again is in already.
+                    records.retain(|record| positions.get(&record.partition).is_some_and(|next| record.offset >= *next));
                     if let Err(error) = self.bring_in(&wanted, records, member.as_mut(), &mut positions).await {
                         match error {
                             error @ Error::Log(_) => return Err(error),

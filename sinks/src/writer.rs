@@ -297,7 +297,8 @@ impl<'a> Session<'a> {
         if self.outbox.is_empty() && finished.is_empty() {
             return Ok(());
         }
-        self.outbox.publish(&self.inbox, finished, &self.shell.pace).await?;
+        let membership = self.inbox.membership()?;
+        self.outbox.publish(&membership, finished, &self.shell.pace).await?;
         self.published += 1;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemas::message::{SYNC_ID_HEADER, Side, Write};
-use stream::{Class, Codec, Member, MemberConfig, Membership, Polled, Record, Sharing, Start};
+use stream::{Class, Codec, Member, MemberConfig, Membership, Offsets, Polled, Record, Sharing, Start};
 
 use super::job::Job;
 use super::outbox::Outbox;
@@ -66,7 +66,7 @@ impl Inbox {
         }
         match self.member.poll(KEEPALIVE_RECORDS, Duration::ZERO).await? {
             Polled::Records(records) => {
-                let mut put_back = stream::Offsets::new();
+                let mut put_back = Offsets::new();
                 for record in records {
                     put_back.entry(record.partition).or_insert(record.offset);
                 }
@@ -103,6 +103,10 @@ impl Inbox {
 
     async fn take_in(&mut self, record: Record, window: &mut Window, outbox: &mut Outbox) -> Result<(), Error> {
         let read_at = (self.clock)();
+        if !window.is_new(&record.partition, record.offset) {
+            // Delivered again while we still had it.
+            return Ok(());
+        }
         match self.codec.message::<Write>(&record).await {
             Ok(Some(write)) if write.side == self.side => {
                 let sync = record.headers.iter().find(|(name, _)| &**name == SYNC_ID_HEADER).map(|(_, value)| value.clone());

@@ -1,11 +1,12 @@
 //! Outcomes and dead letters on their way to the log, published in one transaction with the offsets they finish.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schemas::message::{DeadLetter, Outcome, OutcomeResult, SYNC_ID_HEADER, Side};
 use schemas::topic::Topics;
-use stream::{Class, Codec, NewRecord, Offsets, Producer, Record};
+use stream::{Class, Codec, Log, Membership, NewRecord, Offsets, Producer, Record};
 
-use super::inbox::Inbox;
 use super::job::{Job, Verdict};
 use super::Shell;
 use crate::config::Pace;
@@ -13,11 +14,13 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 
 pub(crate) struct Outbox {
+    log: Arc<dyn Log>,
     producer: Box<dyn Producer>,
     codec: Codec,
     topics: Topics,
     metrics: Metrics,
     component: &'static str,
+    group: String,
     sink: Side,
     waiting: Vec<NewRecord>,
 }
@@ -29,7 +32,7 @@ impl Outbox {
     pub(crate) async fn open(shell: &Shell, sink: Side, component: &'static str) -> Result<Self, Error> {
         let producer = shell.log.producer(&format!("{}-{}", shell.group, shell.instance)).await?;
         let (codec, topics, metrics) = (shell.codec.clone(), shell.topics.clone(), shell.metrics.clone());
-        Ok(Self { producer, codec, topics, metrics, component, sink, waiting: Vec::new() })
+        Ok(Self { log: shell.log.clone(), producer, codec, topics, metrics, component, group: shell.group.clone(), sink, waiting: Vec::new() })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -102,10 +105,10 @@ impl Outbox {
     }
 
     /// Publishes everything waiting together with the offsets it finishes: all or nothing.
-    pub(crate) async fn publish(&mut self, inbox: &Inbox, finished: Offsets, pace: &Pace) -> Result<(), Error> {
+    pub(crate) async fn publish(&mut self, membership: &Membership, finished: Offsets, pace: &Pace) -> Result<(), Error> {
         let records = std::mem::take(&mut self.waiting);
         for attempt in 1.. {
-            let consumed = if finished.is_empty() { None } else { Some((inbox.membership()?, finished.clone())) };
+            let consumed = if finished.is_empty() { None } else { Some((membership.clone(), finished.clone())) };
             self.producer.begin().await?;
             let sent = match self.producer.send(records.clone()).await {
                 Ok(()) => self.producer.commit(consumed).await.map(|_| ()),
@@ -116,6 +119,10 @@ impl Outbox {
                 Err(error @ stream::Error::Fenced(_)) => return Err(error.into()),
                 Err(error) => {
                     self.producer.abort().await?;
+                    // Only the answer may have been lost: the offsets were committed with the records.
+                    if !finished.is_empty() && self.is_committed(&finished).await {
+                        return Ok(());
+                    }
                     if error.class() != Class::Transient || attempt >= TRIES {
                         return Err(error.into());
                     }
@@ -125,6 +132,14 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    async fn is_committed(&mut self, finished: &Offsets) -> bool {
+        let topics = [self.topics.writes(self.sink)];
+        match self.log.committed(&self.group, &topics).await {
+            Ok(committed) => finished.iter().all(|(partition, next)| committed.get(partition) >= Some(next)),
+            Err(_) => false,
+        }
     }
 }
 

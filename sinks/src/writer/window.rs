@@ -31,6 +31,8 @@ struct Entry {
 
 pub(crate) struct Window {
     entries: BTreeMap<JobId, Entry>,
+    /// The offset after the newest record read, by partition.
+    read: Offsets,
     next: JobId,
     most: usize,
     unanswered: usize,
@@ -38,7 +40,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(most: usize) -> Self {
-        Self { entries: BTreeMap::new(), next: 0, most: most.max(1), unanswered: 0 }
+        Self { entries: BTreeMap::new(), read: Offsets::new(), next: 0, most: most.max(1), unanswered: 0 }
     }
 
     /// How many more may be read.
@@ -49,6 +51,11 @@ impl Window {
     /// Writes without an answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.unanswered
+    }
+
+    /// Whether a record has not been read before by this membership.
+    pub(crate) fn is_new(&self, partition: &TopicPartition, offset: u64) -> bool {
+        self.read.get(partition).is_none_or(|next| offset >= *next)
     }
 
     /// A write has been read.
@@ -64,6 +71,7 @@ impl Window {
     }
 
     fn insert(&mut self, entry: Entry) {
+        self.read.insert(entry.partition.clone(), entry.offset + 1);
         self.entries.insert(self.next, entry);
         self.next += 1;
     }
@@ -71,6 +79,7 @@ impl Window {
     /// Forgets partitions that are another member's now.
     pub(crate) fn revoke(&mut self, partitions: &[TopicPartition]) {
         self.entries.retain(|_, entry| !partitions.contains(&entry.partition));
+        self.read.retain(|partition, _| !partitions.contains(partition));
         self.unanswered = self.entries.values().filter(|entry| entry.job.is_some()).count();
     }
 
@@ -265,6 +274,15 @@ mod tests {
         let mut window = Window::new(10);
         window.pass(TopicPartition::new("writes", 0), 7);
         assert_eq!(offset(&mut window), Some(8));
+    }
+
+    #[test]
+    fn a_record_delivered_again_is_known_until_its_partition_is_revoked() {
+        let mut window = window(&[("1", "a", Lane::Live)]);
+        let partition = TopicPartition::new("writes", 0);
+        assert!(!window.is_new(&partition, 0) && window.is_new(&partition, 1));
+        window.revoke(std::slice::from_ref(&partition));
+        assert!(window.is_new(&partition, 0));
     }
 
     #[test]

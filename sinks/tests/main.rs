@@ -1,0 +1,7 @@
+//! The sinks against a real Postgres, the simulator, and a log in memory.
+
+mod crm;
+mod erp;
+mod erp_faults;
+mod readmodel;
+mod rig;
