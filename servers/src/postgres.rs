@@ -245,7 +245,8 @@ fn command(binaries: &Binaries, options: &PostgresOptions, dir: &Path, port: u16
         ("shared_buffers", "64MB".to_owned()),
         ("max_wal_size", "1GB".to_owned()),
         ("fsync", on_or_off(options.durable).to_owned()),
-        ("synchronous_commit", on_or_off(options.durable).to_owned()),
+        // Off would hold changes back from logical decoding for as long as the log writer sleeps (200 ms).
+        ("synchronous_commit", "on".to_owned()),
         ("full_page_writes", on_or_off(options.durable).to_owned()),
         ("ssl", on_or_off(options.tls.is_some()).to_owned()),
         ("timezone", "UTC".to_owned()),
