@@ -61,16 +61,45 @@ async fn fill(stack: &Stack) -> Result<()> {
     rows::dead_letter(pool, "The column credit_limit holds `n/a`, which is not a number.").await?;
     rows::Conflict::default().open(pool).await?;
     let terms = ("Payment_Terms__c", "payment_terms");
-    rows::Conflict { id: "e1:2", field: "terms", label: "Payment terms", base: json!("Net 60"), crm: json!("Net 45"), erp: json!("Net 30"), columns: terms, ..Default::default() }.open(pool).await?;
+    rows::Conflict {
+        id: "e1:2",
+        field: "terms",
+        label: "Payment terms",
+        base: json!("Net 60"),
+        crm: json!("Net 45"),
+        erp: json!("Net 30"),
+        columns: terms,
+        ..Default::default()
+    }
+    .open(pool)
+    .await?;
     let street = ("BillingStreet", "billing_street");
-    rows::Conflict { id: "e1:3", field: "street", label: "Billing street", base: json!("Hafenstraße 12"), crm: json!("Hafenstraße 14"), erp: json!("Hafenstr. 12, Geb. B"), columns: street, ..Default::default() }.open(pool).await?;
-    for (nth, title) in ["Ingrid Halvorsen", "Ostrava Steelworks a.s.", "Brightwater Foods Ltd", "شركة الواحة للتجارة", "Tamarind Retail Pte"].iter().enumerate() {
+    rows::Conflict {
+        id: "e1:3",
+        field: "street",
+        label: "Billing street",
+        base: json!("Hafenstraße 12"),
+        crm: json!("Hafenstraße 14"),
+        erp: json!("Hafenstr. 12, Geb. B"),
+        columns: street,
+        ..Default::default()
+    }
+    .open(pool)
+    .await?;
+    for (nth, title) in
+        ["Ingrid Halvorsen", "Ostrava Steelworks a.s.", "Brightwater Foods Ltd", "شركة الواحة للتجارة", "Tamarind Retail Pte"]
+            .iter()
+            .enumerate()
+    {
         let entity = format!("e{}", nth + 2);
         let (id, on_hold) = (format!("{entity}:1"), nth == 4);
-        let (label, columns) = if on_hold { ("On hold", ("On_Hold__c", "on_hold")) } else { ("Credit limit", ("Credit_Limit__c", "credit_limit")) };
+        let (label, columns) =
+            if on_hold { ("On hold", ("On_Hold__c", "on_hold")) } else { ("Credit limit", ("Credit_Limit__c", "credit_limit")) };
         let crm = if on_hold { json!(true) } else { json!("120000.00") };
         let erp = if on_hold { json!(false) } else { Value::Null };
-        rows::Conflict { id: &id, entity: &entity, title, label, crm, erp, columns, age_s: 700 * (nth as i32 + 1), ..Default::default() }.open(pool).await?;
+        rows::Conflict { id: &id, entity: &entity, title, label, crm, erp, columns, age_s: 700 * (nth as i32 + 1), ..Default::default() }
+            .open(pool)
+            .await?;
     }
     rows::Conflict { id: "e20:1", entity: "e20", title: "Lindqvist AB", ..Default::default() }.open(pool).await?;
     rows::settle(pool, "e20:1", Some("erp"), &json!("180000.00"), "policy").await?;
@@ -92,13 +121,17 @@ async fn step(stack: &Stack, round: i64) -> Result<()> {
             .execute(pool)
             .await?;
     }
-    sqlx::query("update write set state = case state when 'sent' then 'applied' else 'confirmed' end, answered_at = coalesce(answered_at, now()), \
-         confirmed_at = case when state = 'applied' then now() end where state in ('sent', 'applied')")
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "update write set state = case state when 'sent' then 'applied' else 'confirmed' end, answered_at = coalesce(answered_at, now()), \
+         confirmed_at = case when state = 'applied' then now() end where state in ('sent', 'applied')",
+    )
+    .execute(pool)
+    .await?;
     for (_, decision) in stack.messages::<Decision>(&stack.topics.decisions()).await? {
-        let open: Option<(Option<Value>, Option<Value>)> =
-            sqlx::query_as("select crm, erp from conflict where id = $1 and state = 'open'").bind(&decision.conflict).fetch_optional(pool).await?;
+        let open: Option<(Option<Value>, Option<Value>)> = sqlx::query_as("select crm, erp from conflict where id = $1 and state = 'open'")
+            .bind(&decision.conflict)
+            .fetch_optional(pool)
+            .await?;
         let Some((crm, erp)) = open else { continue };
         let (winner, chosen, sides) = match decision.choice {
             Choice::Crm => (Some("crm"), crm.unwrap_or_default(), vec!["erp"]),

@@ -91,7 +91,7 @@ async fn find(app: &App, id: &str) -> Result<Conflict> {
 
 async fn with_progress(app: &App, conflict: &Conflict) -> Result<Value> {
     let writes = queries::writes::settling(&app.pool, &conflict.entity).await?;
-    let progress = Progress::new(conflict, app.decided.about(conflict).is_some(), &writes);
+    let progress = Progress::new(conflict, app.decided.about(conflict, At(now_micros())).is_some(), &writes);
     Ok(json!({ "conflict": conflict, "progress": progress }))
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn resolve(
             remedy: "Change the value on either side; the change is carried across.".into(),
         }));
     }
-    if let Some(before) = app.decided.about(&found) {
+    if let Some(before) = app.decided.about(&found, At(now_micros())) {
         return Err(Program(Error::Refused {
             code: "conflict_decided",
             message: format!("{} has decided this conflict; the decision is being carried out.", before.actor),
@@ -160,8 +160,10 @@ pub(crate) async fn failures(State(app): State<Shared>, Query(query): Query<Limi
 /// `GET /api/crm/pipeline`.
 pub(crate) async fn pipeline(State(app): State<Shared>) -> Answer {
     let pool = app.pool.clone();
-    let (stages, receivables) =
-        tokio::try_join!(queries::pipeline::stages(&app.pool), app.receivables.get(async move { queries::pipeline::receivables(&pool).await }))?;
+    let (stages, receivables) = tokio::try_join!(
+        queries::pipeline::stages(&app.pool),
+        app.receivables.get(async move { queries::pipeline::receivables(&pool).await })
+    )?;
     Ok(Json(json!({ "stages": stages, "receivables": receivables })))
 }
 

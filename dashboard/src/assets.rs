@@ -96,7 +96,9 @@ pub(crate) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Respons
     let Some(asset) = ASSETS.files.get(&name) else {
         return (StatusCode::NOT_FOUND, "There is no such file.").into_response();
     };
-    let has = |name: header::HeaderName, wanted: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted));
+    let has = |name: header::HeaderName, wanted: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
+    };
     let fixed = [(header::CACHE_CONTROL, KEEP), (header::ETAG, asset.tag.as_str()), (header::VARY, "accept-encoding")];
     if has(header::IF_NONE_MATCH, &asset.tag) {
         return (StatusCode::NOT_MODIFIED, fixed).into_response();

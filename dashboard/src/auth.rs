@@ -20,8 +20,8 @@ use sqlx::PgPool;
 
 pub(crate) use limit::Limit;
 pub(crate) use password::Verifier;
-pub(crate) use session::{clear_cookie, cookie, cookie_of, open};
 use session::token_of;
+pub(crate) use session::{clear_cookie, cookie, cookie_of, open};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -101,7 +101,8 @@ pub(crate) struct Auth {
 impl Auth {
     pub(crate) async fn new(config: &Config) -> Result<Self> {
         let password = config.admin_password.read()?;
-        let tokens = config.api_tokens.iter().map(|token| (hash(token.token.expose().as_bytes()), token.name.clone(), token.scope)).collect();
+        let tokens =
+            config.api_tokens.iter().map(|token| (hash(token.token.expose().as_bytes()), token.name.clone(), token.scope)).collect();
         Ok(Self { verifier: Verifier::new(password).await?, limit: Limit::default(), tokens })
     }
 
@@ -198,7 +199,14 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_nowhere_else() {
-        for (path, local) in [("/conflicts?state=open", true), ("//evil.example", false), ("https://evil.example", false), ("/\\evil.example", false), ("/\t/evil", false), ("", false)] {
+        for (path, local) in [
+            ("/conflicts?state=open", true),
+            ("//evil.example", false),
+            ("https://evil.example", false),
+            ("/\\evil.example", false),
+            ("/\t/evil", false),
+            ("", false),
+        ] {
             assert_eq!(is_local(path), local, "{path}");
         }
     }

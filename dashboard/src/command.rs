@@ -3,8 +3,8 @@
 
 mod decided;
 
-use schemas::message::{Choice, Decision, Setting};
 use schemas::Value;
+use schemas::message::{Choice, Decision, Setting};
 use serde_json::Value as Json;
 use stream::NewRecord;
 use uuid::Uuid;
@@ -104,8 +104,13 @@ pub(crate) async fn decide(app: &App, actor: &str, decisions: Vec<(Conflict, Wan
             at: now,
         };
         let bytes = app.codec.encode(&topic, &decision).await.map_err(|source| Error::Publish { what: "decision", source })?;
-        records.push(NewRecord::new(topic.as_str(), decision.entity.clone(), bytes).header(schemas::message::SYNC_ID_HEADER, decision.id.clone()));
-        remembered.push((decision.conflict, Remembered { choice: wanted.choice, value: wanted.value.clone(), actor: decision.actor, at: At(now) }));
+        records.push(
+            NewRecord::new(topic.as_str(), decision.entity.clone(), bytes).header(schemas::message::SYNC_ID_HEADER, decision.id.clone()),
+        );
+        remembered.push((
+            decision.conflict,
+            Remembered { choice: wanted.choice, value: wanted.value.clone(), actor: decision.actor, at: At(now) },
+        ));
     }
     app.log.publish(records).await.map_err(|source| Error::Publish { what: "decision", source })?;
     metrics().decisions.inc_by(remembered.len() as u64);
@@ -116,11 +121,21 @@ pub(crate) async fn decide(app: &App, actor: &str, decisions: Vec<(Conflict, Wan
 
 /// Puts the pause on the log.
 pub(crate) async fn pause(app: &App, actor: &str, paused: bool) -> Result<()> {
-    let version = setting::pause(&app.pool).await?.map_or(0, |setting| setting.version) + 1;
+    // The read model may not show the last one yet.
+    let version = setting::pause(&app.pool).await?.map_or(0, |setting| setting.version).max(app.decided.pause_version()) + 1;
     let topic = app.topics.control();
-    let message = Setting { name: setting::PAUSE.into(), value: serde_json::json!({ "paused": paused }).to_string(), version, actor: actor.to_owned(), at: now_micros() };
+    let message = Setting {
+        name: setting::PAUSE.into(),
+        value: serde_json::json!({ "paused": paused }).to_string(),
+        version,
+        actor: actor.to_owned(),
+        at: now_micros(),
+    };
     let bytes = app.codec.encode(&topic, &message).await.map_err(|source| Error::Publish { what: "pause", source })?;
-    app.log.publish(vec![NewRecord::new(topic.as_str(), setting::PAUSE, bytes)]).await.map_err(|source| Error::Publish { what: "pause", source })?;
+    app.log
+        .publish(vec![NewRecord::new(topic.as_str(), setting::PAUSE, bytes)])
+        .await
+        .map_err(|source| Error::Publish { what: "pause", source })?;
     tracing::info!(paused, version, "the sync was paused or resumed from the dashboard");
     app.decided.remember_pause(paused, version);
     app.live.touch();

@@ -117,7 +117,10 @@ impl Config {
         let wrong = |setting: &'static str, reason: String| Err(Error::Config { setting, reason });
         for token in &self.api_tokens {
             if token.token.expose().len() < MIN_TOKEN {
-                return wrong("api_tokens", format!("the token of `{}` is shorter than {MIN_TOKEN} characters; take a random one", token.name));
+                return wrong(
+                    "api_tokens",
+                    format!("the token of `{}` is shorter than {MIN_TOKEN} characters; take a random one", token.name),
+                );
             }
             if token.name.is_empty() {
                 return wrong("api_tokens", "a token has no name; say who uses it".into());

@@ -110,7 +110,9 @@ impl Error {
     /// What a person may do about it.
     pub(crate) fn remedy(&self) -> String {
         match self {
-            Self::Read { .. } => "Check that the read model's Postgres runs and has been migrated (concord migrate), then try again.".into(),
+            Self::Read { .. } => {
+                "Check that the read model's Postgres runs and has been migrated (concord migrate), then try again.".into()
+            }
             Self::Publish { .. } => "Nothing was changed. Check that the log can be reached, then try again.".into(),
             Self::Refused { remedy, .. } => remedy.clone(),
             Self::Missing { .. } => "Go back to the list and choose again.".into(),

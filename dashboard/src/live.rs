@@ -99,6 +99,9 @@ pub(crate) struct Watched {
     pub(crate) entity: Option<String>,
     #[serde(default)]
     pub(crate) state: Option<String>,
+    /// The record that the list showed first; it stays while a person works on it.
+    #[serde(default)]
+    pub(crate) shown: Option<String>,
 }
 
 /// `GET /events?page=…`: fragments of HTML, each a region by id.

@@ -135,7 +135,11 @@ pub(crate) fn error_page(error: &Error) -> String {
 /// Whatever is not in the table of routes.
 pub(crate) async fn missing(uri: axum::http::Uri) -> Response {
     let error = Error::Missing { what: "page" };
-    if respond::wants_json(uri.path()) { respond::failure(&error, true) } else { (StatusCode::NOT_FOUND, Html(error_page(&error))).into_response() }
+    if respond::wants_json(uri.path()) {
+        respond::failure(&error, true)
+    } else {
+        (StatusCode::NOT_FOUND, Html(error_page(&error))).into_response()
+    }
 }
 
 /// Renders a whole page.

@@ -91,13 +91,23 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 ///
 /// # Errors
 /// [`Error::Config`] and [`Error::Listen`]. A read model that does not answer is no error: pages say so, and work when it does.
-pub async fn serve(config: Config, log: Arc<dyn Log>, codec: Codec, topics: Topics, extra: Router, shutdown: CancellationToken) -> Result<Dashboard> {
+pub async fn serve(
+    config: Config,
+    log: Arc<dyn Log>,
+    codec: Codec,
+    topics: Topics,
+    extra: Router,
+    shutdown: CancellationToken,
+) -> Result<Dashboard> {
     config.check()?;
     let options = config
         .database_url
         .expose()
         .parse::<sqlx::postgres::PgConnectOptions>()
-        .map_err(|_| Error::Config { setting: "database_url", reason: "is not an address like postgres://user:password@host:5432/database".into() })?
+        .map_err(|_| Error::Config {
+            setting: "database_url",
+            reason: "is not an address like postgres://user:password@host:5432/database".into(),
+        })?
         .application_name("concord dashboard")
         .options([("statement_timeout", STATEMENT_TIMEOUT_MS)]);
     let pool = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_WITHIN).connect_lazy_with(options);
@@ -106,9 +116,10 @@ pub async fn serve(config: Config, log: Arc<dyn Log>, codec: Codec, topics: Topi
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
     let csrf = match &config.public_url {
         None => CsrfLayer::new(),
-        Some(url) => CsrfLayer::new()
-            .add_trusted_origin(url.trim_end_matches('/'))
-            .map_err(|error| Error::Config { setting: "public_url", reason: format!("`{url}` is not an origin like https://concord.example.com: {error}") })?,
+        Some(url) => CsrfLayer::new().add_trusted_origin(url.trim_end_matches('/')).map_err(|error| Error::Config {
+            setting: "public_url",
+            reason: format!("`{url}` is not an origin like https://concord.example.com: {error}"),
+        })?,
     };
     let app = Arc::new(App {
         live: Live::start(pool.clone(), shutdown.clone()),

@@ -15,10 +15,19 @@ async fn every_route_opens_for_its_scope_and_for_no_less() -> Result<()> {
     for route in table() {
         for who in [None, Some(Scope::Read), Some(Scope::Sync), Some(Scope::Admin)] {
             // An id that is not there: the table is about who may ask, not about what is found.
-            let path = route.path.replace("{entity}", "nothing").replace("{id}", "nothing").replace("{name}", "nothing").replace("/events", "/events?page=nothing");
+            let path = route
+                .path
+                .replace("{entity}", "nothing")
+                .replace("{id}", "nothing")
+                .replace("{name}", "nothing")
+                .replace("/events", "/events?page=nothing");
             let mut request = client.request(route.method.clone(), stack.url(&path));
             if route.path.ends_with("/resolve") {
-                request = if route.path.starts_with("/api") { request.json(&serde_json::json!({"choice": "crm"})) } else { request.form(&[("choice:x", "crm")]) };
+                request = if route.path.starts_with("/api") {
+                    request.json(&serde_json::json!({"choice": "crm"}))
+                } else {
+                    request.form(&[("choice:x", "crm")])
+                };
             } else if route.path == "/login" && route.method == reqwest::Method::POST {
                 request = request.form(&[("password", crate::stack::PASSWORD)]);
             }

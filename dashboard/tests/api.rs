@@ -16,7 +16,10 @@ fn the_description_names_exactly_the_routes_and_their_scopes() -> Result<()> {
     for (path, methods) in text["paths"].as_object().context("paths")? {
         for (method, what) in methods.as_object().context("methods")? {
             let scope = what["security"][0]["token"][0].as_str().unwrap_or_default().to_owned();
-            assert!(what["responses"]["200"].is_object() && what["responses"]["401"].is_object() && what["responses"]["403"].is_object(), "{method} {path}");
+            assert!(
+                what["responses"]["200"].is_object() && what["responses"]["401"].is_object() && what["responses"]["403"].is_object(),
+                "{method} {path}"
+            );
             described.insert((method.to_uppercase(), path.clone(), scope));
         }
     }
@@ -72,7 +75,8 @@ async fn answers_are_as_described() -> Result<()> {
         let body = route.path.ends_with("/resolve").then(|| json!({"choice": "erp"}));
         let (status, answer) = stack.api(route.method.clone(), &route.path.replace("{id}", "e1:1"), Scope::Admin, body).await?;
         assert_eq!(status, 200, "{}: {answer}", route.path);
-        let schema = &description["paths"][route.path][route.method.as_str().to_lowercase()]["responses"]["200"]["content"]["application/json"]["schema"];
+        let schema = &description["paths"][route.path][route.method.as_str().to_lowercase()]["responses"]["200"]["content"]["application/json"]
+            ["schema"];
         assert!(schema.is_object(), "{} has no schema", route.path);
         fits(&description, schema, &answer, route.path);
     }
@@ -88,7 +92,8 @@ async fn conflicts_come_page_by_page_without_gaps() -> Result<()> {
     }
     let (mut seen, mut cursor) = (BTreeSet::new(), String::new());
     for _ in 0..3 {
-        let (_, page) = stack.api(Method::GET, &format!("/api/crm/conflicts?state=open&limit=2&cursor={cursor}"), Scope::Read, None).await?;
+        let (_, page) =
+            stack.api(Method::GET, &format!("/api/crm/conflicts?state=open&limit=2&cursor={cursor}"), Scope::Read, None).await?;
         seen.extend(page["items"].as_array().context("items")?.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)));
         cursor = page["next_cursor"].as_str().unwrap_or_default().to_owned();
     }

@@ -4,7 +4,7 @@ use schemas::message::{Choice, Decision};
 use serde_json::json;
 
 use crate::rows::{self, Conflict};
-use crate::stack::Stack;
+use crate::stack::{Events, Stack, event};
 
 async fn two_fields(stack: &Stack) -> Result<()> {
     Conflict::default().open(&stack.pool).await?;
@@ -24,7 +24,9 @@ async fn two_fields(stack: &Stack) -> Result<()> {
 
 /// The piece of a page that is about a conflict, with its state.
 fn state<'a>(page: &'a str, id: &str) -> &'a str {
-    page.split_once(&format!("data-conflict=\"{id}\" data-state=\"")).and_then(|(_, rest)| rest.split_once('"')).map_or("", |(state, _)| state)
+    page.split_once(&format!("data-conflict=\"{id}\" data-state=\""))
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map_or("", |(state, _)| state)
 }
 
 #[tokio::test]
@@ -98,8 +100,12 @@ async fn a_value_typed_in_goes_to_both_sides_even_without_its_button() -> Result
 #[tokio::test]
 async fn values_take_the_kind_that_the_sides_have() -> Result<()> {
     let stack = Stack::start().await?;
-    Conflict { id: "e3:1", entity: "e3", crm: json!(true), erp: json!(false), base: json!(null), ..Default::default() }.open(&stack.pool).await?;
-    Conflict { id: "e3:2", entity: "e3", label: "Seats", crm: json!(5), erp: json!(7), base: json!(4), ..Default::default() }.open(&stack.pool).await?;
+    Conflict { id: "e3:1", entity: "e3", crm: json!(true), erp: json!(false), base: json!(null), ..Default::default() }
+        .open(&stack.pool)
+        .await?;
+    Conflict { id: "e3:2", entity: "e3", label: "Seats", crm: json!(5), erp: json!(7), base: json!(4), ..Default::default() }
+        .open(&stack.pool)
+        .await?;
     stack.sign_in().await?;
     let page = stack.post("/conflicts/e3/resolve", &[("choice:e3:2", "value"), ("value:e3:2", "many")]).await?;
     assert_eq!(page.status(), 422);
@@ -129,6 +135,26 @@ async fn nothing_chosen_decides_nothing_and_deciding_twice_decides_once() -> Res
 }
 
 #[tokio::test]
+async fn a_new_conflict_does_not_push_away_the_one_a_person_works_on() -> Result<()> {
+    let stack = Stack::start().await?;
+    two_fields(&stack).await?;
+    stack.sign_in().await?;
+    let page = stack.page("/conflicts").await?;
+    let live = page
+        .split_once("data-live=\"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(live, _)| live.replace("&#38;", "&"))
+        .unwrap_or_default();
+    assert_eq!(live, "/events?page=conflicts&state=open&shown=e1");
+    Conflict { id: "e2:1", entity: "e2", title: "Newer", age_s: 1, ..Default::default() }.open(&stack.pool).await?;
+    let mut events = Events::open(&stack, &live).await?;
+    let shown = event(&mut events, |_, data| data.contains("Newer")).await?;
+    assert_eq!(state(&shown, "e1:1"), "open");
+    assert_eq!(state(&shown, "e2:1"), "");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_settled_conflict_shows_who_decided_and_the_value_that_lost() -> Result<()> {
     let stack = Stack::start().await?;
     Conflict::default().open(&stack.pool).await?;
@@ -136,7 +162,12 @@ async fn a_settled_conflict_shows_who_decided_and_the_value_that_lost() -> Resul
     sqlx::query("update conflict set policy = 'last_write', tie = true").execute(&stack.pool).await?;
     stack.sign_in().await?;
     let page = stack.page("/conflicts?state=settled").await?;
-    for text in ["Settled 1", "Policy last write", "Salesforce had <span class=\"mono\"><del><bdi>250000.00</bdi></del></span> from <bdi>Dana Ruiz</bdi>", "too close to tell"] {
+    for text in [
+        "Settled 1",
+        "Policy last write",
+        "Salesforce had <span class=\"mono\"><del><bdi>250000.00</bdi></del></span> from <bdi>Dana Ruiz</bdi>",
+        "too close to tell",
+    ] {
         assert!(page.contains(text), "{text} is missing");
     }
     assert!(stack.page("/conflicts").await?.contains("Nothing to decide"));

@@ -14,11 +14,18 @@ async fn every_answer_carries_the_policy_and_pages_hold_no_inline_script_or_styl
         let headers = answer.headers().clone();
         let policy = headers.get("content-security-policy").context("a policy")?.to_str()?;
         assert!(policy.contains("default-src 'none'; script-src 'self'; style-src 'self'") && !policy.contains("unsafe"), "{path}");
-        assert_eq!((&headers["x-content-type-options"], &headers["referrer-policy"]), (&"nosniff".parse()?, &"same-origin".parse()?), "{path}");
+        assert_eq!(
+            (&headers["x-content-type-options"], &headers["referrer-policy"]),
+            (&"nosniff".parse()?, &"same-origin".parse()?),
+            "{path}"
+        );
         assert_eq!(headers["cache-control"], "no-store", "{path}");
         let text = answer.text().await?;
         let lower = text.to_lowercase();
-        assert!(!lower.contains(" style=") && !lower.contains("<style") && !lower.contains(" onclick=") && !lower.contains("<script>"), "{path}");
+        assert!(
+            !lower.contains(" style=") && !lower.contains("<style") && !lower.contains(" onclick=") && !lower.contains("<script>"),
+            "{path}"
+        );
     }
     Ok(())
 }
@@ -45,12 +52,16 @@ async fn health_and_metrics_need_no_sign_in_and_tell_no_values() -> Result<()> {
     crate::rows::all_well(&stack.pool).await?;
     let health = stack.get("/health").await?;
     assert_eq!(health.status(), 200);
-    crate::rows::health(&stack.pool, "sink.crm", "failing", "Salesforce refused the token of Northwind", "", 1, serde_json::json!({})).await?;
+    crate::rows::health(&stack.pool, "sink.crm", "failing", "Salesforce refused the token of Northwind", "", 1, serde_json::json!({}))
+        .await?;
     let health = stack.get("/health").await?;
     assert_eq!(health.status(), 503);
     let body = health.text().await?;
     assert!(body.contains(r#""component":"sink.crm","state":"failing""#) && !body.contains("Northwind"), "{body}");
     let metrics = stack.page("/metrics").await?;
-    assert!(metrics.contains("dashboard_request_seconds_bucket") && metrics.contains("# TYPE dashboard_responses_total counter"), "{metrics}");
+    assert!(
+        metrics.contains("dashboard_request_seconds_bucket") && metrics.contains("# TYPE dashboard_responses_total counter"),
+        "{metrics}"
+    );
     Ok(())
 }

@@ -5,7 +5,15 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// A component's report, so many seconds old.
-pub(crate) async fn health(pool: &PgPool, component: &str, state: &str, reason: &str, remedy: &str, age_s: i32, facts: Value) -> Result<()> {
+pub(crate) async fn health(
+    pool: &PgPool,
+    component: &str,
+    state: &str,
+    reason: &str,
+    remedy: &str,
+    age_s: i32,
+    facts: Value,
+) -> Result<()> {
     sqlx::query(
         "insert into health values ($1, $2, $3, $4, now() - interval '1 hour', now() - make_interval(secs => $5), $6) \
          on conflict (component) do update set state = excluded.state, reason = excluded.reason, remedy = excluded.remedy, at = excluded.at, facts = excluded.facts",
@@ -23,7 +31,16 @@ pub(crate) async fn health(pool: &PgPool, component: &str, state: &str, reason: 
 
 /// All parts run.
 pub(crate) async fn all_well(pool: &PgPool) -> Result<()> {
-    health(pool, "ingest.erp", "running", "", "", 1, json!({"lag_ms": "12", "slot_bytes": "18400000", "server": "PostgreSQL 17.2, concord_erp"})).await?;
+    health(
+        pool,
+        "ingest.erp",
+        "running",
+        "",
+        "",
+        1,
+        json!({"lag_ms": "12", "slot_bytes": "18400000", "server": "PostgreSQL 17.2, concord_erp"}),
+    )
+    .await?;
     health(pool, "ingest.crm", "running", "", "", 1, json!({"lag_ms": "220", "server": "Production org, API v66.0"})).await?;
     health(pool, "sink.crm", "running", "", "", 1, json!({"api_calls": "61204", "api_limit": "100000"})).await?;
     for part in ["sink.erp", "matcher", "reconciler", "aggregates"] {

@@ -73,7 +73,11 @@ async fn a_form_of_another_site_is_refused() -> Result<()> {
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_before_anything_starts() -> Result<()> {
     for (change, setting) in [
-        (Box::new(|config: &mut dashboard::Config| config.admin_password = PasswordSource::Plain(Secret::new(" "))) as Box<dyn FnOnce(&mut _)>, "admin_password"),
+        (
+            Box::new(|config: &mut dashboard::Config| config.admin_password = PasswordSource::Plain(Secret::new(" ")))
+                as Box<dyn FnOnce(&mut _)>,
+            "admin_password",
+        ),
         (Box::new(|config: &mut dashboard::Config| config.admin_password = PasswordSource::File("/no/such/file".into())), "admin_password"),
         (Box::new(|config: &mut dashboard::Config| config.api_tokens[0].token = Secret::new("short")), "api_tokens"),
         (Box::new(|config: &mut dashboard::Config| config.public_url = Some("concord.example.com".into())), "public_url"),

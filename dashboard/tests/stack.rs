@@ -163,7 +163,13 @@ impl Stack {
     }
 
     /// JSON with a token.
-    pub(crate) async fn api(&self, method: Method, path: &str, scope: Scope, body: Option<serde_json::Value>) -> Result<(u16, serde_json::Value)> {
+    pub(crate) async fn api(
+        &self,
+        method: Method,
+        path: &str,
+        scope: Scope,
+        body: Option<serde_json::Value>,
+    ) -> Result<(u16, serde_json::Value)> {
         let mut request = self.client.request(method, self.url(path)).bearer_auth(token(scope));
         if let Some(body) = body {
             request = request.json(&body);

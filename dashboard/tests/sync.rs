@@ -88,7 +88,10 @@ async fn pausing_writes_the_setting_and_the_page_shows_it_at_once() -> Result<()
     assert_eq!(stack.post("/pause", &[]).await?.status(), 303);
     let found = stack.messages::<Setting>(&stack.topics.control()).await?;
     let (key, setting) = &found[0];
-    assert_eq!((key.as_str(), setting.name.as_str(), setting.value.as_str(), setting.version, setting.actor.as_str()), ("pause", "pause", r#"{"paused":true}"#, 1, "admin"));
+    assert_eq!(
+        (key.as_str(), setting.name.as_str(), setting.value.as_str(), setting.version, setting.actor.as_str()),
+        ("pause", "pause", r#"{"paused":true}"#, 1, "admin")
+    );
     assert!(stack.page("/").await?.contains("Pausing"));
     sqlx::query("insert into setting values ('pause', '{\"paused\": true}', 1, 'admin', now())").execute(&stack.pool).await?;
     let page = stack.page("/").await?;
@@ -107,7 +110,13 @@ async fn failures_have_their_reason_and_remedy() -> Result<()> {
     rows::dead_letter(&stack.pool, "credit_limit holds n/a").await?;
     stack.sign_in().await?;
     let page = stack.page("/failures").await?;
-    for text in ["FIELD_CUSTOM_VALIDATION_EXCEPTION", "Change the value in the ERP.", "credit_limit holds n/a", "Correct the row; it is read again.", "offset 4711"] {
+    for text in [
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "Change the value in the ERP.",
+        "credit_limit holds n/a",
+        "Correct the row; it is read again.",
+        "offset 4711",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The administrator's password, kept as an argon2 hash and checked away from the async threads.
 
-use argon2::password_hash::{PasswordHash, PasswordHashString, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHashString, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use rand::RngCore as _;
 use tokio::sync::Semaphore;
 

@@ -68,35 +68,35 @@ struct CaseRegion<'a> {
     q: &'a Queue,
 }
 
-async fn regions(app: &App, asked: &Asked, entity: Option<&str>, echo: &Echo) -> Result<(Vec<Region>, Option<String>)> {
+/// Regions, and the record they show.
+async fn regions(app: &App, asked: &Asked, entity: Option<&str>, named: bool, echo: &Echo) -> Result<(Vec<Region>, Option<String>)> {
     let now = At(now_micros());
     let which = asked.which();
     let after = asked.after.as_deref().and_then(Cursor::parse);
-    let (counts, rows) = tokio::try_join!(queries::conflicts::counts(&app.pool), queries::conflicts::list(&app.pool, which, after.as_ref(), FIELDS))?;
-    let named = entity.is_some();
+    let (counts, rows) =
+        tokio::try_join!(queries::conflicts::counts(&app.pool), queries::conflicts::list(&app.pool, which, after.as_ref(), FIELDS))?;
     let entity = entity.map(str::to_owned).or_else(|| rows.first().map(|row| row.entity.clone()));
     let case = match &entity {
         None => None,
         Some(entity) => {
-            let (conflicts, writes) = tokio::try_join!(queries::conflicts::of_entity(&app.pool, entity), queries::writes::settling(&app.pool, entity))?;
+            let (conflicts, writes) =
+                tokio::try_join!(queries::conflicts::of_entity(&app.pool, entity), queries::writes::settling(&app.pool, entity))?;
             Case::new(conflicts, &writes, &app.decided, echo, now)
         }
     };
     let mut queue = Queue::new(rows, &counts, which, entity.as_deref(), &app.decided, FIELDS, now);
     queue.named = named;
-    let title = case.as_ref().map(|case| case.title.clone());
-    let regions = vec![
-        badge(&counts)?,
-        region("queue", &QueueRegion { q: &queue })?,
-        region("case", &CaseRegion { c: case.as_ref(), q: &queue })?,
-    ];
-    Ok((regions, title))
+    let shown = entity.filter(|_| case.is_some());
+    let regions =
+        vec![badge(&counts)?, region("queue", &QueueRegion { q: &queue })?, region("case", &CaseRegion { c: case.as_ref(), q: &queue })?];
+    Ok((regions, shown))
 }
 
 /// The page's regions as they are now, for a live update.
 pub(crate) async fn live(app: &App, watched: &Watched) -> Result<Vec<Region>> {
     let asked = Asked { state: watched.state.clone(), after: None };
-    Ok(regions(app, &asked, watched.entity.as_deref(), &Echo::default()).await?.0)
+    let entity = watched.entity.as_deref().or(watched.shown.as_deref());
+    Ok(regions(app, &asked, entity, watched.entity.is_some(), &Echo::default()).await?.0)
 }
 
 #[derive(Template)]
@@ -108,15 +108,22 @@ struct Conflicts {
     open: bool,
 }
 
-async fn show_page(app: &App, principal: &Principal, headers: &HeaderMap, asked: &Asked, entity: Option<&str>, echo: &Echo) -> Result<Response> {
-    let (regions, title) = regions(app, asked, entity, echo).await?;
-    if entity.is_some() && title.is_none() {
+async fn show_page(
+    app: &App,
+    principal: &Principal,
+    headers: &HeaderMap,
+    asked: &Asked,
+    entity: Option<&str>,
+    echo: &Echo,
+) -> Result<Response> {
+    let (regions, shown) = regions(app, asked, entity, entity.is_some(), echo).await?;
+    if entity.is_some() && shown.is_none() {
         return Err(Error::Missing { what: "conflict of that record" });
     }
     let mut live = format!("/events?page=conflicts&state={}", asked.which().word());
-    if let Some(entity) = entity {
-        live.push_str("&entity=");
-        live.push_str(&show::query_escape(entity));
+    if let Some(shown) = shown {
+        live.push_str(if entity.is_some() { "&entity=" } else { "&shown=" });
+        live.push_str(&show::query_escape(&shown));
     }
     // Later pages of the list would jump back to the first one.
     let live = if asked.after.is_some() { String::new() } else { live };
@@ -125,7 +132,12 @@ async fn show_page(app: &App, principal: &Principal, headers: &HeaderMap, asked:
 }
 
 /// `GET /conflicts`: the queue and the newest record of it.
-pub(crate) async fn first(State(app): State<Shared>, principal: Principal, headers: HeaderMap, Query(asked): Query<Asked>) -> Result<Response, Page> {
+pub(crate) async fn first(
+    State(app): State<Shared>,
+    principal: Principal,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Page> {
     Ok(show_page(&app, &principal, &headers, &asked, None, &Echo::default()).await?)
 }
 
@@ -173,6 +185,7 @@ pub(crate) async fn resolve(
 }
 
 fn chosen(app: &App, conflicts: Vec<Conflict>, echo: &Echo) -> Result<Vec<(Conflict, Wanted)>> {
+    let now = At(now_micros());
     let mut out = Vec::new();
     for conflict in conflicts {
         let value = echo.values.get(&conflict.id).filter(|value| !value.is_empty());
@@ -182,7 +195,7 @@ fn chosen(app: &App, conflicts: Vec<Conflict>, echo: &Echo) -> Result<Vec<(Confl
             (None, Some(_)) => "value",
             (None, None) => continue,
         };
-        if !conflict.open() || app.decided.about(&conflict).is_some() {
+        if !conflict.open() || app.decided.about(&conflict, now).is_some() {
             continue;
         }
         let wanted = command::wanted(&conflict, choice, value.map(|value| Json::String(value.clone())).as_ref())?;

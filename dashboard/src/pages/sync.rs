@@ -100,8 +100,12 @@ impl View {
             let pool = app.pool.clone();
             app.receivables.get(async move { queries::pipeline::receivables(&pool).await })
         };
-        let (facts, changes, stages, receivables) =
-            tokio::try_join!(Facts::read(app), queries::changes::latest(&app.pool, CHANGES), queries::pipeline::stages(&app.pool), receivables)?;
+        let (facts, changes, stages, receivables) = tokio::try_join!(
+            Facts::read(app),
+            queries::changes::latest(&app.pool, CHANGES),
+            queries::pipeline::stages(&app.pool),
+            receivables
+        )?;
         let now = facts.now;
         let (all, stages): (Vec<Stage>, Vec<Stage>) = stages.into_iter().partition(|stage| stage.stage == "all");
         let all = all.into_iter().next();

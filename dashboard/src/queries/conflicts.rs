@@ -175,5 +175,9 @@ pub(crate) async fn of_entity(pool: &PgPool, entity: &str) -> Result<Vec<Conflic
 
 /// One.
 pub(crate) async fn one(pool: &PgPool, id: &str) -> Result<Option<Conflict>> {
-    sqlx::query_as(concat!("select ", columns!(), " from conflict where id = $1")).bind(id).fetch_optional(pool).await.map_err(reading("a conflict"))
+    sqlx::query_as(concat!("select ", columns!(), " from conflict where id = $1"))
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .map_err(reading("a conflict"))
 }

@@ -70,5 +70,8 @@ pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Failures> {
 
 /// Number of dead letters.
 pub(crate) async fn dead_letters(pool: &PgPool) -> Result<i64> {
-    sqlx::query_scalar("select count(*) from (select 1 from dead_letter limit 10000) as counted").fetch_one(pool).await.map_err(reading("number of dead letters"))
+    sqlx::query_scalar("select count(*) from (select 1 from dead_letter limit 10000) as counted")
+        .fetch_one(pool)
+        .await
+        .map_err(reading("number of dead letters"))
 }

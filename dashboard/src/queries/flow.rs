@@ -83,7 +83,8 @@ fn direction(rows: &[Row], side: &str, first: At, now: At) -> Direction {
     for row in rows.iter().filter(|row| row.side == side) {
         let nth = (row.minute.0 - first.0).div_euclid(60_000_000);
         if let Some(minute) = usize::try_from(nth).ok().and_then(|nth| minutes.get_mut(nth)) {
-            *minute = Minute { at: minute.at, confirmed: row.confirmed, rejected: row.rejected, failed: row.failed, conflicts: row.conflicts };
+            *minute =
+                Minute { at: minute.at, confirmed: row.confirmed, rejected: row.rejected, failed: row.failed, conflicts: row.conflicts };
         }
         for (sum, count) in buckets.iter_mut().zip(&row.latency) {
             *sum += count;

@@ -28,5 +28,9 @@ impl Setting {
 
 /// The pause, once somebody has ever used it.
 pub(crate) async fn pause(pool: &PgPool) -> Result<Option<Setting>> {
-    sqlx::query_as("select value, version, actor, at from setting where name = $1").bind(PAUSE).fetch_optional(pool).await.map_err(reading("the pause"))
+    sqlx::query_as("select value, version, actor, at from setting where name = $1")
+        .bind(PAUSE)
+        .fetch_optional(pool)
+        .await
+        .map_err(reading("the pause"))
 }

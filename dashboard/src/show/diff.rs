@@ -64,7 +64,8 @@ fn common(a: &[&str], b: &[&str]) -> Vec<(usize, usize)> {
     let mut best = vec![0u16; (a.len() + 1) * width];
     for x in (0..a.len()).rev() {
         for y in (0..b.len()).rev() {
-            best[x * width + y] = if a[x] == b[y] { best[(x + 1) * width + y + 1] + 1 } else { best[(x + 1) * width + y].max(best[x * width + y + 1]) };
+            best[x * width + y] =
+                if a[x] == b[y] { best[(x + 1) * width + y + 1] + 1 } else { best[(x + 1) * width + y].max(best[x * width + y + 1]) };
         }
     }
     let (mut x, mut y, mut out) = (0, 0, Vec::new());

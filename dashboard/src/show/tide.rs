@@ -29,7 +29,13 @@ impl Tide {
         let (to_crm, to_erp) = (series(&flow.to_crm), series(&flow.to_erp));
         let top = to_crm.iter().chain(&to_erp).copied().max().unwrap_or(0).max(LEAST_SCALE);
         let conflicts: Vec<i64> = flow.to_crm.minutes.iter().zip(&flow.to_erp.minutes).map(|(a, b)| a.conflicts + b.conflicts).collect();
-        let marks = conflicts.iter().enumerate().filter(|(_, count)| **count > 0).take(MAX_MARKS).map(|(nth, _)| format!("{:.1}%", place(nth) / WIDTH * 100.0)).collect();
+        let marks = conflicts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .take(MAX_MARKS)
+            .map(|(nth, _)| format!("{:.1}%", place(nth) / WIDTH * 100.0))
+            .collect();
         let found: i64 = conflicts.iter().sum();
         Self {
             up: path(&to_erp, top, -1.0),

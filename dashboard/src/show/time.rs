@@ -55,6 +55,9 @@ mod tests {
             assert_eq!(span(seconds), text);
         }
         let when = When::new(At(1_700_000_000_000_000), At(1_700_000_090_000_000));
-        assert_eq!((when.ago.as_str(), when.iso.as_str(), when.exact.as_str()), ("1 min ago", "2023-11-14T22:13:20.000Z", "14 November 2023, 22:13:20 UTC"));
+        assert_eq!(
+            (when.ago.as_str(), when.iso.as_str(), when.exact.as_str()),
+            ("1 min ago", "2023-11-14T22:13:20.000Z", "14 November 2023, 22:13:20 UTC")
+        );
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct FieldView {
     pub(crate) chosen: String,
     pub(crate) value: String,
     pub(crate) reason: String,
+    /// Says that an earlier decision was never taken up.
+    pub(crate) overdue: Option<String>,
     /// None while the field waits for a decision.
     pub(crate) decided: Option<DecidedView>,
 }
@@ -91,13 +93,17 @@ impl Case {
     /// None without conflicts.
     pub(crate) fn new(conflicts: Vec<Conflict>, writes: &[Settling], decided: &Decided, echo: &Echo, now: At) -> Option<Self> {
         let first = conflicts.first()?;
-        let (address, title, kind) = (format!("/conflicts/{}/resolve", show::query_escape(&first.entity).replace('/', "%2F")), first.title.clone(), show::capital(&first.kind));
+        let (address, title, kind) = (
+            format!("/conflicts/{}/resolve", show::query_escape(&first.entity).replace('/', "%2F")),
+            first.title.clone(),
+            show::capital(&first.kind),
+        );
         let record = |pick: fn(&Conflict) -> &Option<String>| conflicts.iter().find_map(|one| pick(one).clone());
         let (crm_record, erp_record) = (record(|one| &one.crm_record), record(|one| &one.erp_record));
         let progress: Vec<(Option<Remembered>, Progress)> = conflicts
             .iter()
             .map(|one| {
-                let about = decided.about(one);
+                let about = decided.about(one, now);
                 let progress = Progress::new(one, about.is_some(), writes);
                 (about, progress)
             })
@@ -110,7 +116,15 @@ impl Case {
                 if !one.reason.is_empty() && !reasons.contains(&one.reason) {
                     reasons.push(one.reason.clone());
                 }
-                fields.push(FieldView::new(one, about.as_ref(), echo, now));
+                let mut field = FieldView::new(one, about.as_ref(), echo, now);
+                field.overdue = decided.overdue(one, now).map(|late| {
+                    format!(
+                        "{} decided this {}, but the decision has not been taken up. You may decide again.",
+                        late.actor,
+                        When::calm(late.at, now).ago
+                    )
+                });
+                fields.push(field);
             } else {
                 settled.push(SettledView::new(one, progress, now));
             }
@@ -175,6 +189,7 @@ impl FieldView {
             chosen: echo.choices.get(&one.id).cloned().unwrap_or_default(),
             value: echo.values.get(&one.id).cloned().unwrap_or_default(),
             reason: one.reason.clone(),
+            overdue: None,
             decided: about.map(|about| DecidedView {
                 words: match about.choice {
                     Choice::Crm => "Salesforce's value".into(),
@@ -262,7 +277,12 @@ fn points(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], n
     let decided = matters.iter().filter_map(|nth| progress[*nth].0.as_ref());
     add("", "Decided".into(), decided.clone().map(|one| one.at).max(), decided.map(|one| one.actor.clone()).next().unwrap_or_default());
     let all_confirmed = matters.iter().all(|nth| progress[*nth].1.stage == Stage::Confirmed);
-    add("ok", "On both sides".into(), matters.iter().filter_map(|nth| progress[*nth].1.confirmed_at).max().filter(|_| all_confirmed), String::new());
+    add(
+        "ok",
+        "On both sides".into(),
+        matters.iter().filter_map(|nth| progress[*nth].1.confirmed_at).max().filter(|_| all_confirmed),
+        String::new(),
+    );
     timed.sort_by_key(|(at, _)| *at);
     let mut points = vec![Point { class: "", what: "Last agreed".into(), when: None, who: "before these changes".into() }];
     points.extend(timed.into_iter().map(|(_, point)| point));
@@ -273,7 +293,9 @@ fn news(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], now
     let fresh: Vec<(&Conflict, &Progress)> = conflicts
         .iter()
         .zip(progress)
-        .filter(|(one, (about, _))| about.is_some() || one.settled_at.is_some_and(|at| at.age_s(now) < NEWS_S && one.settled_by.as_deref() != Some("policy")))
+        .filter(|(one, (about, _))| {
+            about.is_some() || one.settled_at.is_some_and(|at| at.age_s(now) < NEWS_S && one.settled_by.as_deref() != Some("policy"))
+        })
         .map(|(one, (_, progress))| (one, progress))
         .collect();
     if fresh.is_empty() {

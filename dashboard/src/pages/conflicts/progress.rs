@@ -139,7 +139,9 @@ impl Progress {
             (a, b) if [a, b].iter().all(|side| side.done() || *side == OnSide::Written) => Stage::Written,
             _ => Stage::Settled,
         };
-        let confirmed_at = (stage == Stage::Confirmed).then(|| writes.iter().filter_map(|write| write.confirmed_at).max().or(conflict.settled_at)).flatten();
+        let confirmed_at = (stage == Stage::Confirmed)
+            .then(|| writes.iter().filter_map(|write| write.confirmed_at).max().or(conflict.settled_at))
+            .flatten();
         let message = writes.iter().rev().filter(|write| write.state == "failed").find_map(|write| write.message.clone());
         Self { stage, crm, erp, confirmed_at, message }
     }

@@ -34,7 +34,15 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(rows: Vec<Conflict>, counts: &Counts, which: State, entity: Option<&str>, decided: &Decided, page: i64, now: At) -> Self {
+    pub(crate) fn new(
+        rows: Vec<Conflict>,
+        counts: &Counts,
+        which: State,
+        entity: Option<&str>,
+        decided: &Decided,
+        page: i64,
+        now: At,
+    ) -> Self {
         let next_page = (rows.len() as i64 == page).then(|| rows.last().map(|row| cursor(row).text())).flatten();
         let mut groups: Vec<Vec<Conflict>> = Vec::new();
         for row in rows {
@@ -57,7 +65,11 @@ impl Queue {
             named: false,
             any_open: counts.open > 0,
             open_count: show::count(counts.open),
-            settled_count: if counts.settled >= COUNT_UP_TO { format!("{}+", show::count(COUNT_UP_TO)) } else { show::count(counts.settled) },
+            settled_count: if counts.settled >= COUNT_UP_TO {
+                format!("{}+", show::count(COUNT_UP_TO))
+            } else {
+                show::count(counts.settled)
+            },
             oldest: counts.oldest.map(|at| format!("oldest {}", When::calm(at, now).ago)).unwrap_or_default(),
             next_page: next_page.map(|cursor| format!("/conflicts?state={}&after={}", which.word(), query_escape(&cursor))),
             next,
@@ -68,7 +80,7 @@ impl Queue {
 impl Item {
     fn new(group: &[Conflict], decided: &Decided, entity: Option<&str>, address: String, now: At) -> Self {
         let first = &group[0];
-        let waiting = group.iter().filter(|one| one.open() && decided.about(one).is_none()).count();
+        let waiting = group.iter().filter(|one| one.open() && decided.about(one, now).is_none()).count();
         let state = if !first.open() {
             let who = first.settled_by.as_deref().unwrap_or("policy");
             ("", format!("by {who}"))

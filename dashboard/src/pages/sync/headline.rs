@@ -50,10 +50,20 @@ impl Headline {
             }
         }
         for part in facts.components.iter().filter(|part| part.stale(facts.now)) {
-            clauses.push((Level::Attention, format!("{} has been silent for {}", part_name(&part.component), show::span(part.at.age_s(facts.now)))));
+            clauses.push((
+                Level::Attention,
+                format!("{} has been silent for {}", part_name(&part.component), show::span(part.at.age_s(facts.now))),
+            ));
         }
         if facts.counts.open > 0 {
-            clauses.push((Level::Attention, if facts.counts.open == 1 { "1 conflict waits".into() } else { format!("{} conflicts wait", show::count(facts.counts.open)) }));
+            clauses.push((
+                Level::Attention,
+                if facts.counts.open == 1 {
+                    "1 conflict waits".into()
+                } else {
+                    format!("{} conflicts wait", show::count(facts.counts.open))
+                },
+            ));
         }
         if facts.components.is_empty() {
             clauses.push((Level::Starting, "nothing has reported yet".into()));

@@ -74,7 +74,11 @@ impl SideView {
         let worst = parts.iter().max_by_key(|part| rank(part, now));
         let fact = |name: &str| parts.iter().find_map(|part| part.fact(name));
         let number = |name: &str| parts.iter().filter_map(|part| part.number(name)).max();
-        let lag = parts.iter().find(|part| part.component.starts_with("ingest")).and_then(|part| part.number("lag_ms")).or_else(|| number("lag_ms"));
+        let lag = parts
+            .iter()
+            .find(|part| part.component.starts_with("ingest"))
+            .and_then(|part| part.number("lag_ms"))
+            .or_else(|| number("lag_ms"));
         let mut rows = vec![("Writes in flight", show::count(in_flight.total()))];
         if let Some(lag) = lag {
             rows.push((if side == "erp" { "Capture lag" } else { "Event lag" }, show::millis(lag)));
@@ -92,7 +96,9 @@ impl SideView {
             reason: worst.map(|part| part.reason.clone()).unwrap_or_default(),
             remedy: worst.map(|part| part.remedy.clone()).unwrap_or_default(),
             rows,
-            calls: calls.map(|(used, limit)| (show::count(used), show::count(limit), u8::try_from((used * 100 / limit).clamp(0, 100)).unwrap_or(100))),
+            calls: calls.map(|(used, limit)| {
+                (show::count(used), show::count(limit), u8::try_from((used * 100 / limit).clamp(0, 100)).unwrap_or(100))
+            }),
         }
     }
 }
@@ -123,17 +129,42 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
                 0 => part.number("lag_ms").map_or_else(|| "running".to_owned(), |lag| format!("{} behind", show::millis(lag))),
                 _ => format!("for {age}"),
             };
-            (rank, Check { name: show::capital(&part_name(&part.component)), status: status(rank), passes: rank == 0, detail, remedy: part.remedy.clone(), link: None })
+            (
+                rank,
+                Check {
+                    name: show::capital(&part_name(&part.component)),
+                    status: status(rank),
+                    passes: rank == 0,
+                    detail,
+                    remedy: part.remedy.clone(),
+                    link: None,
+                },
+            )
         })
         .collect();
     let failed = |count: i64, one: &str, many: &str, rest: &str, link| {
         let bad = count > 0;
         let detail = if bad { rest.to_owned() } else { "none".to_owned() };
         let name = if bad { show::plural(count, one, many) } else { show::capital(many) };
-        (if bad { 5 } else { 0 }, Check { name, status: status(if bad { 5 } else { 0 }), passes: !bad, detail, remedy: String::new(), link: bad.then_some(link) })
+        (
+            if bad { 5 } else { 0 },
+            Check { name, status: status(if bad { 5 } else { 0 }), passes: !bad, detail, remedy: String::new(), link: bad.then_some(link) },
+        )
     };
-    ranked.push(failed(facts.unfinished.failed, "failed write", "failed writes", "Refused by the target; the list has each reason and remedy.", ("/failures#writes", "List")));
-    ranked.push(failed(facts.dead_letters, "dead letter", "dead letters", "Set aside with its bytes; everything else goes on.", ("/failures#dead-letters", "List")));
+    ranked.push(failed(
+        facts.unfinished.failed,
+        "failed write",
+        "failed writes",
+        "Refused by the target; the list has each reason and remedy.",
+        ("/failures#writes", "List"),
+    ));
+    ranked.push(failed(
+        facts.dead_letters,
+        "dead letter",
+        "dead letters",
+        "Set aside with its bytes; everything else goes on.",
+        ("/failures#dead-letters", "List"),
+    ));
     ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     ranked.into_iter().map(|(_, check)| check).collect()
 }
