@@ -140,6 +140,11 @@ impl Config {
         if self.objects.is_empty() {
             return wrong("objects names nothing to follow");
         }
+        match &self.auth {
+            Auth::Jwt { client_id, .. } | Auth::ClientCredentials { client_id, .. } if client_id.is_empty() => return wrong("auth.client_id is empty"),
+            Auth::Jwt { username, .. } if username.is_empty() => return wrong("auth.username is empty"),
+            Auth::Jwt { .. } | Auth::ClientCredentials { .. } => {}
+        }
         Ok(())
     }
 

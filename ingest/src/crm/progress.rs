@@ -156,6 +156,7 @@ impl Progress {
         if !position.is_none() {
             self.position = position;
             self.resume.earliest = false;
+            self.resume.catch_up = None;
         }
         if let Some(commit_ms) = commit_ms {
             self.committed_ms = self.committed_ms.max(commit_ms);
@@ -176,12 +177,13 @@ impl Progress {
         self.resume.catch_up = Some(self.resume.catch_up.map_or(since, |earlier| earlier.min(since)));
     }
 
-    /// Since when changes have to be read again, if they have to.
+    /// Since when changes have to be read again, if they have to. Without a position this stays until there is one:
+    /// each opening of the stream begins at another place, and may have left something out.
     pub(crate) fn catch_up(&self) -> Option<i64> {
         self.resume.catch_up
     }
 
-    /// The scans that catch up are planned.
+    /// The scans that catch up are planned, and the stream begins before them whenever it is opened.
     pub(crate) fn caught_up(&mut self) {
         self.resume.catch_up = None;
     }

@@ -170,7 +170,7 @@ impl Source {
             self.catalog.current(object, &self.pubsub, &self.rest).await?;
         }
         if self.progress.is_at_earliest() {
-            self.plan_catch_up().await?;
+            self.plan_catch_up(ReplayId::default()).await?;
         }
         let mut subscription = self.pubsub.subscribe(&self.channel, self.begin()).await?;
         self.plan_copies(&objects).await?;
@@ -181,7 +181,9 @@ impl Source {
             self.backoff.reset();
             self.status.set(HealthState::Running, "", "");
             if first && self.progress.position.is_none() {
-                self.plan_catch_up().await?;
+                // A keepalive says where the stream is; before an event there is no place to begin from.
+                let here = if responses[0].events.is_empty() { position(&responses) } else { ReplayId::default() };
+                self.plan_catch_up(here).await?;
                 self.scan().await?;
             }
             self.fresh = Fresh::default();
@@ -252,8 +254,8 @@ impl Source {
         Ok(())
     }
 
-    /// Plans to read what changed since the time noted, now that the stream is open.
-    async fn plan_catch_up(&mut self) -> Result<()> {
+    /// Plans to read what changed since the time noted, now that the stream is open, at this place if it is known.
+    async fn plan_catch_up(&mut self, here: ReplayId) -> Result<()> {
         let Some(since) = self.progress.catch_up() else { return Ok(()) };
         let mut progress = self.progress.clone();
         for object in self.progress.copied.clone() {
@@ -261,7 +263,10 @@ impl Source {
             let covered = reading::newest(&self.rest, &known).await?;
             progress.plan(plan(&known, Which::Changed, since, covered));
         }
-        progress.caught_up();
+        if progress.is_at_earliest() {
+            progress.caught_up();
+        }
+        progress.reached(here, None);
         self.commit(Batch::default(), progress).await
     }
 

@@ -80,6 +80,25 @@ async fn fields_that_are_missing_hidden_or_read_only_are_named() -> Result<()> {
 }
 
 #[tokio::test]
+async fn sign_in_and_queries_go_over_tls_with_the_configured_root() -> Result<()> {
+    let settings = simulator::Settings { rest_tls_address: Some("127.0.0.1:0".parse()?), ..simulator::Settings::default() };
+    let simulator = simulator::Simulator::start(settings).await?;
+    let auth = Auth::ClientCredentials { client_id: simulator.client_id(), client_secret: Secret::new(simulator.client_secret()) };
+    let config = Config {
+        login_url: simulator.rest_tls_url().unwrap_or_default(),
+        auth,
+        pubsub_endpoint: simulator.pubsub_address(),
+        root_certificate: Some(simulator.ca_pem()),
+        objects: vec!["Account".to_owned()],
+        ..Config::default()
+    };
+    assert_eq!(check(&config, &Needs::new()).await, []);
+    let findings = check(&Config { root_certificate: None, ..config }, &Needs::new()).await;
+    one(&findings, "source crm", "certificate", "");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_named() -> Result<()> {
     let world = World::new(&["Account"]).await?;
     let findings = check(&Config { root_certificate: None, ..world.config.clone() }, &Needs::new()).await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Result;
 use ingest::crm::Config;
 use schemas::Value;
+use schemas::wire::{Wire as _, put_bytes, put_long, take_long, take_str};
 use serde_json::json;
 use simulator::proto::ConsumerEvent;
 
@@ -81,5 +82,47 @@ async fn a_service_that_opens_its_stream_only_with_the_first_response_is_followe
     let running = world.start_following().await?;
     world.create("Account", json!({"Name": "One"}))?;
     world.changes_when("Account", "the account", |seen| ops(seen) == "c").await?;
+    running.stop().await
+}
+
+/// Says in an event's header that this bit's field came as a difference.
+fn with_difference(payload: &[u8], bitmap: &str) -> Result<Vec<u8>, schemas::wire::WireError> {
+    let rest = &mut &payload[..];
+    take_str(rest)?;
+    Vec::<String>::take(rest)?;
+    take_long(rest)?;
+    take_str(rest)?;
+    take_str(rest)?;
+    for _ in 0..3 {
+        take_long(rest)?;
+    }
+    take_str(rest)?;
+    Vec::<String>::take(rest)?;
+    let head = payload.len() - rest.len();
+    Vec::<String>::take(rest)?;
+    let mut out = payload[..head].to_vec();
+    put_long(1, &mut out);
+    put_bytes(bitmap.as_bytes(), &mut out);
+    put_long(0, &mut out);
+    out.extend_from_slice(rest);
+    Ok(out)
+}
+
+#[tokio::test]
+async fn a_text_that_came_as_a_difference_is_read_whole() -> Result<()> {
+    let spoil = second(|event| {
+        if let Some(event) = event.event.as_mut() {
+            event.payload = with_difference(&event.payload, "0x010000").expect("a header").into();
+        }
+    });
+    let (world, _meddler) = through(false, spoil).await?;
+    let id = world.org.load("Account", [json!({"Name": "Acme", "Phone": "1"})])?[0];
+    let running = world.start_following().await?;
+    world.update(id, json!({"Phone": "2"}))?;
+    world.update(id, json!({"Description": "A long text"}))?;
+    world.update(id, json!({"Phone": "3"}))?;
+    let seen = world.changes_when("Account", "the last", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("3"))).await?;
+    assert!(matches!(ops(&seen).as_str(), "ruru" | "rur"), "{}", ops(&seen));
+    assert_eq!(seen[2].after("Description"), Some(Value::text("A long text")));
     running.stop().await
 }
