@@ -118,7 +118,8 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
         sinks(&mut pipeline, &config, &base)?;
     }
     if roles.contains(&Role::Dashboard) {
-        let routes = stream::registry::routes::router(base.registry.clone());
+        // Data teams' clients take this as their registry's address.
+        let routes = axum::Router::new().nest("/schema-registry", stream::registry::routes::router(base.registry.clone()));
         let dashboard = dashboard::serve(config.dashboard.clone(), base.log.clone(), base.codec.clone(), base.topics.clone(), routes, shutdown.clone()).await?;
         pipeline.url = Some(format!("http://{}", dashboard.address()));
         pipeline.tasks.spawn(async move {
