@@ -7,16 +7,22 @@
 #![warn(missing_docs)]
 
 pub mod codec;
+pub mod config;
 pub mod embedded;
 mod error;
 mod in_process;
+pub mod kafka;
 mod log;
 pub mod memory;
+pub mod metrics;
 pub mod registry;
+pub mod retry;
 
 pub use codec::Codec;
+pub use config::{Config, open, registry_routes};
 pub use embedded::{EmbeddedLog, EmbeddedOptions, Fsync};
 pub use error::{Class, Error};
+pub use kafka::{KafkaLog, KafkaOptions};
 pub use log::{
     Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,
 };

@@ -31,4 +31,9 @@ pub trait Registry: Send + Sync + 'static {
 
     /// The schema text of an id.
     async fn schema(&self, id: u32) -> Result<Arc<str>>;
+
+    /// The registry as one in the log, whose [`routes`] can be served.
+    fn local(&self) -> Option<LocalRegistry> {
+        None
+    }
 }

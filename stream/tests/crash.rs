@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -32,15 +31,24 @@ fn topics() -> Vec<TopicConfig> {
     vec![config("in", Cleanup::Delete { days: 7 }), config("out", Cleanup::Delete { days: 7 }), config("state", Cleanup::Compact)]
 }
 
+/// The log of a child and of its judge.
+async fn open(place: &str, policy_name: &str) -> Fixture {
+    if policy_name == "kafka" {
+        let options = crate::kafka::options(place.to_owned());
+        return Fixture::new(std::sync::Arc::new(stream::KafkaLog::connect(options).await.expect("connects")), 0);
+    }
+    Fixture::new(std::sync::Arc::new(EmbeddedLog::open(place, small(policy(policy_name))).expect("opens")), 0)
+}
+
 /// What a child does: transaction after transaction, each with a record in every partition of two topics and an offset.
-async fn child(folder: &Path, fsync: Fsync) {
-    let f = Fixture::new(std::sync::Arc::new(EmbeddedLog::open(folder, small(fsync)).expect("opens")), 0);
+async fn child(place: &str, policy_name: &str) {
+    let f = open(place, policy_name).await;
     f.log.create_topics(&topics()).await.expect("creates");
+    let mut producer = f.log.producer("writer").await.expect("opens");
     let done = f.all("out").await.iter().map(|record| text(record).parse::<u64>().expect("a number") + 1).max().unwrap_or(0);
     let config = MemberConfig { group: "g".into(), topics: vec!["in".into()], sharing: Sharing::ByPartition, start: Start::Earliest };
     let mut member = f.log.join(config).await.expect("joins");
     let owned = assigned(&mut member).await;
-    let mut producer = f.log.producer("writer").await.expect("opens");
     for number in done.. {
         producer.begin().await.expect("begins");
         let filler = "x".repeat((number % 7 * 300) as usize);
@@ -59,17 +67,16 @@ fn a_child_writes_until_it_is_killed() {
     // Without a folder this is not a child, and there is nothing to do.
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts");
-    runtime.block_on(child(Path::new(&folder), policy(&std::env::var(POLICY).unwrap_or_default())));
+    runtime.block_on(child(&folder, &std::env::var(POLICY).unwrap_or_default()));
 }
 
-async fn whole_transactions_are_left(fsync: &str) {
-    let dir = tempfile::tempdir().expect("makes a folder");
+async fn whole_transactions_are_left(place: &str, policy_name: &str, rounds: u64) {
     let mut acknowledged: Option<u64> = None;
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut child = Command::new(std::env::current_exe().expect("runs"))
             .args(["--exact", "crash::a_child_writes_until_it_is_killed", "--nocapture"])
-            .env(FOLDER, dir.path())
-            .env(POLICY, fsync)
+            .env(FOLDER, place)
+            .env(POLICY, policy_name)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -89,13 +96,14 @@ async fn whole_transactions_are_left(fsync: &str) {
         }
         child.wait().expect("ends");
         assert!(seen >= wanted, "the child ended by itself after {seen} transactions");
-        check(dir.path(), policy(fsync), acknowledged).await;
+        check(&open(place, policy_name).await, acknowledged).await;
     }
 }
 
 /// Everything acknowledged is there; the last transaction is there in all partitions or in none; offsets go with it.
-async fn check(folder: &Path, fsync: Fsync, acknowledged: Option<u64>) {
-    let f = Fixture::new(std::sync::Arc::new(EmbeddedLog::open(folder, small(fsync)).expect("opens")), 0);
+async fn check(f: &Fixture, acknowledged: Option<u64>) {
+    // What the killed one left open is aborted.
+    drop(f.log.producer("writer").await.expect("opens"));
     let out = by_partition(&f.all("out").await);
     let count = out[&0].len() as u64;
     assert!(Some(count) > acknowledged, "{count} transactions are left of {acknowledged:?} acknowledged");
@@ -118,19 +126,29 @@ async fn check(folder: &Path, fsync: Fsync, acknowledged: Option<u64>) {
     assert!(committed.values().all(|offset| *offset == count), "{committed:?} after {count} transactions");
 }
 
+async fn in_a_folder(policy_name: &str) {
+    let dir = tempfile::tempdir().expect("makes a folder");
+    whole_transactions_are_left(&dir.path().to_string_lossy(), policy_name, ROUNDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_a_prefix_of_whole_transactions_is_left_on_kafka() {
+    whole_transactions_are_left(&crate::kafka::bootstrap().await, "kafka", 4).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_kill_9_a_prefix_of_whole_transactions_is_left_without_fsync() {
-    whole_transactions_are_left("never").await;
+    in_a_folder("never").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_kill_9_a_prefix_of_whole_transactions_is_left_with_fsync_now_and_then() {
-    whole_transactions_are_left("interval").await;
+    in_a_folder("interval").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_kill_9_a_prefix_of_whole_transactions_is_left_with_fsync_at_every_commit() {
-    whole_transactions_are_left("every").await;
+    in_a_folder("every").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 mod contract;
 mod crash;
 mod embedded;
+mod faults;
+mod kafka;
 mod memory;
+mod model;
 mod registry;
 mod support;

@@ -267,4 +267,8 @@ impl Registry for LocalRegistry {
             Err(refusal) => Err(refusal.into_error(&format!("schema id {id}"))),
         }
     }
+
+    fn local(&self) -> Option<LocalRegistry> {
+        Some(self.clone())
+    }
 }

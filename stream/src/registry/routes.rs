@@ -18,10 +18,16 @@ use super::subjects::{Registered, Wanted};
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.schemaregistry.v1+json");
 
-/// The routes of a registry.
+/// A whole server of a registry.
 pub fn router(registry: LocalRegistry) -> Router {
-    Router::new()
+    paths(registry)
         .route("/", get(async || answer(&json!({}))))
+        .fallback(async || Problem { status: StatusCode::NOT_FOUND, code: 404, message: "HTTP 404 Not Found".into() })
+}
+
+/// The routes of a registry, to be merged with others.
+pub fn paths(registry: LocalRegistry) -> Router {
+    Router::new()
         .route("/mode", get(async || answer(&json!({ "mode": "READWRITE" }))))
         .route("/subjects", get(subjects))
         .route("/subjects/{subject}", post(find).delete(delete_subject))
@@ -37,7 +43,6 @@ pub fn router(registry: LocalRegistry) -> Router {
         .route("/config/{subject}", get(subject_level).put(set_subject_level).delete(delete_subject_level))
         .route("/compatibility/subjects/{subject}/versions", post(compatible_all))
         .route("/compatibility/subjects/{subject}/versions/{version}", post(compatible))
-        .fallback(async || Problem { status: StatusCode::NOT_FOUND, code: 404, message: "HTTP 404 Not Found".into() })
         .with_state(registry)
 }
 
