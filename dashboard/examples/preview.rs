@@ -39,7 +39,7 @@ async fn fill(stack: &Stack) -> Result<()> {
     let pool = &stack.pool;
     rows::all_well(pool).await?;
     rows::figures(pool).await?;
-    for minute in 0..60i32 {
+    for minute in 1..60i32 {
         let wave = f64::from(minute) / 6.0;
         rows::flow(pool, "erp", minute, (120.0 + 60.0 * wave.sin()) as i64, i64::from(minute % 13 == 5), 4).await?;
         rows::flow(pool, "crm", minute, (70.0 + 40.0 * (wave * 1.3).cos()) as i64, 0, 7).await?;

@@ -7,6 +7,8 @@ mod tide;
 mod time;
 mod value;
 
+use std::borrow::Borrow;
+
 use askama::filters::HtmlSafeOutput;
 
 pub(crate) use diff::{Piece, compare};
@@ -38,8 +40,9 @@ pub(crate) fn side_name(side: &str) -> &'static str {
 }
 
 /// `1 record`, `2 records`.
-pub(crate) fn plural(count_of: i64, one: &str, many: &str) -> String {
-    format!("{} {}", count(count_of), if count_of == 1 { one } else { many })
+pub(crate) fn plural(number: impl Borrow<i64>, one: &str, many: &str) -> String {
+    let number = *number.borrow();
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// A word with its first letter large.

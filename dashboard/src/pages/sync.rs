@@ -166,6 +166,7 @@ macro_rules! part {
 part!(Head, "sync/head.html");
 part!(Bridge, "sync/bridge.html");
 part!(Stats, "sync/stats.html");
+part!(Figures, "sync/figures.html");
 part!(Changes, "sync/changes.html");
 part!(Pipeline, "sync/pipeline.html");
 part!(Health, "sync/health.html");
@@ -178,6 +179,7 @@ pub(crate) async fn regions(app: &App) -> Result<Vec<Region>> {
         region("head", &Head { v })?,
         region("bridge", &Bridge { v })?,
         region("stats", &Stats { v })?,
+        region("figures", &Figures { v })?,
         region("changes", &Changes { v })?,
         region("pipeline", &Pipeline { v })?,
         region("health", &Health { v })?,
