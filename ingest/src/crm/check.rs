@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::config::{Channel, Config};
 use super::error::Error;
 use super::fault::Fault;
+use super::layout::Layout;
 use super::login::Login;
 use super::object::Object;
+use super::proto::TopicInfo;
 use super::pubsub::PubSub;
 use super::rest::Rest;
 use super::{http, layout};
@@ -53,7 +55,10 @@ pub async fn check(config: &Config, needs: &Needs) -> Vec<Finding> {
                 findings.extend(object_findings(&described, object, fields));
                 // On a custom channel the objects are the channel's own affair.
                 if !matches!(config.channel, Channel::Custom(_)) && config.objects.iter().any(|followed| followed == object) {
-                    findings.extend(org.can_subscribe(&format!("/data/{}", layout::event_of(object))).await.err());
+                    match org.can_subscribe(&format!("/data/{}", layout::event_of(object))).await {
+                        Err(finding) => findings.push(finding),
+                        Ok(info) => findings.extend(org.event_findings(&info.schema_id, &described, fields).await),
+                    }
                 }
             }
         }
@@ -75,10 +80,23 @@ impl Org {
         Ok(Self { rest: Rest::new(config, http, login.clone()), pubsub: PubSub::new(config, login.clone())?, login })
     }
 
-    async fn can_subscribe(&self, topic: &str) -> Result<(), Finding> {
+    /// Fields of the mapping that exist, but not in change events.
+    async fn event_findings(&self, schema: &str, described: &Object, fields: Option<&BTreeMap<String, Use>>) -> Vec<Finding> {
+        let place = format!("Salesforce object {}", described.name);
+        let read = match self.pubsub.schema(schema).await {
+            Ok(text) => Layout::new(&text, described).map_err(|reason| Error::Describe { object: described.name.clone(), reason }),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(layout) => carried_findings(&layout, described, fields),
+            Err(error) => vec![finding(&place, &error)],
+        }
+    }
+
+    async fn can_subscribe(&self, topic: &str) -> Result<TopicInfo, Finding> {
         let place = format!("Salesforce event channel {topic}");
         match self.pubsub.topic(topic).await {
-            Ok(info) if info.can_subscribe => Ok(()),
+            Ok(info) if info.can_subscribe => Ok(info),
             Ok(_) => Err(Finding {
                 place,
                 what: "the integration user may not subscribe to it".to_owned(),
@@ -90,6 +108,19 @@ impl Org {
             Err(error) => Err(finding(&place, &error)),
         }
     }
+}
+
+fn carried_findings(layout: &Layout, described: &Object, fields: Option<&BTreeMap<String, Use>>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in fields.into_iter().flatten().map(|(name, _)| name) {
+        let Some(field) = described.field(name).filter(|_| layout.schema.column(name).is_none()) else { continue };
+        let (what, remedy) = match field.column() {
+            None => ("it is a compound of other fields", "map its parts, such as BillingStreet and BillingCity"),
+            Some(_) => ("change events do not carry it, so its changes would not be seen", "take it out of the mapping, or have a flow copy it to a field of the object's own"),
+        };
+        findings.push(Finding { place: format!("Salesforce field {}.{name}", described.name), what: what.to_owned(), remedy: remedy.to_owned() });
+    }
+    findings
 }
 
 fn finding(place: &str, error: &Error) -> Finding {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use schemas::cdc::Op;
-use schemas::message::HealthState;
+use schemas::message::{HealthState, SYNC_ID_HEADER};
 use stream::NewRecord;
 
 use super::batch::{Batch, Fact, dead_letter};
@@ -125,7 +125,7 @@ impl Source {
         let topic = self.topics.dead_letters(&self.topics.cdc_crm(object));
         let letter = dead_letter(&component(&self.config.name), &self.channel, key, bytes, reason);
         let value = self.codec.encode(&topic, &letter).await?;
-        batch.records.push(NewRecord::new(topic, key.to_owned(), value));
+        batch.records.push(NewRecord::new(topic, key.to_owned(), value).header(SYNC_ID_HEADER, format!("crm-{key}")));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Whatever breaks, in the end the log says what the org says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use ingest::crm::Config;
@@ -125,7 +125,15 @@ async fn storm(seed: u64) -> Result<()> {
         let extra: Vec<_> = log.keys().filter(|id| !org.contains_key(*id)).collect();
         anyhow::bail!("seed {seed}: {error}; wrong: {wrong:?}; extra: {extra:?}");
     }
-    running.stop().await
+    running.stop().await?;
+    let mut once = BTreeSet::new();
+    for (object, _) in OBJECTS {
+        for seen in world.changes(object).await? {
+            let streamed = seen.change.as_ref().is_some_and(|change| !change.source.snapshot);
+            anyhow::ensure!(!streamed || once.insert(seen.sync_id.clone()), "seed {seed}: {} stands on the log twice", seen.sync_id);
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,6 +80,16 @@ async fn fields_that_are_missing_hidden_or_read_only_are_named() -> Result<()> {
 }
 
 #[tokio::test]
+async fn fields_that_change_events_do_not_carry_are_named() -> Result<()> {
+    let world = World::new(&["Account", "Contact"]).await?;
+    let findings = check(&world.config, &needs(&[("Contact", "IsEmailBounced", Use::Read)])).await;
+    one(&findings, "Contact.IsEmailBounced", "do not carry", "mapping");
+    let findings = check(&world.config, &needs(&[("Account", "BillingAddress", Use::Read)])).await;
+    one(&findings, "Account.BillingAddress", "compound", "BillingStreet");
+    Ok(())
+}
+
+#[tokio::test]
 async fn sign_in_and_queries_go_over_tls_with_the_configured_root() -> Result<()> {
     let settings = simulator::Settings { rest_tls_address: Some("127.0.0.1:0".parse()?), ..simulator::Settings::default() };
     let simulator = simulator::Simulator::start(settings).await?;

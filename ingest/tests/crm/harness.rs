@@ -74,8 +74,7 @@ pub(crate) fn ops(seen: &[Seen]) -> String {
 impl World {
     /// An org, and a source that follows these objects by client credentials.
     pub(crate) async fn new(objects: &[&str]) -> Result<Self> {
-        let start = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
-        let clock = Clock::manual(start / 1000 * 1000);
+        let clock = Clock::manual(now_ms() / 1000 * 1000);
         let mut settings = Settings { clock: clock.clone(), ..Settings::default() };
         settings.live.keepalive_ms = 50;
         let simulator = Simulator::start(settings).await?;
@@ -300,6 +299,7 @@ impl Running {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock of a test")]
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
