@@ -47,7 +47,7 @@ fn agreement(world: &World, field: &str, wrong: &mut Vec<String>) {
         (Value::Text(text), Some(cut)) => Value::Text(text.chars().take(cut).collect()),
         _ => value.clone(),
     };
-    if cut(&crm, Side::Erp) != erp && cut(&erp, Side::Crm) != crm {
+    if crm != erp && cut(&crm, Side::Erp) != erp && cut(&erp, Side::Crm) != crm {
         wrong.push(format!("P2: {field} is {crm} in the CRM and {erp} in the ERP"));
     }
 }
@@ -59,7 +59,7 @@ fn accounted(world: &World, index: usize, edit: &Commit, wrong: &mut Vec<String>
     let same = |commit: &Commit, side: Side| commit.side == side && commit.field == edit.field;
     let later = || world.history.iter().skip(index + 1);
     let deleted = world.deletions.iter().any(|(side, at)| *side == edit.side && *at > index);
-    let replaced = deleted || later().any(|commit| same(commit, edit.side) && commit.write.is_none());
+    let replaced = deleted || later().any(|commit| same(commit, edit.side) && (commit.write.is_none() || !commit.asked));
     let cut = |value: &Value| match (value, world.systems[other].manner.cut) {
         (Value::Text(text), Some(cut)) => Value::Text(text.chars().take(cut).collect()),
         _ => value.clone(),

@@ -240,6 +240,7 @@ impl World {
         let system = &mut self.systems[side];
         let Some(record) = system.record.clone() else { return };
         let mut all = changes;
+        let count = all.len();
         if write.is_some()
             && let Some((from, to)) = &system.manner.trigger
             && let Some((_, value)) = all.iter().find(|(name, value)| name == from && system.row.get(from) != Some(value))
@@ -251,6 +252,7 @@ impl World {
             }
         }
         let asked = write.is_some();
+        let wanted: Vec<String> = all.iter().map(|(name, _)| name.clone()).take(if asked { count } else { 0 }).collect();
         let mut changed = Vec::new();
         for (name, mut value) in all {
             if asked && let (Some(cut), Value::Text(text)) = (system.manner.cut, &value) {
@@ -260,7 +262,8 @@ impl World {
                 changed.push(name.clone());
                 if asked {
                     let field = canonical(side, &name);
-                    self.history.push(Commit { side, field, value: value.clone(), at: clock, write, asked: true });
+                    let asked = wanted.contains(&name);
+                    self.history.push(Commit { side, field, value: value.clone(), at: clock, write, asked });
                 }
                 system.row.insert(name, value);
             }

@@ -50,8 +50,7 @@ pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber
     }
     if change.ours {
         for (name, field) in &turn.state.fields {
-            if let Some(unseen) = &field.unseen
-                && unseen.target == side
+            if let Some(unseen) = &field.unseen[side]
                 && newly(name, &unseen.value)
             {
                 return Some(unseen.write);
@@ -138,6 +137,27 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     let side = shown.side;
     let state = turn.field(&field.name);
     let value = &shown.seen.value;
+    let late = moved && state.unseen[side].as_ref().is_some_and(|u| Some(u.write) == shown.author && u.value == *value);
+    if let (true, Some(resolution)) = (late, &mut state.resolution)
+        && resolution.shown[side].is_none()
+    {
+        // Ours, so no edit made after the decision.
+        resolution.before[side] = value.clone();
+    }
+    if late
+        && let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.value != *value)
+    {
+        // An earlier write of ours, while the next one is on its way: that one's precondition will fail.
+        flight.between = Some(shown.seen.clone());
+        let expected = flight.expected.clone();
+        if let (Some(unseen), Some(replaced)) = (state.unseen[side].take(), before)
+            && replaced.value != unseen.base[side]
+            && replaced.value != expected
+        {
+            settle::overtaken(turn, field, side, replaced, unseen.source, unseen.base, true);
+        }
+        return;
+    }
     let flight = match &mut state.in_flight {
         Some(flight) if flight.target == side => flight,
         _ => {
@@ -157,7 +177,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         end(turn, field, &shown.seen.value);
         if let Some(replaced) = overtaken {
             let source = source_edit(turn, write, source);
-            settle::overtaken(turn, field, side, replaced, source, base);
+            settle::overtaken(turn, field, side, replaced, source, base, false);
         }
         turn.conclude(write);
     } else if shown.author == Some(flight.write) {
@@ -191,7 +211,7 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     state.agreed = Some(agreed);
     state.failed = None;
     // A stream shows writes in the order they were made.
-    state.unseen = state.unseen.take().filter(|unseen| unseen.target != side || unseen.write > flight.write);
+    state.unseen[side] = state.unseen[side].take().filter(|unseen| unseen.write > flight.write);
     if let Some(resolution) = &mut state.resolution
         && flight.conflict == Some(resolution.conflict)
     {
@@ -221,14 +241,16 @@ pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
     end(turn, field, &flight.value);
     let source = source_edit(turn, flight.write, flight.source);
     let target = flight.target;
-    turn.field(&field.name).unseen = Some(Unseen { write: flight.write, target, value: flight.value, source, instead, base });
+    let unseen = Unseen { write: flight.write, target, value: flight.value, source, instead, base };
+    turn.field(&field.name).unseen[target] = Some(unseen);
     turn.conclude(flight.write);
 }
 
 /// A write that counted as done without being seen is seen after all: it replaced what was seen instead.
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>) {
     let state = turn.field(&field.name);
-    let Some(unseen) = state.unseen.take_if(|u| Some(u.write) == shown.author && u.value == shown.seen.value) else { return };
+    let unseen = state.unseen[shown.side].take_if(|u| Some(u.write) == shown.author && u.value == shown.seen.value);
+    let Some(unseen) = unseen else { return };
     if state.agreed.as_ref() == Some(&unseen.base) && state.in_flight.is_none() && state.resolution.is_none() {
         // It was answered as rejected, by a second try; now it is known to have been carried out.
         let mut agreed = Pair::default();
@@ -238,7 +260,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: O
     }
     let replaced = before.unwrap_or(unseen.instead);
     if replaced.value != unseen.base[unseen.target] {
-        settle::overtaken(turn, field, unseen.target, replaced, unseen.source, unseen.base);
+        settle::overtaken(turn, field, unseen.target, replaced, unseen.source, unseen.base, false);
     }
 }
 

@@ -56,7 +56,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         if field.in_flight.as_ref().is_some_and(|flight| flight.target == side) {
             field.in_flight = None;
         }
-        field.unseen = field.unseen.take().filter(|unseen| unseen.target != side);
+        field.unseen[side] = None;
         field.ahead = field.ahead.take().filter(|ahead| ahead.side != side);
     }
     if let Some(number) = deleting {

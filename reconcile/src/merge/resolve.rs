@@ -50,11 +50,20 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
             resolution.shown[other] = Some(both[other].value.clone());
         }
         None => {
-            if let Some(side) = Side::BOTH.into_iter().find(|side| moved(*side, &resolution.before[*side])) {
-                // Somebody put in another value before the chosen one was anywhere.
-                resolution.value = both[side].value.clone();
-                resolution.shown[side] = Some(both[side].value.clone());
-                resolution.by = None;
+            let edited: Vec<Side> = Side::BOTH.into_iter().filter(|side| moved(*side, &resolution.before[*side])).collect();
+            match edited.as_slice() {
+                [] => {}
+                [side] => {
+                    // Somebody put in another value before the chosen one was anywhere.
+                    resolution.value = both[*side].value.clone();
+                    resolution.shown[*side] = Some(both[*side].value.clone());
+                    resolution.by = None;
+                }
+                _ => {
+                    // Both did: a conflict of its own, and the chosen value is on record.
+                    turn.field(&field.name).agreed = Some(resolution.before);
+                    return false;
+                }
             }
         }
         Some(_) => {}

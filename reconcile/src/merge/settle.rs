@@ -104,7 +104,8 @@ fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, si
     resolve::carry_out(turn, field);
 }
 
-/// Our write had replaced an edit before its stream showed the edit.
+/// Our write had replaced an edit before its stream showed the edit. While `busy` with another decision about the field, it is
+/// put on record and our value stays.
 pub(super) fn overtaken(
     turn: &mut Turn<'_>,
     field: &FieldMapping,
@@ -112,9 +113,12 @@ pub(super) fn overtaken(
     replaced: Seen,
     source: Seen,
     base: Pair<Value>,
+    busy: bool,
 ) {
     let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
-    values[target.other()] = source;
+    // Edited again since: that edit is what stands against the replaced one.
+    let current = turn.field(&field.name).seen[target.other()].clone().filter(|seen| seen.value != source.value);
+    values[target.other()] = current.unwrap_or(source);
     let ruling = rule(turn, field, field.policy, &values, &base);
     let mut record = ConflictRecord {
         number: turn.next_conflict(),
@@ -127,7 +131,7 @@ pub(super) fn overtaken(
         settled: None,
         overtaken: true,
     };
-    let busy = turn.field(&field.name).held_by.is_some();
+    let busy = busy || turn.field(&field.name).held_by.is_some();
     match ruling {
         Ruling::Ask(reason) if !busy => {
             record.reason = format!("our write overtook an edit; {reason}");

@@ -125,8 +125,8 @@ pub struct FieldState {
     pub resolution: Option<Resolution>,
     /// The last write was refused for good.
     pub failed: Option<Failure>,
-    /// The last write has ended but was never seen.
-    pub unseen: Option<Unseen>,
+    /// To each side, the last write that has ended but was never seen.
+    pub unseen: Pair<Option<Unseen>>,
     /// `seen` of one side is ahead of that side's stream.
     pub ahead: Option<Ahead>,
 }
