@@ -87,7 +87,12 @@ let paused = sessionStorage.getItem('paused') === 'yes';
 let offlineTimer = 0;
 function offline(is) {
   clearTimeout(offlineTimer);
-  const show = () => { const banner = $('#offline'); if (banner) banner.hidden = !is; };
+  const show = () => {
+    const banner = $('#offline');
+    if (banner) banner.hidden = !is;
+    $('#live')?.classList.toggle('off', is || paused);
+    if ($('.live-word')) $('.live-word').textContent = paused ? 'Paused' : is ? 'Offline' : 'Live';
+  };
   if (is) offlineTimer = setTimeout(show, 3000); else show();
 }
 function live() {

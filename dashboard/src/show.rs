@@ -51,6 +51,12 @@ pub(crate) fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// A text as a sentence of its own: a large letter first, a full stop last. Nothing stays nothing.
+pub(crate) fn sentence(text: &str) -> String {
+    let text = capital(text.trim());
+    if text.is_empty() || text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
+}
+
 /// Escapes a text for the query part of an address.
 pub(crate) fn query_escape(text: &str) -> String {
     text.bytes()

@@ -3,7 +3,7 @@
 use super::Facts;
 use super::side::part_name;
 use crate::queries::health::Component;
-use crate::show::{self, capital, plural};
+use crate::show::{self, capital, plural, sentence};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -28,8 +28,11 @@ impl Headline {
     pub(super) fn new(facts: &Facts) -> Self {
         let mut clauses: Vec<(Level, String)> = Vec::new();
         let mut below: Vec<String> = Vec::new();
+        // The worst part explains itself; the others do so in the list of checks.
         let mut explain = |part: &Component| {
-            below.extend([&part.reason, &part.remedy].into_iter().filter(|text| !text.is_empty()).map(|text| sentence(text)));
+            if below.is_empty() {
+                below.extend([&part.reason, &part.remedy].into_iter().filter(|text| !text.is_empty()).map(|text| sentence(text)));
+            }
         };
         let of = |state: &'static str| facts.components.iter().filter(move |part| part.state == state);
 
@@ -110,9 +113,4 @@ impl Headline {
             (one, _) => format!("{} on the way.", plural(one, "change is", "changes are")),
         }
     }
-}
-
-fn sentence(text: &str) -> String {
-    let text = capital(text.trim());
-    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }

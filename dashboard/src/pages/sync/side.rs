@@ -93,8 +93,8 @@ impl SideView {
             server: fact("server").unwrap_or_default(),
             status: worst.map_or(Status { class: "off", icon: "clock", word: "No report yet" }, |part| status(rank(part, now))),
             stale: parts.iter().filter(|part| part.stale(now)).map(|part| part.at).min().map(|at| When::new(at, now)),
-            reason: worst.map(|part| part.reason.clone()).unwrap_or_default(),
-            remedy: worst.map(|part| part.remedy.clone()).unwrap_or_default(),
+            reason: worst.map(|part| show::sentence(&part.reason)).unwrap_or_default(),
+            remedy: worst.map(|part| show::sentence(&part.remedy)).unwrap_or_default(),
             rows,
             calls: calls.map(|(used, limit)| {
                 (show::count(used), show::count(limit), u8::try_from((used * 100 / limit).clamp(0, 100)).unwrap_or(100))
@@ -125,7 +125,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
             let age = show::span(part.since.age_s(now) / 60 * 60);
             let detail = match rank {
                 3 => format!("last report {}", When::new(part.at, now).ago),
-                _ if !part.reason.is_empty() => part.reason.clone(),
+                _ if !part.reason.is_empty() => show::sentence(&part.reason),
                 0 => part.number("lag_ms").map_or_else(|| "running".to_owned(), |lag| format!("{} behind", show::millis(lag))),
                 _ => format!("for {age}"),
             };
@@ -136,7 +136,7 @@ pub(crate) fn checks(facts: &Facts) -> Vec<Check> {
                     status: status(rank),
                     passes: rank == 0,
                     detail,
-                    remedy: part.remedy.clone(),
+                    remedy: show::sentence(&part.remedy),
                     link: None,
                 },
             )
