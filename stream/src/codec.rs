@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use apache_avro::Schema;
 use schemas::cdc::{Change, ChangeSchema};
 use schemas::frame;
 use schemas::message::Message;
@@ -32,6 +33,17 @@ struct Known {
     ours: BTreeMap<&'static str, Arc<str>>,
     /// Change schemas, by id.
     changes: BTreeMap<u32, Arc<ChangeSchema>>,
+    /// How to read what was written under an id as one of our messages.
+    ways: BTreeMap<(u32, &'static str), Way>,
+}
+
+/// How to read a payload.
+#[derive(Clone)]
+enum Way {
+    /// As it stands: the bytes of both schemas mean the same, though a registry may spell its text in another way.
+    Plain,
+    /// Resolved from the writer's schema to ours.
+    Resolved(Arc<(Schema, Schema)>),
 }
 
 impl Codec {
@@ -96,13 +108,31 @@ impl Codec {
     pub async fn decode<M: Message>(&self, topic: &str, bytes: &[u8]) -> Result<M> {
         let fail = |reason: String| Error::Decode { topic: topic.to_owned(), reason };
         let (id, payload) = frame::unframe(bytes).map_err(|error| fail(error.to_string()))?;
-        let ours = self.our_text::<M>();
-        let written = self.text(id).await?;
-        if *written == *ours {
-            return M::from_bytes(payload).map_err(|error| fail(error.to_string()));
+        match self.way::<M>(id, &fail).await? {
+            Way::Plain => M::from_bytes(payload).map_err(|error| fail(error.to_string())),
+            Way::Resolved(schemas) => {
+                let translated = translate(&schemas.0, &schemas.1, payload).map_err(|error| fail(error.to_string()))?;
+                M::from_bytes(&translated).map_err(|error| fail(error.to_string()))
+            }
         }
-        let translated = translate(&written, &ours, payload).map_err(|error| fail(error.to_string()))?;
-        M::from_bytes(&translated).map_err(|error| fail(error.to_string()))
+    }
+
+    /// Compares and parses schemas once for each id and message.
+    async fn way<M: Message>(&self, id: u32, fail: &(impl Fn(String) -> Error + Sync)) -> Result<Way> {
+        if let Some(way) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).ways.get(&(id, M::NAME)) {
+            return Ok(way.clone());
+        }
+        let (ours, written) = (self.our_text::<M>(), self.text(id).await?);
+        let way = if *written == *ours {
+            Way::Plain
+        } else {
+            let parse = |text: &str| Schema::parse_str(text).map_err(|error| fail(error.to_string()));
+            let (writer, reader) = (parse(&written)?, parse(&ours)?);
+            // The canonical form keeps exactly what decides how bytes are laid out.
+            if writer.canonical_form() == reader.canonical_form() { Way::Plain } else { Way::Resolved(Arc::new((writer, reader))) }
+        };
+        self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).ways.insert((id, M::NAME), way.clone());
+        Ok(way)
     }
 
     /// A framed change for its topic.
@@ -158,9 +188,8 @@ pub fn encode_change_as(id: u32, topic: &str, schema: &ChangeSchema, change: &Ch
 }
 
 /// Resolves a payload from its writer's schema to ours.
-fn translate(written: &str, ours: &str, payload: &[u8]) -> std::result::Result<Vec<u8>, apache_avro::Error> {
-    use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
-    let (writer, reader) = (Schema::parse_str(written)?, Schema::parse_str(ours)?);
-    let value = GenericDatumReader::builder(&writer).reader_schema(&reader).build()?.read_value(&mut &payload[..])?;
-    GenericDatumWriter::builder(&reader).build()?.write_value_to_vec(value)
+fn translate(writer: &Schema, reader: &Schema, payload: &[u8]) -> std::result::Result<Vec<u8>, apache_avro::Error> {
+    use apache_avro::{reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
+    let value = GenericDatumReader::builder(writer).reader_schema(reader).build()?.read_value(&mut &payload[..])?;
+    GenericDatumWriter::builder(reader).build()?.write_value_to_vec(value)
 }

@@ -150,3 +150,35 @@ pub fn registry_routes(registry: &Arc<dyn Registry>) -> Router {
     registry.local().map_or_else(Router::new, routes::paths)
 }
 
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(section: Value, expected: impl FnOnce(std::result::Result<Config, String>) -> bool) {
+        let parsed = serde_json::from_value(section.clone()).map_err(|error| error.to_string());
+        assert!(expected(parsed.clone()), "{section}: {parsed:?}");
+    }
+
+    #[test]
+    fn a_section_is_read_with_units_and_unknown_keys_are_refused() {
+        check(json!({}), |config| config == Ok(Config::default()));
+        check(json!({ "fsync": "every_commit" }), |config| config.is_ok_and(|config| config.fsync == Fsync::EveryCommit));
+        check(json!({ "fsync": "250ms" }), |config| config.is_ok_and(|config| config.fsync == Fsync::Interval(Duration::from_millis(250))));
+        check(json!({ "fsync": "sometimes" }), |config| config.is_err_and(|text| text.contains("every_commit")));
+        check(json!({ "kind": "kafka", "kafka": { "bootstrap": "k:9092", "session_timeout": "6s", "properties": { "debug": "broker" } } }), |config| {
+            config.is_ok_and(|config| config.kafka.session_timeout == Duration::from_secs(6))
+        });
+        check(json!({ "kafka": { "bootstraps": "k:9092" } }), |config| config.is_err_and(|text| text.contains("bootstraps")));
+        check(json!({ "folder": "x" }), |config| config.is_err_and(|text| text.contains("folder")));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = json!({ "kafka": { "sasl_password": "hunter2" }, "registry": { "token": "hunter2" } });
+        let config: Config = serde_json::from_value(text).expect("is a section");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -220,3 +220,16 @@ impl Reader for Metered<dyn Reader> {
         self.metrics.seen(self.inner.position().await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_accepted_once() {
+        let registry = Registry::new();
+        Metrics::new(&registry).expect("names are good");
+        assert!(registry.gather().iter().all(|family| family.name().starts_with("stream_")));
+        assert!(Metrics::new(&registry).is_err());
+    }
+}

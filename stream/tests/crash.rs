@@ -228,3 +228,60 @@ async fn a_closed_log_opens_with_everything_and_time_still_finds_its_place() {
         assert_eq!(f.from("out", Start::Time(ms)).await.len(), all.len() - first);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_records_go_and_reading_begins_with_what_is_kept() {
+    let dir = tempfile::tempdir().expect("makes a folder");
+    let f = Fixture::new(std::sync::Arc::new(EmbeddedLog::open(dir.path(), small(Fsync::Never)).expect("opens")), 0);
+    let topic = f.topic_with("short", 1, Cleanup::Delete { days: 0 }).await;
+    let value = "z".repeat(10_000);
+    let mut written = 0;
+    let left = within(PATIENCE, async {
+        loop {
+            f.log.publish((0..20).map(|_| to(&topic, 0, &value)).collect()).await.expect("publishes");
+            written += 20;
+            let left = f.all(&topic).await;
+            if left.first().is_none_or(|record| record.offset > 200) {
+                return left;
+            }
+        }
+    })
+    .await;
+    assert!(left.len() < written);
+    // Whoever had committed what has expired goes on with the oldest that is kept.
+    let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
+    let owned = assigned(&mut member).await;
+    member.commit(&owned.iter().map(|at| (at.clone(), 3)).collect()).await.expect("commits");
+    drop(member);
+    f.log.publish(vec![to(&topic, 0, "newest")]).await.expect("publishes");
+    let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
+    assert!(gather(&mut member, 1).await[0].offset > 3);
+    // Their files go as soon as a checkpoint no longer names them.
+    let folder = dir.path().join("topics").join(format!("{topic}-0"));
+    within(PATIENCE, async {
+        while std::fs::read_dir(&folder).expect("lists").count() > 6 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_segment_is_an_error_that_names_the_place_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().expect("makes a folder");
+    let f = Fixture::new(std::sync::Arc::new(EmbeddedLog::open(dir.path(), stream::EmbeddedOptions::default()).expect("opens")), 0);
+    let topic = f.topic("damaged", 2).await;
+    f.log.publish((0..10).map(|n| to(&topic, n % 2, &format!("value {n}"))).collect()).await.expect("publishes");
+    let folder = dir.path().join("topics").join(format!("{topic}-0"));
+    let file = std::fs::read_dir(folder).expect("lists").filter_map(|entry| Some(entry.ok()?.path())).next().expect("has a segment");
+    let mut bytes = std::fs::read(&file).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("writes");
+    let reader = async |partition| f.log.reader(vec![(stream::TopicPartition::new(topic.as_str(), partition), Start::Earliest)]).await.expect("opens");
+    let mut damaged = reader(0).await;
+    assert_eq!(texts(&damaged.poll(100, Duration::ZERO).await.expect("reads")), ["value 0", "value 2"]);
+    let error = damaged.poll(100, Duration::ZERO).await.expect_err("is damaged");
+    assert!(matches!(&error, Error::Storage { reason, .. } if reason.contains("checksum") && reason.contains(".log")), "{error}");
+    assert_eq!(reader(1).await.poll(100, Duration::ZERO).await.expect("reads").len(), 5);
+}

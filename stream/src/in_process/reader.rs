@@ -95,7 +95,12 @@ pub(super) fn read_round(cursors: &mut BTreeMap<Pid, Box<dyn Cursor>>, ends: &BT
         if before >= max || bytes == 0 {
             break;
         }
-        cursor.read(ends[pid], max - before, bytes, &mut out)?;
+        match cursor.read(ends[pid], max - before, bytes, &mut out) {
+            Ok(()) => {}
+            // What was read is handed out first; the next round meets the failure again.
+            Err(_) if !out.is_empty() => break,
+            Err(error) => return Err(error),
+        }
         bytes = bytes.saturating_sub(out[before..].iter().map(weight).sum());
     }
     Ok(out)
