@@ -116,6 +116,17 @@ impl World {
         found[0]
     }
 
+    /// One of an account's contacts.
+    pub fn contact_of(&self, account: RecordId) -> RecordId {
+        let mut found = None;
+        self.org().scan("Contact", |record| {
+            if record.text("AccountId").is_some_and(|parent| RecordId::parse(&parent) == Some(account)) {
+                found = Some(record.id());
+            }
+        });
+        found.expect("a contact")
+    }
+
     /// Changes an account as a person at Salesforce would.
     pub fn edit_account(&self, account: RecordId, fields: &Json) {
         let person = Actor::lightning(self.org().admin_user());

@@ -40,7 +40,7 @@ async fn edits_on_either_side_reach_the_other(log: Log) {
     eventually("the street in the ERP", || world.customer_field(1, "street"), |street| street.as_deref() == Some("Mill Lane 7")).await;
     eventually("no website in the ERP", || world.customer_field(1, "website"), Option::is_none).await;
 
-    let contact = world.org().find("Contact", "AccountId", &account.to_string())[0];
+    let contact = world.contact_of(account);
     let person = Actor::lightning(world.org().admin_user());
     world.org().update(&person, contact, &json!({"Title": "Chief Buyer"})).expect("edited");
     let email = world.org().with_record(contact, |record| record.text("Email")).flatten().expect("an e-mail");
