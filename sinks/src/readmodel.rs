@@ -180,7 +180,7 @@ impl ReadModelSink {
         let mut reporter = Reporter::new(log.clone(), codec.clone(), &topics, self.clock.clone(), COMPONENT);
         let pool = pool(&self.config)?;
         let ended = loop {
-            let mut session = Session { sink: &self, log: &log, codec: &codec, topics: &topics, pool: &pool, reporter: &mut reporter, told: 0 };
+            let mut session = Session { sink: &self, log: &log, codec: &codec, topics: &topics, pool: &pool, reporter: &mut reporter, told: 0, aside: BTreeSet::new() };
             match session.work(&shutdown).await {
                 Ok(Ended::Stopped) => break Ok(()),
                 Ok(Ended::NewTopics) => {}
@@ -215,6 +215,8 @@ struct Session<'a> {
     pool: &'a PgPool,
     reporter: &'a mut Reporter,
     told: i64,
+    /// Records set aside already: a batch that is halved is read again.
+    aside: BTreeSet<(TopicPartition, u64)>,
 }
 
 impl Session<'_> {
@@ -356,6 +358,7 @@ impl Session<'_> {
                 Err(error) => return Err(store::error("storing", &error)),
             }
         }
+        self.aside.clear();
         if count > 0 {
             #[expect(clippy::cast_precision_loss, reason = "a batch takes less than 2^52 microseconds")]
             self.sink.metrics.batch(SINK, count, (self.now() - begun) as f64 / 1e6);
@@ -378,6 +381,9 @@ impl Session<'_> {
 
     async fn set_aside(&mut self, record: &Record, reason: String, remedy: &str) -> Result<(), Error> {
         let topic: &str = &record.partition.topic;
+        if !self.aside.insert((record.partition.clone(), record.offset)) {
+            return Ok(());
+        }
         tracing::warn!(component = COMPONENT, topic, partition = record.partition.partition, offset = record.offset, reason, "record set aside");
         self.sink.metrics.set_aside(SINK, 1);
         if topic.ends_with(".dlq") || topic == self.topics.health() {

@@ -11,11 +11,11 @@ use crate::rig::{create, decimal, eventually, update};
 #[tokio::test]
 async fn a_crash_between_both_commits_leaves_one_effect_and_the_same_answer() -> Result<()> {
     let erp = Erp::new().await?;
+    let writes = [rename("w1", 1, "Acme", "customer 1"), create(Side::Erp, "w2", "6b1f3c0e-0000-4000-8000-000000000002", "public.customers", "concord_id", &[("name", "New".into())])];
+    erp.rig.send(&writes).await?;
     // The log refuses every commit: the database commits, the answer never gets out.
     erp.rig.memory.faults().refuse_next(Call::Commit, u64::MAX);
     let running = erp.run()?;
-    let writes = [rename("w1", 1, "Acme", "customer 1"), create(Side::Erp, "w2", "6b1f3c0e-0000-4000-8000-000000000002", "public.customers", "concord_id", &[("name", "New".into())])];
-    erp.rig.send(&writes).await?;
     eventually("the database has both", async || {
         Ok((erp.client.query_one("select count(*) from concord.ledger", &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == 2)).then_some(()))
     })

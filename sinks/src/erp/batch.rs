@@ -26,7 +26,12 @@ pub(crate) async fn run(connection: &mut Connection, jobs: &[Job], care: Care) -
     let objects: BTreeSet<&str> = jobs.iter().map(|job| job.write.object.as_str()).collect();
     let tables = connection.tables(&objects).await?;
     match within(connection, jobs, care, &tables).await {
-        Ok(answers) => Ok(answers),
+        Ok(answers) => {
+            if answers.iter().any(|answer| matches!(answer, Answer::Later(later) if later.code.as_deref() == Some("42703"))) {
+                connection.forget_tables();
+            }
+            Ok(answers)
+        }
         Err(error) => {
             if !connection.is_closed() {
                 connection.client().batch_execute("ROLLBACK").await?;

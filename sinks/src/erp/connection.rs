@@ -82,6 +82,11 @@ impl Connection {
             self.tables.clear();
         }
     }
+
+    /// Forgets the descriptions of tables, so that a column that has come since is seen.
+    pub(crate) fn forget_tables(&mut self) {
+        self.tables.clear();
+    }
 }
 
 /// Connects without taking the origin.
