@@ -6,40 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use async_trait::async_trait;
 use dashboard::{ApiToken, Config, Dashboard, PasswordSource, Scope, Secret};
 use reqwest::{Client, Method, RequestBuilder, Response, header, redirect};
 use schemas::message::Message;
 use schemas::topic::Topics;
 use servers::{Postgres, PostgresOptions};
 use sqlx::PgPool;
-use stream::{Codec, Log, MemoryLog, MemoryOptions, Registry, Start, TopicPartition};
+use stream::{Codec, LocalRegistry, Log, MemoryLog, MemoryOptions, Registry, Start, TopicPartition};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "a password for tests";
 const MIGRATION: &str = include_str!("../../migrations/read_model/0001_read_model.sql");
-
-/// Schemas in memory; what a registry must promise and nothing more.
-#[derive(Default)]
-struct Schemas(Mutex<Vec<Arc<str>>>);
-
-#[async_trait]
-impl Registry for Schemas {
-    async fn register(&self, _: &str, schema: &str) -> stream::Result<u32> {
-        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let at = known.iter().position(|one| **one == *schema).unwrap_or_else(|| {
-            known.push(schema.into());
-            known.len() - 1
-        });
-        Ok(at as u32 + 1)
-    }
-
-    async fn schema(&self, id: u32) -> stream::Result<Arc<str>> {
-        let known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.get(id as usize - 1).cloned().ok_or_else(|| stream::Error::Schema { subject: id.to_string(), reason: "unknown".into() })
-    }
-}
 
 /// One server for all tests of the process; it goes with the process.
 async fn server() -> Result<&'static Postgres> {
@@ -97,9 +75,10 @@ impl Stack {
         let log = MemoryLog::new(MemoryOptions::with_clock(|| 0));
         let topics = Topics::new("", 2);
         log.create_topics(&topics.fixed()).await?;
-        let codec = Codec::new(Arc::new(Schemas::default()));
+        let registry: Arc<dyn Registry> = Arc::new(LocalRegistry::open(Arc::new(log.clone()), &topics).await?);
+        let codec = Codec::new(registry.clone());
         let shutdown = CancellationToken::new();
-        let extra = axum::Router::new().route("/subjects", axum::routing::get(|| async { "[]" }));
+        let extra = stream::registry_routes(&registry);
         let dashboard = dashboard::serve(config, Arc::new(log.clone()), codec.clone(), topics.clone(), extra, shutdown.clone()).await?;
         Ok(Self {
             pool,
