@@ -1,7 +1,7 @@
 //! Source values to canonical ones: the core's transforms on the log's values.
 
 use reconcile::Value;
-use reconcile::mapping::{self, ColumnRule, Direction, Drift, FieldMapping, FieldType, Normal, Pair, Policy, Side};
+use reconcile::mapping::{self, ColumnRule, Direction, Drift, FieldMapping, FieldType, Pair, Policy, Side};
 
 use crate::convert;
 
@@ -27,18 +27,6 @@ pub(crate) fn plain_field(name: &str, column: &str, kind: FieldType) -> FieldMap
         review_when: None,
         columns: Pair { crm: rule(), erp: rule() },
     }
-}
-
-/// A match key's value as it is compared; none when it identifies nobody.
-pub(crate) fn normal(normal: Normal, raw: &str) -> Option<String> {
-    let text = raw.trim();
-    let value = match normal {
-        Normal::Exact => text.to_owned(),
-        Normal::SalesforceId => text.get(..15).unwrap_or(text).to_owned(),
-        Normal::Email => text.to_lowercase(),
-        Normal::TaxId => text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect(),
-    };
-    (!value.is_empty()).then_some(value)
 }
 
 /// A value as plain text.

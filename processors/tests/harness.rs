@@ -63,26 +63,15 @@ impl Running {
             let _ = task.await;
         }
     }
-
-    pub(crate) fn ended(&self) -> bool {
-        self.tasks.iter().any(JoinHandle::is_finished)
-    }
-
-    pub(crate) async fn error(self) -> String {
-        for task in self.tasks {
-            if let Err(error) = task.await.expect("no panic") {
-                return error.to_string();
-            }
-        }
-        String::new()
-    }
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let tick = clock.clone();
-        let log = MemoryLog::new(MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000));
+        // With gaps between offsets, as Kafka has them.
+        let options = MemoryOptions { markers: true, ..MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000) };
+        let log = MemoryLog::new(options);
         let topics = Topics::new("", PARTITIONS);
         let mapping = Arc::new(processors::mapping_file::parse(MAPPING).expect("the mapping is right"));
         let configs = processors::topic_configs(&mapping, &topics);
@@ -158,11 +147,10 @@ impl World {
         for node in processors::topology(&self.mapping, &self.topics) {
             let committed = self.log.committed(node.name.as_str(), &node.inputs).await.ok()?;
             for topic in &node.inputs {
-                for (partition, end) in self.log.ends(topic).await.ok()? {
-                    if committed.get(&partition).copied().unwrap_or(0) < end {
+                for record in self.try_records(topic).await.ok()? {
+                    if committed.get(&record.partition).copied().unwrap_or(0) <= record.offset {
                         return None;
                     }
-                    ends.push((partition, end));
                 }
             }
             for topic in node.outputs.iter().chain([&node.changelog]) {
@@ -198,16 +186,19 @@ impl World {
 
     /// All records of a topic.
     pub(crate) async fn records(&self, topic: &str) -> Vec<Record> {
-        let ends = self.log.ends(topic).await.expect("ends");
+        self.try_records(topic).await.expect("records")
+    }
+
+    async fn try_records(&self, topic: &str) -> stream::Result<Vec<Record>> {
         let mut found = Vec::new();
-        for (partition, end) in ends {
-            let mut reader = self.log.reader(vec![(partition.clone(), Start::Earliest)]).await.expect("a reader");
-            while reader.position().await.expect("a position").get(&partition).copied().unwrap_or(0) < end {
-                found.extend(reader.poll(1000, Duration::from_millis(10)).await.expect("records"));
+        for (partition, end) in self.log.ends(topic).await? {
+            let mut reader = self.log.reader(vec![(partition.clone(), Start::Earliest)]).await?;
+            while reader.position().await?.get(&partition).copied().unwrap_or(end) < end {
+                found.extend(reader.poll(1000, Duration::from_millis(10)).await?);
             }
         }
         found.sort_by_key(|record| record.timestamp_ms);
-        found
+        Ok(found)
     }
 
     /// All messages of a topic, oldest first.

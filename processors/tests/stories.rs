@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use schemas::Value;
 use schemas::cdc::Op;
-use schemas::message::{AuditEntry, Choice, Conflict, ConflictState, DeadLetter, EntityLink, EntityOp, Lane, OutcomeResult, Side, WriteOp};
+use schemas::message::{
+    AuditEntry, Choice, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, EntityOp, Lane, OutcomeResult, PipelineSummary, Side, WriteOp,
+};
 
 use crate::harness::{World, money, text};
 
@@ -192,5 +194,106 @@ async fn a_rejected_write_becomes_a_conflict_with_what_was_found() {
     world.quiet().await;
     let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
     assert!(conflicts.iter().any(|conflict| conflict.field == "name" && conflict.erp == text("Acme GmbH")), "{}", world.show().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn totals_follow_invoices_payments_orders_and_opportunities() {
+    let (world, running) = World::copied().await;
+    let entity = linked(&world).await;
+    let today = i32::try_from(world.now() / 86_400_000_000).expect("a day");
+    let invoice = |amount: &str, customer: i64| {
+        vec![("number", text("R1")), ("amount", money(amount)), ("due_date", Value::Date(today)), ("status", text("open")), ("customer_id", Value::Int(customer))]
+    };
+    // The payment comes before its invoice, the invoice of an unknown customer waits.
+    world.change(Side::Erp, "public.payments", "1", Op::Create, &[("invoice_id", Value::Int(1)), ("amount", money("40.00"))]).await;
+    world.change(Side::Erp, "public.invoices", "1", Op::Create, &invoice("100.00", 7)).await;
+    world.change(Side::Erp, "public.invoices", "2", Op::Create, &invoice("999.00", 77)).await;
+    world.change(Side::Erp, "public.orders", "1", Op::Create, &[("number", text("O1")), ("status", text("open")), ("total", money("25.50")), ("customer_id", Value::Int(7))]).await;
+    let deal = |stage: &str, amount: f64, probability: f64, closed: bool, won: bool| {
+        vec![
+            ("Name", text("Deal")),
+            ("StageName", text(stage)),
+            ("Amount", Value::Double(amount)),
+            ("Probability", Value::Double(probability)),
+            ("IsClosed", Value::Bool(closed)),
+            ("IsWon", Value::Bool(won)),
+            ("AccountId", text(ACCOUNT)),
+        ]
+    };
+    world.change(Side::Crm, "Opportunity", "006a", Op::Create, &deal("Prospecting", 1000.0, 10.0, false, false)).await;
+    world.change(Side::Crm, "Opportunity", "006b", Op::Create, &deal("Closed Won", 500.0, 100.0, true, true)).await;
+    world.quiet().await;
+    let latest = |all: Vec<CustomerFinancials>| all.into_iter().rfind(|sums| sums.customer == entity).expect("said");
+    let sums = latest(world.messages(&world.topics.customer_financials()).await);
+    assert_eq!((sums.ar_balance.as_str(), sums.overdue.as_str(), sums.open_orders, sums.open_order_value.as_str()), ("60.00", "0", 1, "25.50"));
+    // A partial CRM update moves an opportunity on.
+    world.change(Side::Crm, "Opportunity", "006a", Op::Update, &[("StageName", text("Closed Lost")), ("IsClosed", Value::Bool(true))]).await;
+    world.quiet().await;
+    let pipeline: Vec<PipelineSummary> = world.messages(&world.topics.pipeline_summary()).await;
+    let of = |stage: &str| pipeline.iter().rfind(|sums| sums.stage == stage).expect("said");
+    assert_eq!((of("all").count, of("all").won, of("all").lost, of("all").win_rate_bp), (2, 1, 1, Some(5000)));
+    assert_eq!((of("Prospecting").count, of("Closed Lost").count, of("Closed Won").value.as_str()), (0, 1, "500"));
+    // The due day passes without any change.
+    world.pass(2 * 86_400);
+    let mut sums = latest(world.messages(&world.topics.customer_financials()).await);
+    for _ in 0..2000 {
+        if sums.overdue == "60.00" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        sums = latest(world.messages(&world.topics.customer_financials()).await);
+    }
+    assert_eq!((sums.overdue.as_str(), sums.as_of), ("60.00", today + 2));
+    // The invoice moves to another customer, and the payment with it.
+    let mut other = customer_row("Other", "1.00");
+    other[0].1 = Value::Int(77);
+    other[5].1 = text("AT 77");
+    world.change(Side::Erp, "public.customers", "77", Op::Create, &other).await;
+    world.change(Side::Erp, "public.invoices", "1", Op::Update, &invoice("100.00", 77)).await;
+    world.quiet().await;
+    let all: Vec<CustomerFinancials> = world.messages(&world.topics.customer_financials()).await;
+    assert_eq!(latest(all.clone()).ar_balance.parse::<f64>().ok(), Some(0.0));
+    let new = all.iter().rfind(|sums| sums.customer != entity).expect("the new customer's");
+    assert_eq!(new.ar_balance, "1059.00");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_truncated_table_loses_every_record_it_had_and_none_it_gets_afterwards() {
+    let (world, running) = World::copied().await;
+    for id in 0..40 {
+        let values = [("number", text("R")), ("amount", money("1.00")), ("status", text("open"))];
+        world.change(Side::Erp, "public.invoices", &id.to_string(), Op::Create, &values).await;
+    }
+    for partition in 0..crate::harness::PARTITIONS {
+        let mut record = world.cdc(Side::Erp, "public.invoices", "", Op::Truncate, &[], None).await;
+        record.partition = Some(partition);
+        stream::Log::publish(&world.log, vec![record]).await.expect("publishes");
+    }
+    world.change(Side::Erp, "public.invoices", "3", Op::Create, &[("number", text("new")), ("amount", money("2.00")), ("status", text("open"))]).await;
+    world.quiet().await;
+    let changes = world.changes().await;
+    let deleted = changes.iter().filter(|change| change.op == EntityOp::Deleted).count();
+    // Record 3 may have come back before its old self was deleted; then it was replaced instead.
+    assert!((39..=40).contains(&deleted), "{deleted}");
+    let last = changes.iter().rfind(|change| change.record == "3").expect("said");
+    assert_eq!(last.op, EntityOp::Changed);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_record_finds_its_entity_again_when_it_comes_back() {
+    let (world, running) = World::copied().await;
+    let entity = linked(&world).await;
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Delete, &[]).await;
+    world.quiet().await;
+    let deleted = world.changes().await.into_iter().find(|change| change.op == EntityOp::Deleted).expect("said");
+    assert_eq!(deleted.entity, entity);
+    assert!(deleted.before.iter().any(|field| field.name == "name" && field.value == text("Acme")));
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0))]).await;
+    world.quiet().await;
+    let back = world.changes().await.into_iter().rfind(|change| change.record == ACCOUNT).expect("said");
+    assert_eq!((back.entity, back.op), (entity, EntityOp::Changed));
     running.stop().await;
 }

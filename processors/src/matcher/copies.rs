@@ -3,9 +3,11 @@
 //! A checkpoint says that an object is copied, but it stands on another topic than the rows it covers. So the copy counts
 //! only once everything that stood on the object's topic when the checkpoint was read has been processed.
 
+use std::time::Duration;
+
 use reconcile::mapping::EntityMapping;
 use schemas::message::{Checkpoint, Side};
-use stream::TopicPartition;
+use stream::{Log, Start, TopicPartition};
 
 use super::plan::{Source, Use};
 use super::state::{Copied, Job, JobKind, copied_key, uncopied_prefix};
@@ -31,10 +33,15 @@ impl Matcher {
             if self.copies.contains_key(&(side, object.clone())) {
                 continue;
             }
-            let ends = self.log.ends(&source.topic).await.map_err(Error::log(NAME))?;
-            let partitions = ends.keys().map(|partition| partition.partition + 1).max().unwrap_or(0);
-            let end = |partition| ends.get(&TopicPartition::new(source.topic.clone(), partition)).copied().unwrap_or(0);
-            found.push(CopyEnds { side, object: object.clone(), ends: (0..partitions).map(|partition| i64::try_from(end(partition)).unwrap_or(i64::MAX)).collect() });
+            let log = Error::log(NAME);
+            let mut ends = Vec::new();
+            for (partition, end) in self.log.ends(&source.topic).await.map_err(&log)? {
+                let number = partition.partition as usize;
+                let end = last_record(&*self.log, partition, end).await.map_err(&log)?;
+                ends.resize(ends.len().max(number + 1), 0);
+                ends[number] = i64::try_from(end).unwrap_or(i64::MAX);
+            }
+            found.push(CopyEnds { side, object: object.clone(), ends });
         }
         Ok(found)
     }
@@ -135,6 +142,26 @@ fn reached(context: &Context<'_>, source: &Source, ends: &[i64]) -> bool {
         let read = context.read_to(&TopicPartition::new(source.topic.clone(), partition));
         i64::try_from(read).unwrap_or(i64::MAX) >= *end
     })
+}
+
+/// The offset after the last record before `end`, which may be less than `end`: transactions leave marks at their end, and
+/// those are never delivered to a member.
+async fn last_record(log: &dyn Log, partition: TopicPartition, end: u64) -> stream::Result<u64> {
+    let mut back = 8;
+    while end > 0 {
+        let start = end.saturating_sub(back);
+        let mut reader = log.reader(vec![(partition.clone(), Start::Offset(start))]).await?;
+        let mut last = None;
+        while reader.position().await?.get(&partition).copied().unwrap_or(end) < end {
+            let records = reader.poll(1000, Duration::from_millis(500)).await?;
+            last = records.iter().map(|record| record.offset + 1).rfind(|next| *next <= end).or(last);
+        }
+        if last.is_some() || start == 0 {
+            return Ok(last.unwrap_or(0));
+        }
+        back = back.saturating_mul(16);
+    }
+    Ok(0)
 }
 
 /// `crm`, `erp`, or `crm.<object>`.

@@ -1,11 +1,12 @@
 //! Which entity a record belongs to, and the index from match keys to entities.
 
+use reconcile::Value;
 use reconcile::mapping::EntityMapping;
+use reconcile::matching::{self, Candidate, KeyValue, Placement};
 use schemas::message::{Field, Side};
 use uuid::Uuid;
 
 use super::state::{Entity, Holder, Holders, column, entity_key, match_key};
-use crate::canon;
 use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
@@ -37,20 +38,22 @@ pub(super) fn find(context: &Context<'_>, mapping: &EntityMapping, side: Side, i
             return Ok(Link { entity, rule: "entity-id".to_owned() });
         }
     }
-    for (key, value) in keys(mapping, side, id, columns) {
-        let holders: Option<Holders> = context.get(&match_key(&mapping.kind, &key.name, &value))?;
-        let mut free: Vec<String> = Vec::new();
+    let values = keys(mapping, side, id, columns);
+    let mut candidates = Vec::with_capacity(values.len());
+    for value in &values {
+        let mut found = Vec::new();
+        let holders: Option<Holders> = context.get(&place(mapping, value))?;
         for holder in holders.map(|holders| holders.holders).unwrap_or_default() {
-            let known: Option<Entity> = context.get(&entity_key(&holder.entity))?;
-            if known.is_some_and(|known| known.live(side).is_none_or(|other| other == id)) && !free.contains(&holder.entity) {
-                free.push(holder.entity);
+            if let Some(known) = context.get::<Entity>(&entity_key(&holder.entity))? {
+                found.push(Candidate { record: known.live(side).cloned(), entity: holder.entity });
             }
         }
-        // Two entities with the same key: it does not say which.
-        if let [entity] = free.as_slice() {
-            let stored = key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID;
-            return Ok(Link { entity: entity.clone(), rule: format!("{}:{}", if stored { "stored-id" } else { "key" }, key.name) });
-        }
+        candidates.push(found);
+    }
+    let look_up = |wanted: &KeyValue| values.iter().position(|value| value == wanted).and_then(|index| candidates.get(index)).cloned().unwrap_or_default();
+    if let Placement::Link { entity, rule } = matching::decide(&mapping.keys, id, &values, look_up) {
+        let stored = mapping.keys.iter().any(|key| key.name == rule && (key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID));
+        return Ok(Link { entity, rule: format!("{}:{rule}", if stored { "stored-id" } else { "key" }) });
     }
     Ok(Link { entity: founded(side, &own.object, id), rule: "new".to_owned() })
 }
@@ -61,12 +64,16 @@ pub(super) fn founded(side: Side, object: &str, id: &str) -> String {
 }
 
 /// The keys of a record in order of strength, normalised.
-fn keys<'a>(mapping: &'a EntityMapping, side: Side, id: &'a str, columns: &'a [Field]) -> impl Iterator<Item = (&'a reconcile::mapping::MatchKey, String)> {
-    mapping.keys.iter().filter_map(move |key| {
-        let name = &key.columns[convert::side(side)];
-        let raw = if name == RECORD_ID { Some(id.to_owned()) } else { column(columns, name).and_then(convert::id_text) };
-        Some((key, canon::normal(key.normal, &raw?)?))
-    })
+fn keys(mapping: &EntityMapping, side: Side, id: &str, columns: &[Field]) -> Vec<KeyValue> {
+    // A value that cannot be compared identifies nobody.
+    let values: Vec<(&str, Value)> = columns.iter().filter_map(|field| Some((field.name.as_str(), convert::value(&field.value).ok()?))).collect();
+    matching::key_values(&mapping.keys, convert::side(side), id, |name| values.iter().find(|(column, _)| *column == name).map(|(_, value)| value))
+}
+
+/// Where the holders of a key's value are listed. The key's name, not its position, so that keys may be reordered.
+fn place(mapping: &EntityMapping, value: &KeyValue) -> Vec<u8> {
+    let name = mapping.keys.get(value.key).map_or("", |key| key.name.as_str());
+    match_key(&mapping.kind, name, &value.value)
 }
 
 /// Moves a record's keys in the index from its old values to its new ones.
@@ -79,19 +86,17 @@ pub(super) fn index_keys(
     old: Option<&[Field]>,
     new: Option<&[Field]>,
 ) -> Result<()> {
-    let list = |columns: Option<&[Field]>| -> Vec<(String, String)> {
-        columns.map_or_else(Vec::new, |columns| keys(mapping, side, id, columns).map(|(key, value)| (key.name.clone(), value)).collect())
-    };
+    let list = |columns: Option<&[Field]>| columns.map_or_else(Vec::new, |columns| keys(mapping, side, id, columns));
     let (old, new) = (list(old), list(new));
-    for (name, value) in old.iter().filter(|pair| !new.contains(pair)) {
-        let place = match_key(&mapping.kind, name, value);
+    for value in old.iter().filter(|value| !new.contains(value)) {
+        let place = place(mapping, value);
         if let Some(mut holders) = context.get::<Holders>(&place)? {
             holders.holders.retain(|holder| (holder.side, holder.record.as_str()) != (side, id));
             if holders.holders.is_empty() { context.delete(place) } else { context.put(place, &holders) }
         }
     }
-    for (name, value) in new.iter().filter(|pair| !old.contains(pair)) {
-        let place = match_key(&mapping.kind, name, value);
+    for value in new.iter().filter(|value| !old.contains(value)) {
+        let place = place(mapping, value);
         let mut holders = context.get::<Holders>(&place)?.unwrap_or(Holders { holders: Vec::new() });
         if holders.holders.len() < MAX_HOLDERS && !holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) == (side, id)) {
             holders.holders.push(Holder { side, record: id.to_owned(), entity: entity.to_owned() });
