@@ -12,10 +12,10 @@
 //! shows and the reconciler settles; `strict` closes that gap at one call a record. One process writes at a time.
 
 mod auth;
-mod batch;
+pub(crate) mod batch;
 mod client;
 mod code;
-mod compare;
+pub(crate) mod compare;
 mod plan;
 
 use std::collections::BTreeMap;

@@ -191,7 +191,8 @@ impl Target for Erp {
             Err(error) => match failure::of(&error) {
                 failure::Kind::Again if self.deadlocks < DEADLOCK_TRIES && !connection.is_closed() => {
                     self.deadlocks += 1;
-                    let answers = jobs.iter().map(|_| Answer::later(failure::code(&error), chain(&error), "It is tried again", None)).collect();
+                    let answers =
+                        jobs.iter().map(|_| Answer::later(failure::code(&error), chain(&error), "It is tried again", None)).collect();
                     Applied { answers, halt: None }
                 }
                 _ => {

@@ -102,7 +102,9 @@ impl Error {
                 stream::Class::Fatal => Class::Fatal,
             },
             Self::Reach { .. } | Self::Busy { .. } | Self::Limit { .. } => Class::Transient,
-            Self::Setting { .. } | Self::Credentials { .. } | Self::Missing { .. } | Self::Refused { .. } | Self::Migrate(_) => Class::Fatal,
+            Self::Setting { .. } | Self::Credentials { .. } | Self::Missing { .. } | Self::Refused { .. } | Self::Migrate(_) => {
+                Class::Fatal
+            }
         }
     }
 
@@ -113,9 +115,14 @@ impl Error {
             Self::Setting { remedy, .. } | Self::Credentials { remedy, .. } | Self::Missing { remedy, .. } => remedy.clone(),
             Self::Reach { target, .. } => format!("check that {target} is up and reachable from here; writing goes on by itself"),
             Self::Busy { .. } => "writing goes on by itself".to_owned(),
-            Self::Limit { .. } => "writing goes on by itself when the limit allows; raise api_share or the org's limit if this is often".to_owned(),
+            Self::Limit { .. } => {
+                "writing goes on by itself when the limit allows; raise api_share or the org's limit if this is often".to_owned()
+            }
             Self::Refused { .. } => "read the message; if it names nothing you can change, report it".to_owned(),
-            Self::Migrate(_) => "give Concord's user the right to change its own database, or drop and create that database: it is built again from the log".to_owned(),
+            Self::Migrate(_) => {
+                "give Concord's user the right to change its own database, or drop and create that database: it is built again from the log"
+                    .to_owned()
+            }
         }
     }
 
@@ -124,7 +131,13 @@ impl Error {
         match self {
             Self::Limit { after, .. } => Some(*after),
             Self::Busy { after, .. } => *after,
-            Self::Log(_) | Self::Setting { .. } | Self::Reach { .. } | Self::Credentials { .. } | Self::Missing { .. } | Self::Refused { .. } | Self::Migrate(_) => None,
+            Self::Log(_)
+            | Self::Setting { .. }
+            | Self::Reach { .. }
+            | Self::Credentials { .. }
+            | Self::Missing { .. }
+            | Self::Refused { .. }
+            | Self::Migrate(_) => None,
         }
     }
 }

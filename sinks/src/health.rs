@@ -40,8 +40,12 @@ impl Reporter {
         if state != self.state {
             self.since = (self.clock)();
             match state {
-                HealthState::Paused | HealthState::Failing => tracing::warn!(component = self.component, reason = why.reason, remedy = why.remedy, "{state}"),
-                HealthState::Starting | HealthState::Running | HealthState::Stopped => tracing::info!(component = self.component, "{state}"),
+                HealthState::Paused | HealthState::Failing => {
+                    tracing::warn!(component = self.component, reason = why.reason, remedy = why.remedy, "{state}")
+                }
+                HealthState::Starting | HealthState::Running | HealthState::Stopped => {
+                    tracing::info!(component = self.component, "{state}")
+                }
             }
             self.state = state;
         }

@@ -14,6 +14,7 @@ mod error;
 mod health;
 pub mod metrics;
 pub mod readmodel;
+pub mod simulated;
 mod writer;
 
 pub use clock::Clock;

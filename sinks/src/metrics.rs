@@ -47,7 +47,9 @@ impl Metrics {
         };
         let sizes = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0];
         let seconds = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-        let crm_call_seconds = Histogram::with_opts(HistogramOpts::new("sinks_crm_call_seconds", "Time of a REST call to Salesforce").buckets(seconds.to_vec()))?;
+        let crm_call_seconds = Histogram::with_opts(
+            HistogramOpts::new("sinks_crm_call_seconds", "Time of a REST call to Salesforce").buckets(seconds.to_vec()),
+        )?;
         let crm_api_used = IntGauge::new("sinks_crm_api_used", "API calls of the org in the last 24 hours, as Salesforce last said")?;
         let crm_api_limit = IntGauge::new("sinks_crm_api_limit", "API calls the org may make in 24 hours")?;
         let readmodel_pruned = IntCounter::new("sinks_readmodel_pruned_rows_total", "Old rows removed from the read model")?;

@@ -180,7 +180,16 @@ impl ReadModelSink {
         let mut reporter = Reporter::new(log.clone(), codec.clone(), &topics, self.clock.clone(), COMPONENT);
         let pool = pool(&self.config)?;
         let ended = loop {
-            let mut session = Session { sink: &self, log: &log, codec: &codec, topics: &topics, pool: &pool, reporter: &mut reporter, told: 0, aside: BTreeSet::new() };
+            let mut session = Session {
+                sink: &self,
+                log: &log,
+                codec: &codec,
+                topics: &topics,
+                pool: &pool,
+                reporter: &mut reporter,
+                told: 0,
+                aside: BTreeSet::new(),
+            };
             match session.work(&shutdown).await {
                 Ok(Ended::Stopped) => break Ok(()),
                 Ok(Ended::NewTopics) => {}
@@ -228,7 +237,8 @@ impl Session<'_> {
         self.log.create_topics(&self.topics.fixed()).await?;
         let wanted = Wanted::among(&self.log.topics().await?, self.topics, &self.sink.config);
         let names: Vec<String> = wanted.names().map(str::to_owned).collect();
-        let config = MemberConfig { group: self.sink.config.group.clone(), topics: names.clone(), sharing: Sharing::One, start: Start::Earliest };
+        let config =
+            MemberConfig { group: self.sink.config.group.clone(), topics: names.clone(), sharing: Sharing::One, start: Start::Earliest };
         let mut member = self.log.join(config).await?;
         tracing::info!(component = COMPONENT, topics = names.len(), "joined");
         let mut positions = Offsets::new();
@@ -236,8 +246,8 @@ impl Session<'_> {
         let mut ready = false;
         let (mut failures, mut retry_at, mut look_at, mut prune) = (0, 0, self.now() + LOOK_FOR_TOPICS_MICROS, prune::Prune::default());
         loop {
-            let records_read = positions.len();
-            self.reporter.tell(|| BTreeMap::from([("partitions".to_owned(), records_read.to_string())])).await;
+            let partitions = positions.len();
+            self.reporter.tell(|| BTreeMap::from([("partitions".to_owned(), partitions.to_string())])).await;
             self.sink.metrics.paused(SINK, !ready);
             if !ready && self.now() >= retry_at {
                 match self.open(member.as_mut(), &mut positions).await {
@@ -316,7 +326,8 @@ impl Session<'_> {
         let now = self.now();
         if now - self.told >= SHOW_OFFSETS_MICROS {
             self.told = now;
-            let offsets: Offsets = positions.iter().filter(|(_, next)| **next > 0).map(|(partition, next)| (partition.clone(), *next)).collect();
+            let offsets: Offsets =
+                positions.iter().filter(|(_, next)| **next > 0).map(|(partition, next)| (partition.clone(), *next)).collect();
             if !offsets.is_empty() {
                 member.commit(&offsets).await?;
             }
@@ -325,7 +336,13 @@ impl Session<'_> {
     }
 
     /// Brings records in; those that cannot be, one by one, are set aside.
-    async fn bring_in(&mut self, wanted: &Wanted, records: Vec<Record>, member: &mut dyn Member, positions: &mut Offsets) -> Result<(), Error> {
+    async fn bring_in(
+        &mut self,
+        wanted: &Wanted,
+        records: Vec<Record>,
+        member: &mut dyn Member,
+        positions: &mut Offsets,
+    ) -> Result<(), Error> {
         let begun = self.now();
         let count = records.len();
         let mut parts: Vec<&[Record]> = vec![&records];
@@ -371,7 +388,9 @@ impl Session<'_> {
         for record in records {
             match batch.take(wanted, &self.sink.config.titles, self.codec, record).await {
                 Ok(()) => {}
-                Err(error) if error.class() == stream::Class::Record => self.set_aside(record, error.to_string(), "It was written by another program or damaged; pages do without it").await?,
+                Err(error) if error.class() == stream::Class::Record => {
+                    self.set_aside(record, error.to_string(), "It was written by another program or damaged; pages do without it").await?
+                }
                 Err(error) => return Err(error.into()),
             }
             batch.passed(record);
@@ -384,7 +403,14 @@ impl Session<'_> {
         if !self.aside.insert((record.partition.clone(), record.offset)) {
             return Ok(());
         }
-        tracing::warn!(component = COMPONENT, topic, partition = record.partition.partition, offset = record.offset, reason, "record set aside");
+        tracing::warn!(
+            component = COMPONENT,
+            topic,
+            partition = record.partition.partition,
+            offset = record.offset,
+            reason,
+            "record set aside"
+        );
         self.sink.metrics.set_aside(SINK, 1);
         if topic.ends_with(".dlq") || topic == self.topics.health() {
             // A dead letter about a dead letter, or about a sign of life, helps nobody.
@@ -402,11 +428,8 @@ impl Session<'_> {
             at: self.now(),
         };
         let queue = self.topics.dead_letters(topic);
-        let created: BTreeSet<_> = self.topics.config(&queue).into_iter().map(|config| config.name).collect();
-        if !created.is_empty() {
-            let configs: Vec<_> = created.iter().filter_map(|name| self.topics.config(name)).collect();
-            self.log.create_topics(&configs).await?;
-        }
+        let config: Vec<_> = self.topics.config(&queue).into_iter().collect();
+        self.log.create_topics(&config).await?;
         let bytes = self.codec.encode(&queue, &letter).await?;
         let mut new = NewRecord::new(queue, record.key.clone().unwrap_or_default(), bytes);
         new.key.clone_from(&record.key);

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, micros};
 use crate::config::Pace;
 use crate::control;
-use crate::error::{Class, Error, chain};
+use crate::error::{Error, chain};
 use crate::health::{Reporter, Why};
 use crate::metrics::Metrics;
 use inbox::Inbox;
@@ -93,7 +93,10 @@ pub(crate) async fn run<T: Target>(mut target: T, shell: Shell, shutdown: Cancel
             Err(Error::Log(error)) if matches!(error, stream::Error::Fenced(_)) || error.class() == stream::Class::Transient => {
                 fences = if moved || !matches!(error, stream::Error::Fenced(_)) { 0 } else { fences + 1 };
                 if fences >= MOST_FENCES {
-                    reporter.set(HealthState::Failing, Why { reason: error.to_string(), remedy: "give each process its own `instance`".to_owned() });
+                    reporter.set(
+                        HealthState::Failing,
+                        Why { reason: error.to_string(), remedy: "give each process its own `instance`".to_owned() },
+                    );
                     reporter.tell(|| facts(&target, 0)).await;
                     return Err(error.into());
                 }
@@ -165,7 +168,9 @@ impl<'a> Session<'a> {
             let wait = if held {
                 LONGEST_WAIT
             } else {
-                self.window.next_due(now).map_or(LONGEST_WAIT, |due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)).min(LONGEST_WAIT))
+                self.window
+                    .next_due(now)
+                    .map_or(LONGEST_WAIT, |due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)).min(LONGEST_WAIT))
             };
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
@@ -209,15 +214,12 @@ impl<'a> Session<'a> {
         held
     }
 
-    fn hold_for<E: std::borrow::Borrow<Error>>(&mut self, error: &E, reporter: &mut Reporter) {
-        let error = error.borrow();
+    fn hold_for(&mut self, error: &Error, reporter: &mut Reporter) {
         self.failures += 1;
         let wait = error.after().unwrap_or_else(|| self.shell.pace.wait(self.failures, rand::random()));
         let why = Why { reason: chain(error), remedy: error.remedy() };
-        // Both resume by themselves; the state says whether a person is needed for it.
-        let state = match error.class() {
-            Class::Transient | Class::Record | Class::Fatal => HealthState::Paused,
-        };
+        // Whether or not a person is needed: once it is mended, writing goes on by itself.
+        let state = HealthState::Paused;
         reporter.set(state, why.clone());
         self.hold = Some(Hold { until: (self.shell.clock)() + micros(wait), why, state });
     }
@@ -275,7 +277,9 @@ impl<'a> Session<'a> {
         let span = tracing::debug_span!("write", sync_id = job.sync_id(), write.id = job.write.id, entity = job.write.entity);
         span.in_scope(|| match verdict.result {
             OutcomeResult::Failed => tracing::warn!(code = verdict.code, component = T::COMPONENT, "write set aside"),
-            OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Deferred => tracing::debug!(result = %verdict.result, "write answered"),
+            OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Deferred => {
+                tracing::debug!(result = %verdict.result, "write answered")
+            }
         });
         self.shell.metrics.written(T::SIDE.as_str(), verdict.result.as_str(), 1);
         self.outbox.outcome(job, verdict, now).await

@@ -27,7 +27,8 @@ impl Crm {
     }
 
     fn config(&self) -> Config {
-        let auth = Auth::ClientCredentials { client_id: self.simulator.client_id(), client_secret: Secret::new(self.simulator.client_secret()) };
+        let auth =
+            Auth::ClientCredentials { client_id: self.simulator.client_id(), client_secret: Secret::new(self.simulator.client_secret()) };
         let mut config = Config::new(self.simulator.rest_url(), auth);
         config.pace.backoff = Duration::from_millis(20);
         config.pace.backoff_max = Duration::from_millis(200);
@@ -83,7 +84,14 @@ async fn a_write_whose_expectation_holds_is_applied_and_another_gets_the_actual_
         rename("w1", &ids[0], "Uno", "One"),
         rename("w2", &ids[1], "Due", "something else"),
         rename("w3", "001000000000999AAA", "Gone", "x"),
-        rig::update(Side::Crm, "w4", "Account", &ids[2], &[("Credit_Limit__c", decimal("7.25")), ("Phone", "1".into())], &[("Credit_Limit__c", Value::Null), ("Phone", "".into())]),
+        rig::update(
+            Side::Crm,
+            "w4",
+            "Account",
+            &ids[2],
+            &[("Credit_Limit__c", decimal("7.25")), ("Phone", "1".into())],
+            &[("Credit_Limit__c", Value::Null), ("Phone", "".into())],
+        ),
     ];
     let outcomes = crm.rig.write(&writes).await?;
     use OutcomeResult::{Applied, Rejected};
@@ -113,7 +121,8 @@ async fn an_answer_that_is_lost_leaves_one_effect() -> Result<()> {
     let crm = Crm::new().await?;
     let ids = crm.accounts(["One".to_owned()])?;
     // The org alters what is written, so that reading again finds neither the old nor the new value.
-    let flow = Flow { object: "Account".to_owned(), when: "Name".to_owned(), set: "Site".to_owned(), to: FlowValue::UpperOf("Site".to_owned()) };
+    let flow =
+        Flow { object: "Account".to_owned(), when: "Name".to_owned(), set: "Site".to_owned(), to: FlowValue::UpperOf("Site".to_owned()) };
     crm.simulator.settings().update(|live| live.flows.push(flow));
     let running = crm.run()?;
     crm.rig.is("sink.crm", HealthState::Running).await?;
@@ -130,18 +139,35 @@ async fn an_answer_that_is_lost_leaves_one_effect() -> Result<()> {
 async fn each_record_of_a_partial_batch_has_its_own_answer() -> Result<()> {
     let crm = Crm::new().await?;
     let ids = crm.accounts((0..60).map(|n| format!("account {n}")))?;
-    let refuse = Flow { object: "Account".to_owned(), when: "Site".to_owned(), set: "Site".to_owned(), to: FlowValue::Refuse("sites are closed".to_owned()) };
+    let refuse = Flow {
+        object: "Account".to_owned(),
+        when: "Site".to_owned(),
+        set: "Site".to_owned(),
+        to: FlowValue::Refuse("sites are closed".to_owned()),
+    };
     crm.simulator.settings().update(|live| live.flows.push(refuse));
     let running = crm.run()?;
-    let mut writes: Vec<Write> = (0..50).map(|n| rename(&format!("good{n}"), &ids[n], &format!("renamed {n}"), &format!("account {n}"))).collect();
-    let set = |id: &str, record: &str, field: &str, value: &str| rig::update(Side::Crm, id, "Account", record, &[(field, value.into())], &[]);
+    let mut writes: Vec<Write> =
+        (0..50).map(|n| rename(&format!("good{n}"), &ids[n], &format!("renamed {n}"), &format!("account {n}"))).collect();
+    let set =
+        |id: &str, record: &str, field: &str, value: &str| rig::update(Side::Crm, id, "Account", record, &[(field, value.into())], &[]);
     writes.insert(3, set("long", &ids[50], "AccountNumber", &"x".repeat(41)));
     writes.insert(4, set("picklist", &ids[51], "Payment_Terms__c", "NET999"));
     writes.insert(5, set("rule", &ids[52], "Site", "here"));
     let outcomes = crm.rig.write(&writes).await?;
-    let failed: Vec<(&str, &str)> =
-        outcomes.iter().filter(|it| it.result == OutcomeResult::Failed).map(|it| (it.write.as_str(), it.code.as_deref().unwrap_or_default())).collect();
-    assert_eq!(failed, [("long", "STRING_TOO_LONG"), ("picklist", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"), ("rule", "FIELD_CUSTOM_VALIDATION_EXCEPTION")]);
+    let failed: Vec<(&str, &str)> = outcomes
+        .iter()
+        .filter(|it| it.result == OutcomeResult::Failed)
+        .map(|it| (it.write.as_str(), it.code.as_deref().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        failed,
+        [
+            ("long", "STRING_TOO_LONG"),
+            ("picklist", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"),
+            ("rule", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
+        ]
+    );
     assert_eq!(outcomes.iter().filter(|it| it.result == OutcomeResult::Applied).count(), 50);
     let letters = crm.rig.dead_letters(Side::Crm).await?;
     assert!(letters.len() == 3 && letters.iter().all(|letter| !letter.remedy.is_empty() && letter.value.is_some()));
@@ -155,8 +181,13 @@ async fn faults_that_pass_are_waited_out() -> Result<()> {
     let running = crm.run()?;
     crm.rig.is("sink.crm", HealthState::Running).await?;
     type Break = fn(&mut simulator::Live);
-    let faults: [Break; 5] =
-        [|live| live.unauthorized_next = 1, |live| live.unavailable_next = 2, |live| live.too_many_requests_next = 2, |live| live.row_lock_next = 3, |live| live.drop_before_next = 2];
+    let faults: [Break; 5] = [
+        |live| live.unauthorized_next = 1,
+        |live| live.unavailable_next = 2,
+        |live| live.too_many_requests_next = 2,
+        |live| live.row_lock_next = 3,
+        |live| live.drop_before_next = 2,
+    ];
     for (n, fault) in faults.into_iter().enumerate() {
         crm.simulator.settings().update(fault);
         let outcome = crm.rig.write_one(rename(&format!("w{n}"), &ids[n], "new", &format!("account {n}"))).await?;
@@ -179,7 +210,12 @@ async fn refused_credentials_and_an_exhausted_limit_pause_the_sink_until_they_ar
     crm.simulator.settings().update(|live| live.quota_exhausted = true);
     crm.rig.send(&[rename("w2", &ids[1], "Due", "Two")]).await?;
     let health = eventually("the limit pauses the sink", async || {
-        Ok(crm.rig.health().await?.remove("sink.crm").filter(|health| health.state == HealthState::Paused && health.reason.contains("Limit")))
+        Ok(crm
+            .rig
+            .health()
+            .await?
+            .remove("sink.crm")
+            .filter(|health| health.state == HealthState::Paused && health.reason.contains("Limit")))
     })
     .await?;
     assert!(!health.remedy.is_empty());
@@ -218,7 +254,8 @@ async fn a_thousand_changes_take_at_most_twelve_calls() -> Result<()> {
     config.pace.in_hand = 2000;
     let running = crm.rig.crm(config)?;
     crm.rig.is("sink.crm", HealthState::Paused).await?;
-    let writes: Vec<Write> = ids.iter().enumerate().map(|(n, id)| rename(&format!("w{n}"), id, &format!("renamed {n}"), &format!("account {n}"))).collect();
+    let writes: Vec<Write> =
+        ids.iter().enumerate().map(|(n, id)| rename(&format!("w{n}"), id, &format!("renamed {n}"), &format!("account {n}"))).collect();
     crm.rig.send(&writes).await?;
     eventually("all are in hand", async || {
         let health = crm.rig.health().await?;
@@ -231,7 +268,6 @@ async fn a_thousand_changes_take_at_most_twelve_calls() -> Result<()> {
     crm.rig.pause(false).await?;
     let outcomes = crm.rig.answered(&writes).await?;
     let calls = crm.simulator_calls().await? - before - 1;
-    println!("1000 changes took {calls} calls");
     assert!(outcomes.iter().all(|it| it.result == OutcomeResult::Applied));
     assert!(calls <= 12, "{calls} calls");
     running.stop().await
@@ -241,7 +277,11 @@ impl Crm {
     /// Calls the org has counted, this one included.
     async fn simulator_calls(&self) -> Result<i64> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let form = [("grant_type", "client_credentials".to_owned()), ("client_id", self.simulator.client_id()), ("client_secret", self.simulator.client_secret())];
+        let form = [
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", self.simulator.client_id()),
+            ("client_secret", self.simulator.client_secret()),
+        ];
         let url = self.simulator.rest_url();
         let answer: Json = http.post(format!("{url}/services/oauth2/token")).form(&form).send().await?.json().await?;
         let token = answer["access_token"].as_str().context("no token")?;
@@ -279,7 +319,16 @@ async fn strict_mode_deletes_and_children_of_one_parent_work() -> Result<()> {
     let mut writes: Vec<Write> = contacts
         .iter()
         .enumerate()
-        .map(|(n, id)| rig::update(Side::Crm, &format!("c{n}"), "Contact", id, &[("LastName", "new".into())], &[("LastName", format!("contact {n}").as_str().into())]))
+        .map(|(n, id)| {
+            rig::update(
+                Side::Crm,
+                &format!("c{n}"),
+                "Contact",
+                id,
+                &[("LastName", "new".into())],
+                &[("LastName", format!("contact {n}").as_str().into())],
+            )
+        })
         .collect();
     writes.push(rename("a", &ids[0], "Uno", "One"));
     writes.push(delete(Side::Crm, "d", "Account", &ids[1], &[("Name", "Two".into())]));

@@ -11,13 +11,17 @@ use crate::rig::{create, decimal, eventually, update};
 #[tokio::test]
 async fn a_crash_between_both_commits_leaves_one_effect_and_the_same_answer() -> Result<()> {
     let erp = Erp::new().await?;
-    let writes = [rename("w1", 1, "Acme", "customer 1"), create(Side::Erp, "w2", "6b1f3c0e-0000-4000-8000-000000000002", "public.customers", "concord_id", &[("name", "New".into())])];
+    let writes = [
+        rename("w1", 1, "Acme", "customer 1"),
+        create(Side::Erp, "w2", "6b1f3c0e-0000-4000-8000-000000000002", "public.customers", "concord_id", &[("name", "New".into())]),
+    ];
     erp.rig.send(&writes).await?;
     // The log refuses every commit: the database commits, the answer never gets out.
     erp.rig.memory.faults().refuse_next(Call::Commit, u64::MAX);
     let running = erp.run()?;
     eventually("the database has both", async || {
-        Ok((erp.client.query_one("select count(*) from concord.ledger", &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == 2)).then_some(()))
+        Ok((erp.client.query_one("select count(*) from concord.ledger", &[]).await.is_ok_and(|row| row.get::<_, i64>(0) == 2))
+            .then_some(()))
     })
     .await?;
     running.crash().await;
@@ -38,8 +42,11 @@ async fn a_crash_between_both_commits_leaves_one_effect_and_the_same_answer() ->
 async fn each_row_that_cannot_be_written_fails_alone_with_its_reason() -> Result<()> {
     let erp = Erp::new().await?;
     let running = erp.run()?;
-    let set = |id: &str, record: i32, column: &str, value: Value| update(Side::Erp, id, "public.customers", &record.to_string(), &[(column, value)], &[]);
-    let mut writes: Vec<Write> = (100..150).map(|n| rename(&format!("good{n}"), n, &format!("renamed {n}"), &format!("customer {n}"))).collect();
+    let set = |id: &str, record: i32, column: &str, value: Value| {
+        update(Side::Erp, id, "public.customers", &record.to_string(), &[(column, value)], &[])
+    };
+    let mut writes: Vec<Write> =
+        (100..150).map(|n| rename(&format!("good{n}"), n, &format!("renamed {n}"), &format!("customer {n}"))).collect();
     writes.insert(10, set("check", 1, "name", "forbidden".into()));
     writes.insert(12, set("null", 2, "name", Value::Null));
     writes.insert(20, set("long", 3, "name", "x".repeat(41).as_str().into()));
@@ -48,12 +55,30 @@ async fn each_row_that_cannot_be_written_fails_alone_with_its_reason() -> Result
     writes.insert(35, set("type", 6, "credit", "not a number".into()));
     writes.insert(36, set("range", 7, "credit", decimal("99999999999999")));
     writes.insert(40, set("fine", 8, "region", Value::Int(1)));
-    writes.push(create(Side::Erp, "required", "6b1f3c0e-0000-4000-8000-000000000003", "public.customers", "concord_id", &[("email", "x@y".into())]));
+    writes.push(create(
+        Side::Erp,
+        "required",
+        "6b1f3c0e-0000-4000-8000-000000000003",
+        "public.customers",
+        "concord_id",
+        &[("email", "x@y".into())],
+    ));
     let outcomes = erp.rig.write(&writes).await?;
-    let failed: Vec<(String, String)> =
-        outcomes.iter().filter(|it| it.result == OutcomeResult::Failed).map(|it| (it.write.clone(), it.code.clone().unwrap_or_default())).collect();
-    let expected =
-        [("check", "23514"), ("null", "23502"), ("long", "22001"), ("raise", "P0001"), ("foreign", "23503"), ("type", "22P02"), ("range", "22003"), ("required", "23502")];
+    let failed: Vec<(String, String)> = outcomes
+        .iter()
+        .filter(|it| it.result == OutcomeResult::Failed)
+        .map(|it| (it.write.clone(), it.code.clone().unwrap_or_default()))
+        .collect();
+    let expected = [
+        ("check", "23514"),
+        ("null", "23502"),
+        ("long", "22001"),
+        ("raise", "P0001"),
+        ("foreign", "23503"),
+        ("type", "22P02"),
+        ("range", "22003"),
+        ("required", "23502"),
+    ];
     assert_eq!(failed, expected.map(|(write, code)| (write.to_owned(), code.to_owned())));
     assert_eq!(outcomes.iter().filter(|it| it.result == OutcomeResult::Applied).count(), 51);
     let message = |write: &str| outcomes.iter().find(|it| it.write == write).and_then(|it| it.message.clone()).unwrap_or_default();
@@ -199,7 +224,10 @@ async fn bytes_that_are_no_write_are_set_aside() -> Result<()> {
     let running = erp.run()?;
     erp.rig.log.publish(vec![stream::NewRecord::new("writes.erp", "e", "nonsense")]).await?;
     erp.rig.write_one(rename("w1", 1, "Acme", "customer 1")).await?;
-    let letters = eventually("the bytes are set aside", async || Ok(Some(erp.rig.dead_letters(Side::Erp).await?).filter(|letters| !letters.is_empty()))).await?;
+    let letters = eventually("the bytes are set aside", async || {
+        Ok(Some(erp.rig.dead_letters(Side::Erp).await?).filter(|letters| !letters.is_empty()))
+    })
+    .await?;
     assert_eq!(letters[0].value.as_deref(), Some(b"nonsense".as_slice()));
     running.stop().await
 }
@@ -217,8 +245,15 @@ async fn what_a_user_may_not_do_is_named_with_the_command_that_mends_it() -> Res
     assert!(lack().await.contains("GRANT CREATE ON DATABASE \"erp\" TO \"sync\""), "{}", lack().await);
     erp.client.batch_execute("grant create on database erp to sync").await?;
     let origin = lack().await;
-    assert!(origin.contains("GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO \"sync\""), "{origin}");
-    erp.client.batch_execute("grant execute on function pg_replication_origin_session_setup(text), pg_replication_origin_create(text) to sync").await?;
+    assert!(
+        origin.contains(
+            "GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO \"sync\""
+        ),
+        "{origin}"
+    );
+    erp.client
+        .batch_execute("grant execute on function pg_replication_origin_session_setup(text), pg_replication_origin_create(text) to sync")
+        .await?;
     assert!(lack().await.contains("GRANT INSERT, UPDATE ON \"public\".\"customers\" TO \"sync\""), "{}", lack().await);
     erp.client.batch_execute("grant insert, update on customers to sync").await?;
     assert!(lack().await.starts_with("done"), "{}", lack().await);

@@ -6,7 +6,8 @@ use anyhow::Result;
 use schemas::Value;
 use schemas::cdc::{self, Change, ChangeSchema, Column, ColumnType, Op};
 use schemas::message::{
-    AuditEntry, ColumnChange, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, HealthState, Outcome, OutcomeResult, PipelineSummary, Side, Write, WriteOp,
+    AuditEntry, ColumnChange, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, HealthState, Outcome, OutcomeResult,
+    PipelineSummary, Side, Write, WriteOp,
 };
 use servers::{Postgres, PostgresOptions};
 use sinks::readmodel::{Config, SourceObject};
@@ -41,7 +42,9 @@ impl Pages {
     async fn set_aside(&self) -> Result<Vec<String>> {
         let mut reasons = Vec::new();
         for topic in self.rig.log.topics().await?.iter().filter(|topic| topic.ends_with(".dlq")) {
-            reasons.extend(self.rig.messages::<DeadLetter>(topic).await?.into_iter().map(|letter| format!("{}: {}", letter.topic, letter.reason)));
+            reasons.extend(
+                self.rig.messages::<DeadLetter>(topic).await?.into_iter().map(|letter| format!("{}: {}", letter.topic, letter.reason)),
+            );
         }
         Ok(reasons)
     }
@@ -62,7 +65,13 @@ impl Pages {
             Ok(right.then_some(()))
         })
         .await;
-        anyhow::ensure!(shown.is_ok(), "{sql} shows {:?}, not {expected:?}; set aside: {:?}; health: {:?}", last.lock().map(|last| last.clone()), self.set_aside().await?, self.rig.health().await?);
+        anyhow::ensure!(
+            shown.is_ok(),
+            "{sql} shows {:?}, not {expected:?}; set aside: {:?}; health: {:?}",
+            last.lock().map(|last| last.clone()),
+            self.set_aside().await?,
+            self.rig.health().await?
+        );
         Ok(())
     }
 }
@@ -157,14 +166,35 @@ impl Pages {
             at: 5,
         };
         rig.publish("entity.links", &[("crm:Account:001", link)]).await?;
-        rig.publish("outcomes", &[("e2", outcome(&w2, OutcomeResult::Rejected, 61_000_000)), ("e1", outcome(&w1, OutcomeResult::Applied, 61_000_000))]).await?;
+        rig.publish(
+            "outcomes",
+            &[("e2", outcome(&w2, OutcomeResult::Rejected, 61_000_000)), ("e1", outcome(&w1, OutcomeResult::Applied, 61_000_000))],
+        )
+        .await?;
         rig.publish("audit", &[("e1", audit(&w1, 61_000_000))]).await?;
         self.shows("select count(*)::text from write where lane = ''", "2").await?;
         rig.send(&[w1, w2]).await?;
         rig.publish("conflicts", &[("c1", conflict("c1"))]).await?;
-        let financials = CustomerFinancials { customer: "e1".to_owned(), ar_balance: "12.50".to_owned(), overdue: "0".to_owned(), open_orders: 1, open_order_value: "3".to_owned(), as_of: 19_782, at: 5 };
+        let financials = CustomerFinancials {
+            customer: "e1".to_owned(),
+            ar_balance: "12.50".to_owned(),
+            overdue: "0".to_owned(),
+            open_orders: 1,
+            open_order_value: "3".to_owned(),
+            as_of: 19_782,
+            at: 5,
+        };
         rig.publish("customer.financials", &[("e1", financials)]).await?;
-        let summary = PipelineSummary { stage: "all".to_owned(), count: 2, value: "10".to_owned(), weighted: "5.5".to_owned(), won: 1, lost: 1, win_rate_bp: Some(5000), at: 5 };
+        let summary = PipelineSummary {
+            stage: "all".to_owned(),
+            count: 2,
+            value: "10".to_owned(),
+            weighted: "5.5".to_owned(),
+            won: 1,
+            lost: 1,
+            win_rate_bp: Some(5000),
+            at: 5,
+        };
         rig.publish("pipeline.summary", &[("all", summary)]).await?;
         rig.pause(true).await?;
         self.golden("e1", "Acme", "12.50").await?;
@@ -200,7 +230,14 @@ impl Pages {
         schema["namespace"] = "concord.golden".into();
         self.rig.log.create_topics(&self.rig.topics.config("golden.customer").into_iter().collect::<Vec<_>>()).await?;
         let id = self.rig.codec.schema_id("golden.customer", &schema.to_string().into()).await?;
-        let row = vec![entity.into(), "001".into(), "1".into(), Value::Timestamp(9), name.into(), Value::Decimal(schemas::Decimal(credit.into()))];
+        let row = vec![
+            entity.into(),
+            "001".into(),
+            "1".into(),
+            Value::Timestamp(9),
+            name.into(),
+            Value::Decimal(schemas::Decimal(credit.into())),
+        ];
         let mut payload = Vec::new();
         cdc::put_row(&columns, &row, &mut payload)?;
         let record = NewRecord::new("golden.customer", entity.to_owned(), schemas::frame::frame(id, &payload));
@@ -211,7 +248,11 @@ impl Pages {
         let topic = self.rig.topics.cdc_erp("public.orders");
         self.rig.log.create_topics(&self.rig.topics.config(&topic).into_iter().collect::<Vec<_>>()).await?;
         let column = |name: &str, kind| Column { name: name.to_owned(), kind };
-        let schema = ChangeSchema { side: Side::Erp, object: "public.orders".to_owned(), columns: vec![column("id", ColumnType::Int), column("state", ColumnType::Text)] };
+        let schema = ChangeSchema {
+            side: Side::Erp,
+            object: "public.orders".to_owned(),
+            columns: vec![column("id", ColumnType::Int), column("state", ColumnType::Text)],
+        };
         let source = cdc::Source {
             side: Side::Erp,
             name: "erp".to_owned(),
@@ -230,18 +271,31 @@ impl Pages {
     }
 
     async fn shows_all(&self) -> Result<()> {
-        self.shows("select string_agg(id || ' ' || state || ' ' || lane || ' ' || op, ', ' order by id) from write", "w1 confirmed live update, w2 rejected live update").await?;
+        self.shows(
+            "select string_agg(id || ' ' || state || ' ' || lane || ' ' || op, ', ' order by id) from write",
+            "w1 confirmed live update, w2 rejected live update",
+        )
+        .await?;
         self.shows("select \"values\"::text || expected::text from write where id = 'w1'", "{\"name\": \"b\"}{\"name\": \"a\"}").await?;
-        self.shows("select side || ' ' || confirmed || ' ' || rejected || ' ' || latency::text from flow_minute where confirmed > 0", "erp 1 1 {0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1,0}").await?;
+        self.shows(
+            "select side || ' ' || confirmed || ' ' || rejected || ' ' || latency::text from flow_minute where confirmed > 0",
+            "erp 1 1 {0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1,0}",
+        )
+        .await?;
         self.shows("select side || ' ' || conflicts from flow_minute where conflicts > 0", "erp 1").await?;
-        self.shows("select title || ' ' || crm_record || ' ' || erp_record || ' ' || fields::text from entity", "Acme 001 1 {\"name\": \"Acme\", \"credit\": \"12.50\"}").await?;
+        self.shows(
+            "select title || ' ' || crm_record || ' ' || erp_record || ' ' || fields::text from entity",
+            "Acme 001 1 {\"name\": \"Acme\", \"credit\": \"12.50\"}",
+        )
+        .await?;
         self.shows("select entity || ' ' || linked from link", "e1 true").await?;
         self.shows("select state || ' ' || erp::text || ' ' || crm_at from conflict", "open \"1.50\" 1970-01-01 00:00:02+00").await?;
         self.shows("select data::text || deleted from source_record", "{\"id\": 7, \"state\": \"shipped\"}false").await?;
         self.shows("select ar_balance || ' ' || as_of from customer_financials", "12.50 2024-02-29").await?;
         self.shows("select stage || ' ' || weighted || ' ' || win_rate_bp from pipeline_summary", "all 5.5 5000").await?;
         self.shows("select value->>'paused' || ' ' || actor from setting where name = 'pause'", "true Ada").await?;
-        self.shows("select source_topic || ' ' || source_offset || ' ' || convert_from(key, 'UTF8') from dead_letter", "writes.erp 3 k").await?;
+        self.shows("select source_topic || ' ' || source_offset || ' ' || convert_from(key, 'UTF8') from dead_letter", "writes.erp 3 k")
+            .await?;
         self.shows("select columns->0->>'after' from audit", "b\u{fffd}c").await?;
         self.shows("select state from health where component = 'sink.readmodel'", "running").await
     }
@@ -364,7 +418,7 @@ async fn listeners_hear_which_tables_changed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_records_are_brought_in_quickly() -> Result<()> {
+async fn many_records_are_brought_in_once_each() -> Result<()> {
     let pages = Pages::new().await?;
     const COUNT: i32 = 25_000;
     let mut records = Vec::new();
@@ -379,11 +433,8 @@ async fn a_hundred_thousand_records_are_brought_in_quickly() -> Result<()> {
     for part in records.chunks(10_000) {
         pages.rig.log.publish(part.to_vec()).await?;
     }
-    let begun = std::time::Instant::now();
     let running = pages.rig.read_model(pages.config())?;
     pages.shows("select sum(confirmed)::text || ' ' || sum(latency[18]) from flow_minute", &format!("{COUNT} {COUNT}")).await?;
     pages.shows("select count(*)::text from write where state = 'confirmed' and lane = 'live'", &COUNT.to_string()).await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("{} records in {seconds:.2} s, {:.0}/s", records.len(), records.len() as f64 / seconds);
     running.stop().await
 }

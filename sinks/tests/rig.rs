@@ -104,7 +104,13 @@ impl Rig {
 
     /// Pauses or resumes writing, as the dashboard does.
     pub(crate) async fn pause(&self, paused: bool) -> Result<()> {
-        let setting = Setting { name: "pause".to_owned(), value: serde_json::json!({"paused": paused}).to_string(), version: 1, actor: "Ada".to_owned(), at: (self.clock)() };
+        let setting = Setting {
+            name: "pause".to_owned(),
+            value: serde_json::json!({"paused": paused}).to_string(),
+            version: 1,
+            actor: "Ada".to_owned(),
+            at: (self.clock)(),
+        };
         self.publish(&self.topics.control(), &[("pause", setting)]).await
     }
 
@@ -146,12 +152,20 @@ impl Rig {
         let deadline = tokio::time::Instant::now() + SOON;
         loop {
             let outcomes = self.outcomes().await?;
-            let last = |write: &Write| outcomes.get(&write.id)?.iter().rev().find(|it| it.result != schemas::message::OutcomeResult::Deferred).cloned();
+            let last = |write: &Write| {
+                outcomes.get(&write.id)?.iter().rev().find(|it| it.result != schemas::message::OutcomeResult::Deferred).cloned()
+            };
             let found: Vec<Outcome> = writes.iter().filter_map(last).collect();
             if found.len() == writes.len() {
                 return Ok(found);
             }
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "{} of {} writes are answered; health: {:?}", found.len(), writes.len(), self.health().await?);
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "{} of {} writes are answered; health: {:?}",
+                found.len(),
+                writes.len(),
+                self.health().await?
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -177,7 +191,10 @@ impl Rig {
 
     /// Waits for a component to be in a state.
     pub(crate) async fn is(&self, component: &str, state: HealthState) -> Result<Health> {
-        eventually(&format!("{component} is {state}"), async || Ok(self.health().await?.remove(component).filter(|health| health.state == state))).await
+        eventually(&format!("{component} is {state}"), async || {
+            Ok(self.health().await?.remove(component).filter(|health| health.state == state))
+        })
+        .await
     }
 }
 

@@ -101,10 +101,18 @@ impl Tokens {
         let status = response.status();
         let body = response.bytes().await.map_err(reach)?;
         if status.is_success() {
-            let granted: Granted = serde_json::from_slice(&body)
-                .map_err(|_| Error::Refused { target: TARGET, doing, code: status.to_string(), reason: "the answer holds no token".to_owned() })?;
+            let granted: Granted = serde_json::from_slice(&body).map_err(|_| Error::Refused {
+                target: TARGET,
+                doing,
+                code: status.to_string(),
+                reason: "the answer holds no token".to_owned(),
+            })?;
             let user = granted.id.rsplit('/').next().filter(|id| id.starts_with("005")).map(str::to_owned);
-            return Ok(Token { bearer: crate::config::Secret::new(granted.access_token), instance: granted.instance_url.trim_end_matches('/').to_owned(), user });
+            return Ok(Token {
+                bearer: crate::config::Secret::new(granted.access_token),
+                instance: granted.instance_url.trim_end_matches('/').to_owned(),
+                user,
+            });
         }
         let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_server_error() || status.as_u16() == 429 {
@@ -118,8 +126,12 @@ impl Tokens {
     }
 
     fn assertion(&self, client_id: &str, username: &str, key: &str, audience: &str) -> Result<String, Error> {
-        let setting = |what: String| Error::Setting { what, remedy: "give the RSA private key of the connected app's certificate, in PEM form".to_owned() };
-        let key = jsonwebtoken::EncodingKey::from_rsa_pem(key.as_bytes()).map_err(|error| setting(format!("private_key_pem cannot be read: {error}")))?;
+        let setting = |what: String| Error::Setting {
+            what,
+            remedy: "give the RSA private key of the connected app's certificate, in PEM form".to_owned(),
+        };
+        let key = jsonwebtoken::EncodingKey::from_rsa_pem(key.as_bytes())
+            .map_err(|error| setting(format!("private_key_pem cannot be read: {error}")))?;
         let claims = Claims { iss: client_id, sub: username, aud: audience, exp: (self.clock)() / 1_000_000 + ASSERTION_SECONDS };
         jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256), &claims, &key)
             .map_err(|error| setting(format!("an assertion cannot be signed: {error}")))
@@ -129,7 +141,9 @@ impl Tokens {
 fn remedy(denied: &Denied) -> String {
     let text = denied.error_description.to_ascii_lowercase();
     match denied.error.as_str() {
-        _ if text.contains("approved") => "pre-authorise the connected app for the user's profile or permission set (Manage Connected Apps, Permitted Users)",
+        _ if text.contains("approved") => {
+            "pre-authorise the connected app for the user's profile or permission set (Manage Connected Apps, Permitted Users)"
+        }
         _ if text.contains("client credentials user") => "set a Run As user in the connected app's client credentials flow",
         _ if text.contains("audience") => "set audience to https://login.salesforce.com, or https://test.salesforce.com for a sandbox",
         _ if text.contains("expired") => "check this machine's clock",

@@ -39,6 +39,9 @@ struct Batch<'a> {
     halt: Option<Error>,
 }
 
+/// Answers by index in the batch, and why the rest could not be tried.
+type Written = (Vec<(usize, Answer)>, Option<Error>);
+
 /// A read of some records of one object, or of those that hold entity ids in a field.
 #[derive(Clone)]
 struct Read {
@@ -136,7 +139,11 @@ impl Batch<'_> {
         }
         if let Some(by) = &read.by {
             fields.insert(by);
-            let entities: Vec<String> = read.jobs.iter().map(|index| format!("'{}'", self.jobs[*index].write.entity.replace('\\', "\\\\").replace('\'', "\\'"))).collect();
+            let entities: Vec<String> = read
+                .jobs
+                .iter()
+                .map(|index| format!("'{}'", self.jobs[*index].write.entity.replace('\\', "\\\\").replace('\'', "\\'")))
+                .collect();
             let fields: Vec<&str> = fields.into_iter().collect();
             let soql = format!("SELECT {} FROM {} WHERE {by} IN ({})", fields.join(", "), read.object, entities.join(","));
             return self.client.call(Method::GET, &format!("query?q={}", encoded(&soql)), None, &[]).await;
@@ -172,7 +179,10 @@ impl Batch<'_> {
             match body.get(place) {
                 Some(Json::Null) => {}
                 Some(record) => self.seen[*index] = Some(record.clone()),
-                None => self.answers[*index] = Some(Answer::later("SHORT_ANSWER", "Salesforce answered for fewer records than were asked for", "", None)),
+                None => {
+                    self.answers[*index] =
+                        Some(Answer::later("SHORT_ANSWER", "Salesforce answered for fewer records than were asked for", "", None))
+                }
             }
         }
     }
@@ -191,7 +201,9 @@ impl Batch<'_> {
         // An upsert is of one object; updates and deletes may mix a few.
         let mut kinds: BTreeMap<Option<(&str, &str)>, Vec<usize>> = BTreeMap::new();
         let jobs = self.jobs;
-        for (index, job) in jobs.iter().enumerate().filter(|(index, job)| self.answers[*index].is_none() && job.write.lane == lane && job.write.op == op) {
+        for (index, job) in
+            jobs.iter().enumerate().filter(|(index, job)| self.answers[*index].is_none() && job.write.lane == lane && job.write.op == op)
+        {
             let kind = if op == WriteOp::Create { job.write.id_column.as_deref().map(|by| (job.write.object.as_str(), by)) } else { None };
             kinds.entry(kind).or_default().push(index);
         }
@@ -201,7 +213,7 @@ impl Batch<'_> {
         for (kind, jobs) in kinds {
             let items = jobs.into_iter().map(|job| Item { locks: self.locks(job), job }).collect();
             let batch = &*self;
-            let done: Vec<(Vec<(usize, Answer)>, Option<Error>)> = futures::stream::iter(plan::pack(items, PER_CALL))
+            let done: Vec<Written> = futures::stream::iter(plan::pack(items, PER_CALL))
                 .map(|track| async move { batch.write_track(op, kind, track).await })
                 .buffer_unordered(config.parallel.max(1))
                 .collect()
@@ -230,11 +242,13 @@ impl Batch<'_> {
         compare::short_id(parent.or(write.record.as_deref()).unwrap_or(&write.entity)).to_owned()
     }
 
-    async fn write_track(&self, op: WriteOp, kind: Option<(&str, &str)>, calls: Vec<Vec<usize>>) -> (Vec<(usize, Answer)>, Option<Error>) {
+    async fn write_track(&self, op: WriteOp, kind: Option<(&str, &str)>, calls: Vec<Vec<usize>>) -> Written {
         let mut answers = Vec::new();
         let mut waiting: Vec<Vec<usize>> = calls.into_iter().rev().collect();
         while let Some(mut part) = waiting.pop() {
-            part.sort_by_key(|index| (self.client.config().parents.contains_key(&self.jobs[*index].write.object), &self.jobs[*index].write.object));
+            part.sort_by_key(|index| {
+                (self.client.config().parents.contains_key(&self.jobs[*index].write.object), &self.jobs[*index].write.object)
+            });
             if self.client.config().strict && op == WriteOp::Update && part.len() > 1 {
                 waiting.extend(part.into_iter().rev().map(|index| vec![index]));
                 continue;
@@ -247,10 +261,14 @@ impl Batch<'_> {
                     return (answers, Some(error));
                 }
                 Ok(reply) if reply.ok() && self.client.config().strict && op == WriteOp::Update => {
-                    answers.extend(part.into_iter().map(|index| (index, Answer::Done(Verdict::applied(self.jobs[index].write.record.clone(), Vec::new())))));
+                    answers.extend(
+                        part.into_iter()
+                            .map(|index| (index, Answer::Done(Verdict::applied(self.jobs[index].write.record.clone(), Vec::new())))),
+                    );
                 }
                 Ok(reply) if reply.ok() => {
-                    answers.extend(part.iter().enumerate().map(|(place, index)| (*index, answer(&self.jobs[*index], reply.body.get(place)))));
+                    answers
+                        .extend(part.iter().enumerate().map(|(place, index)| (*index, answer(&self.jobs[*index], reply.body.get(place)))));
                 }
                 Ok(_) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -275,13 +293,16 @@ impl Batch<'_> {
                 self.client.call(Method::PATCH, &format!("composite/sobjects/{object}/{by}"), Some(&body), &[]).await
             }
             (WriteOp::Update | WriteOp::Create, _) if self.client.config().strict => {
-                let Some((index, job)) = part.first().map(|index| (*index, &self.jobs[*index])) else { return Ok(Reply { status: 200, body: json!([]) }) };
+                let Some((index, job)) = part.first().map(|index| (*index, &self.jobs[*index])) else {
+                    return Ok(Reply { status: 200, body: json!([]) });
+                };
                 let mut fields = record(job, []);
                 if let Json::Object(fields) = &mut fields {
                     fields.remove("attributes");
                 }
                 let since = self.seen[index].as_ref().and_then(|seen| seen["LastModifiedDate"].as_str()).and_then(civil::parse_moment);
-                let headers: Vec<(&str, String)> = since.map(|since| ("If-Unmodified-Since", civil::http_date(since))).into_iter().collect();
+                let headers: Vec<(&str, String)> =
+                    since.map(|since| ("If-Unmodified-Since", civil::http_date(since))).into_iter().collect();
                 let path = format!("sobjects/{}/{}", job.write.object, job.write.record.as_deref().unwrap_or_default());
                 self.client.call(Method::PATCH, &path, Some(&fields), &headers).await
             }
@@ -312,7 +333,7 @@ fn record<'a>(job: &Job, more: impl IntoIterator<Item = (&'a str, Json)>) -> Jso
 }
 
 /// What becomes of a write without a call; none when it must be made.
-fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Option<Verdict> {
+pub(crate) fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Option<Verdict> {
     let write = &job.write;
     let all = |fields: &[Field], seen: &Json| fields.iter().all(|field| compare::same(&field.value, &seen[field.name.as_str()]));
     let Some(seen) = seen else {
@@ -330,7 +351,9 @@ fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Option<Verdict>
         WriteOp::Update if all(&write.values, seen) => Some(Verdict::applied(id(), actual(job, seen))),
         WriteOp::Update if all(&write.expected, seen) => None,
         // Our answer was lost and the org altered the value (a trim, a flow): the last hand on the record was ours.
-        WriteOp::Update if job.attempts > 0 && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => Some(Verdict::applied(id(), actual(job, seen))),
+        WriteOp::Update if job.attempts > 0 && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => {
+            Some(Verdict::applied(id(), actual(job, seen)))
+        }
         WriteOp::Update => Some(Verdict::rejected(id(), actual(job, seen))),
     }
 }
@@ -365,7 +388,9 @@ fn answer(job: &Job, row: Option<&Json>) -> Answer {
     match (job.write.op, code) {
         (WriteOp::Delete, "ENTITY_IS_DELETED") => Answer::Done(Verdict::applied(job.write.record.clone(), Vec::new())),
         // Two tries of one create at the same moment: reading finds what the other made.
-        (WriteOp::Create, "DUPLICATE_VALUE") if fields.iter().any(|field| Some(*field) == job.write.id_column.as_deref()) || message.contains(&job.write.entity) => {
+        (WriteOp::Create, "DUPLICATE_VALUE")
+            if fields.iter().any(|field| Some(*field) == job.write.id_column.as_deref()) || message.contains(&job.write.entity) =>
+        {
             Answer::later(code, message, "", None)
         }
         _ => code::answer(code, message, &fields),
@@ -441,9 +466,13 @@ mod tests {
         let job = update(0);
         let locked = json!({"success": false, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "m", "fields": []}]});
         let long = json!({"success": false, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "m", "fields": ["Name"]}]});
-        assert!(matches!(answer(&job, Some(&json!({"id": "001", "success": true, "errors": []}))), Answer::Done(verdict) if verdict.result == OutcomeResult::Applied));
+        assert!(
+            matches!(answer(&job, Some(&json!({"id": "001", "success": true, "errors": []}))), Answer::Done(verdict) if verdict.result == OutcomeResult::Applied)
+        );
         assert!(matches!(answer(&job, Some(&locked)), Answer::Later(_)));
-        assert!(matches!(answer(&job, Some(&long)), Answer::Done(verdict) if verdict.result == OutcomeResult::Failed && verdict.reason.as_deref() == Some("m (fields Name)")));
+        assert!(
+            matches!(answer(&job, Some(&long)), Answer::Done(verdict) if verdict.result == OutcomeResult::Failed && verdict.reason.as_deref() == Some("m (fields Name)"))
+        );
         assert!(matches!(answer(&job, None), Answer::Later(_)));
     }
 }

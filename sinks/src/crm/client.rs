@@ -59,11 +59,13 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().timeout(config.timeout).connect_timeout(config.connect_timeout).user_agent("concord");
         if let Some(pem) = &config.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|error| setting(format!("ca_pem cannot be read: {}", chain(&error)), "give one or more certificates in PEM form"))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| {
+                setting(format!("ca_pem cannot be read: {}", chain(&error)), "give one or more certificates in PEM form")
+            })?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let http = builder.build().map_err(|error| setting(format!("the HTTP client cannot be made: {}", chain(&error)), "check ca_pem"))?;
+        let http =
+            builder.build().map_err(|error| setting(format!("the HTTP client cannot be made: {}", chain(&error)), "check ca_pem"))?;
         let tokens = Tokens::new(&config, http.clone(), clock.clone());
         Ok(Self { http, tokens, config, clock, metrics, known: Mutex::default() })
     }
@@ -97,7 +99,8 @@ impl Client {
         #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
         if limit > 0 && used as f64 >= limit as f64 * self.config.api_share {
             let percent = self.config.api_share * 100.0;
-            let what = format!("{used} of the org's {limit} API calls in 24 hours are used, and writing may go up to {percent:.0} % of them");
+            let what =
+                format!("{used} of the org's {limit} API calls in 24 hours are used, and writing may go up to {percent:.0} % of them");
             return Err(Error::Limit { what, after: self.config.limit_check });
         }
         Ok(())
@@ -144,7 +147,14 @@ impl Client {
     }
 
     /// None when the token is refused.
-    async fn send(&self, token: &Arc<Token>, method: Method, path: &str, body: Option<&Json>, headers: &[(&str, String)]) -> Result<Option<Reply>, Error> {
+    async fn send(
+        &self,
+        token: &Arc<Token>,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+        headers: &[(&str, String)],
+    ) -> Result<Option<Reply>, Error> {
         let doing = "calling its API";
         self.known.lock().unwrap_or_else(PoisonError::into_inner).instance = Some(token.instance.clone());
         let url = format!("{}/services/data/v{}/{path}", token.instance, self.config.api_version);
@@ -172,13 +182,18 @@ impl Client {
         }
         let after = header("Retry-After").and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let bytes = response.bytes().await.map_err(reach)?;
-        let reply = Reply { status, body: if bytes.is_empty() { Json::Null } else { serde_json::from_slice(&bytes).unwrap_or(Json::Null) } };
+        let reply =
+            Reply { status, body: if bytes.is_empty() { Json::Null } else { serde_json::from_slice(&bytes).unwrap_or(Json::Null) } };
         ended(if reply.ok() { "ok" } else { "refused" });
         let (code, message) = if reply.ok() { Default::default() } else { reply.refusal() };
         match (status, code.as_str()) {
             (401, _) => Ok(None),
-            (403, "REQUEST_LIMIT_EXCEEDED") => Err(Error::Limit { what: format!("Salesforce refuses calls: {message}"), after: self.config.limit_check }),
-            (406 | 420 | 429 | 500.., _) => Err(Error::Busy { target: TARGET, doing, reason: format!("HTTP {status} {code} {message}"), after }),
+            (403, "REQUEST_LIMIT_EXCEEDED") => {
+                Err(Error::Limit { what: format!("Salesforce refuses calls: {message}"), after: self.config.limit_check })
+            }
+            (406 | 420 | 429 | 500.., _) => {
+                Err(Error::Busy { target: TARGET, doing, reason: format!("HTTP {status} {code} {message}"), after })
+            }
             _ => Ok(Some(reply)),
         }
     }

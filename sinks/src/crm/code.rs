@@ -53,7 +53,11 @@ const CODES: &[(&str, Kind, &str)] = &[
     ("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", Record, "Add the value to the picklist, or translate it in the mapping"),
     ("NUMBER_OUTSIDE_VALID_RANGE", Record, "The number is too large for the field; change it at its source"),
     ("INVALID_EMAIL_ADDRESS", Record, "Correct the address at its source"),
-    ("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", Record, "Give Concord's user access to the record it refers to, then replay the dead letter"),
+    (
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+        Record,
+        "Give Concord's user access to the record it refers to, then replay the dead letter",
+    ),
     ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", Record, "A trigger or flow of the org failed; its message says which"),
     ("INVALID_CROSS_REFERENCE_KEY", Record, "The record it refers to is gone, or of another kind"),
     ("MALFORMED_ID", Record, "The record id is not one of this object; link the record again"),
@@ -67,7 +71,10 @@ pub(crate) fn of(code: &str, message: &str) -> (Kind, &'static str) {
     if code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" && message.contains("UNABLE_TO_LOCK_ROW") {
         return of("UNABLE_TO_LOCK_ROW", "");
     }
-    CODES.iter().find(|(name, ..)| *name == code).map_or((Record, "Read the message; replay the dead letter once the cause is gone"), |(_, kind, remedy)| (*kind, *remedy))
+    CODES
+        .iter()
+        .find(|(name, ..)| *name == code)
+        .map_or((Record, "Read the message; replay the dead letter once the cause is gone"), |(_, kind, remedy)| (*kind, *remedy))
 }
 
 const MENDING: Duration = Duration::from_secs(5);

@@ -18,7 +18,13 @@ pub(crate) fn json(value: &Value) -> Json {
         Value::Bool(value) => json!(value),
         Value::Int(value) => json!(value),
         Value::Double(value) => json!(value),
-        Value::Text(text) => if text.is_empty() { Json::Null } else { json!(text) },
+        Value::Text(text) => {
+            if text.is_empty() {
+                Json::Null
+            } else {
+                json!(text)
+            }
+        }
         Value::Bytes(bytes) => json!(base64::engine::general_purpose::STANDARD.encode(bytes)),
         Value::Decimal(Decimal(text)) => match (text.parse::<i64>(), text.parse::<f64>()) {
             (Ok(whole), _) => json!(whole),
@@ -32,7 +38,13 @@ pub(crate) fn json(value: &Value) -> Json {
         }
         // A multi-select picklist.
         Value::List(items) => {
-            let texts: Vec<String> = items.iter().map(|item| match json(item) { Json::String(text) => text, other => other.to_string() }).collect();
+            let texts: Vec<String> = items
+                .iter()
+                .map(|item| match json(item) {
+                    Json::String(text) => text,
+                    other => other.to_string(),
+                })
+                .collect();
             if texts.is_empty() { Json::Null } else { json!(texts.join(";")) }
         }
     }
@@ -46,7 +58,9 @@ pub(crate) fn same(value: &Value, there: &Json) -> bool {
         (Value::Bool(value), Json::Bool(there)) => value == there,
         // A checkbox is never null.
         (Value::Null, Json::Bool(there)) => !there,
-        (Value::Int(_) | Value::Double(_) | Value::Decimal(_), there) => number(&json(value)).is_some_and(|value| number(there) == Some(value)),
+        (Value::Int(_) | Value::Double(_) | Value::Decimal(_), there) => {
+            number(&json(value)).is_some_and(|value| number(there) == Some(value))
+        }
         (Value::Date(days), Json::String(text)) => civil::parse_date(text.split('T').next().unwrap_or(text)) == Some(i64::from(*days)),
         (Value::Timestamp(micros), Json::String(text)) => civil::parse_moment(text).is_some_and(|there| {
             let unit = if there % 1_000_000 == 0 { 1_000_000 } else { 1000 };
@@ -65,7 +79,9 @@ fn blank(value: &Value) -> bool {
         Value::Null => true,
         Value::Text(text) => text.trim().is_empty(),
         Value::List(items) => items.is_empty(),
-        Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Bytes(_) | Value::Decimal(_) | Value::Date(_) | Value::Timestamp(_) => false,
+        Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Bytes(_) | Value::Decimal(_) | Value::Date(_) | Value::Timestamp(_) => {
+            false
+        }
     }
 }
 
@@ -98,7 +114,9 @@ pub(crate) fn read(there: &Json, like: &Value) -> Value {
         (Json::Number(number), Value::Int(_)) => number.as_i64().map_or_else(|| decimal(there), Value::Int),
         (Json::Number(number), Value::Double(_)) => number.as_f64().map_or(Value::Null, Value::Double),
         (Json::Number(_), _) => decimal(there),
-        (Json::String(text), Value::Date(_)) => civil::parse_date(text).and_then(|days| i32::try_from(days).ok()).map_or_else(|| Value::text(text), Value::Date),
+        (Json::String(text), Value::Date(_)) => {
+            civil::parse_date(text).and_then(|days| i32::try_from(days).ok()).map_or_else(|| Value::text(text), Value::Date)
+        }
         (Json::String(text), Value::Timestamp(_)) => civil::parse_moment(text).map_or_else(|| Value::text(text), Value::Timestamp),
         (Json::String(text), Value::List(_)) => Value::List(text.split(';').map(Value::text).collect()),
         (Json::String(text), _) => Value::text(text),

@@ -77,7 +77,8 @@ async fn within(
         commit.await?;
     } else {
         let params = entries.params();
-        let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
         // A failed insert turns the commit behind it into a rollback, and is the error that is returned.
         futures::try_join!(connection.client().query(&insert, &params), commit)?;
     }
@@ -153,12 +154,15 @@ async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Re
             answers.insert(ordinal, Answer::Done(Verdict::applied(row.record.clone(), actual)));
         }
     }
-    let refused: Vec<&Row> = rows.iter().enumerate().filter(|(place, _)| !answers.contains_key(&ordinal(*place))).map(|(_, row)| *row).collect();
-    let mut out: Vec<(usize, Answer)> = answers.into_iter().filter_map(|(ordinal, answer)| Some((by_ordinal(ordinal)?.job, answer))).collect();
+    let refused: Vec<&Row> =
+        rows.iter().enumerate().filter(|(place, _)| !answers.contains_key(&ordinal(*place))).map(|(_, row)| *row).collect();
+    let mut out: Vec<(usize, Answer)> =
+        answers.into_iter().filter_map(|(ordinal, answer)| Some((by_ordinal(ordinal)?.job, answer))).collect();
     if refused.is_empty() {
         return Ok(out);
     }
-    let mut found: BTreeMap<i64, PgRow> = query(connection, &statement::actual(group, &refused)).await?.into_iter().map(|row| (row.get(0), row)).collect();
+    let mut found: BTreeMap<i64, PgRow> =
+        query(connection, &statement::actual(group, &refused)).await?.into_iter().map(|row| (row.get(0), row)).collect();
     for (place, row) in refused.iter().enumerate() {
         let answer = match found.remove(&ordinal(place)) {
             None if group.op == WriteOp::Delete => Answer::Done(Verdict::applied(row.record.clone(), Vec::new())),
@@ -184,7 +188,12 @@ async fn create(connection: &mut Connection, group: &Group, id_column: usize, ro
     }
     let answer = |row: &&Row| match made.get(&same(&row.entity)) {
         Some(verdict) => Answer::Done(verdict.clone()),
-        None => Answer::later("NOT_CREATED", format!("{} did not take the row", group.table.name), "Look for a trigger or a row-level policy that drops rows silently", None),
+        None => Answer::later(
+            "NOT_CREATED",
+            format!("{} did not take the row", group.table.name),
+            "Look for a trigger or a row-level policy that drops rows silently",
+            None,
+        ),
     };
     Ok(rows.iter().map(|row| (row.job, answer(row))).collect())
 }
@@ -196,7 +205,12 @@ async fn create_unnamed(connection: &mut Connection, group: &Group, rows: &[&Row
         let made = query(connection, &statement::insert(group, &[row])).await?;
         let answer = match made.first() {
             Some(found) => Answer::Done(created(group, found)),
-            None => Answer::later("NOT_CREATED", format!("{} did not take the row", group.table.name), "Look for a trigger that drops rows silently", None),
+            None => Answer::later(
+                "NOT_CREATED",
+                format!("{} did not take the row", group.table.name),
+                "Look for a trigger that drops rows silently",
+                None,
+            ),
         };
         answers.push((row.job, answer));
     }
@@ -227,6 +241,7 @@ fn texts(row: &PgRow, from: usize, count: usize) -> Vec<Option<String>> {
 
 async fn query(connection: &mut Connection, statement: &Statement) -> Result<Vec<PgRow>, PgError> {
     let prepared = connection.prepared(&statement.sql).await?;
-    let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = statement.params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+    let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+        statement.params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
     connection.client().query(&prepared, &params).await
 }

@@ -112,7 +112,9 @@ pub(crate) async fn table(client: &Client, object: &str) -> Result<Option<Arc<Ta
 fn compare(type_name: &str) -> Compare {
     match type_name {
         "json" => Compare::AsJsonb,
-        "xml" | "point" | "line" | "lseg" | "box" | "path" | "polygon" | "circle" | "citext" | "_json" | "_xml" | "_point" => Compare::AsText,
+        "xml" | "point" | "line" | "lseg" | "box" | "path" | "polygon" | "circle" | "citext" | "_json" | "_xml" | "_point" => {
+            Compare::AsText
+        }
         _ => Compare::Plain,
     }
 }

@@ -31,7 +31,9 @@ impl Connection {
             return Err(match error.code().map(|code| code.code()) {
                 Some("55006") => Error::Missing {
                     what: format!("another session writes to the ERP under replication origin {}: {}", config.origin, chain(&error)),
-                    remedy: "stop the other Concord, or end its session with SELECT pg_terminate_backend(PID); one process writes at a time".to_owned(),
+                    remedy:
+                        "stop the other Concord, or end its session with SELECT pg_terminate_backend(PID); one process writes at a time"
+                            .to_owned(),
                 },
                 _ => failure::whole(doing, &error),
             });
@@ -103,7 +105,11 @@ pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
     let doing = "connecting";
     let connected = tokio::time::timeout(config.connect_timeout, settings.connect(tls)).await;
     let (client, connection) = connected
-        .map_err(|_| Error::Reach { target, doing, reason: format!("no answer within {}", humantime::format_duration(config.connect_timeout)) })?
+        .map_err(|_| Error::Reach {
+            target,
+            doing,
+            reason: format!("no answer within {}", humantime::format_duration(config.connect_timeout)),
+        })?
         .map_err(|error| failure::whole(doing, &error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -123,7 +129,10 @@ pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
 
 fn tls(ca_pem: Option<&str>) -> Result<rustls::ClientConfig, Error> {
     use rustls_pki_types::pem::PemObject as _;
-    let setting = |reason: String| Error::Setting { what: format!("ca_pem: {reason}"), remedy: "give one or more certificates in PEM form".to_owned() };
+    let setting = |reason: String| Error::Setting {
+        what: format!("ca_pem: {reason}"),
+        remedy: "give one or more certificates in PEM form".to_owned(),
+    };
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = ca_pem {
         for certificate in rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes()) {
@@ -131,6 +140,8 @@ fn tls(ca_pem: Option<&str>) -> Result<rustls::ClientConfig, Error> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| setting(error.to_string()))?;
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setting(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

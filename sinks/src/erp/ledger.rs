@@ -105,7 +105,16 @@ fn pack_value(value: &Value) -> (&'static str, Json) {
         Value::Decimal(Decimal(text)) => ("decimal", json!(text)),
         Value::Date(days) => ("date", json!(days)),
         Value::Timestamp(micros) => ("timestamp", json!(micros.to_string())),
-        Value::List(items) => ("list", items.iter().map(|item| { let (kind, value) = pack_value(item); json!([kind, value]) }).collect()),
+        Value::List(items) => (
+            "list",
+            items
+                .iter()
+                .map(|item| {
+                    let (kind, value) = pack_value(item);
+                    json!([kind, value])
+                })
+                .collect(),
+        ),
     }
 }
 
@@ -113,7 +122,9 @@ fn unpack(text: &str) -> Vec<Field> {
     let Ok(Json::Array(fields)) = serde_json::from_str(text) else { return Vec::new() };
     fields
         .iter()
-        .filter_map(|field| Some(Field { name: field["column"].as_str()?.to_owned(), value: unpack_value(field["type"].as_str()?, &field["value"])? }))
+        .filter_map(|field| {
+            Some(Field { name: field["column"].as_str()?.to_owned(), value: unpack_value(field["type"].as_str()?, &field["value"])? })
+        })
         .collect()
 }
 

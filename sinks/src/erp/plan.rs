@@ -64,11 +64,18 @@ pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, 
         }
         let write = &job.write;
         match shape(job, tables) {
-            Err(refusal) => *answer = Some(refusal),
+            Err(refusal) => *answer = Some(*refusal),
             Ok((table, set, expect, id_column, key)) => {
                 let shape = (write.object.as_str(), write.op, set.clone(), expect.clone(), id_column);
                 let place = *places.entry(shape).or_insert_with(|| {
-                    groups.push(Group { table: table.clone(), op: write.op, set: set.clone(), expect: expect.clone(), id_column, rows: Vec::new() });
+                    groups.push(Group {
+                        table: table.clone(),
+                        op: write.op,
+                        set: set.clone(),
+                        expect: expect.clone(),
+                        id_column,
+                        rows: Vec::new(),
+                    });
                     groups.len() - 1
                 });
                 let texts = |columns: &[usize], fields: &[Field]| -> Vec<Option<String>> {
@@ -94,15 +101,17 @@ fn field<'a>(fields: &'a [Field], name: &str) -> Option<&'a Value> {
 
 type Parts = (Arc<Table>, Vec<usize>, Vec<usize>, Option<usize>, Vec<Option<String>>);
 
-fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Parts, Answer> {
+fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Parts, Box<Answer>> {
     let write = &job.write;
-    let table = tables.get(&write.object).cloned().flatten().ok_or_else(|| missing("42P01", format!("the ERP has no table {}", write.object), "Create it, or correct its name in the mapping"))?;
+    let table = tables.get(&write.object).cloned().flatten().ok_or_else(|| {
+        missing("42P01", format!("the ERP has no table {}", write.object), "Create it, or correct its name in the mapping")
+    })?;
     let column = |name: &String| {
         let remedy = "Create the column, or correct its name in the mapping";
         table.column(name).ok_or_else(|| missing("42703", format!("table {} has no column {name}", write.object), remedy))
     };
     let id_column = if write.op == WriteOp::Create { write.id_column.as_ref().map(column).transpose()? } else { None };
-    let columns = |fields: &[Field]| -> Result<Vec<usize>, Answer> {
+    let columns = |fields: &[Field]| -> Result<Vec<usize>, Box<Answer>> {
         let mut found = fields.iter().map(|field| column(&field.name)).collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
         found.dedup();
@@ -119,17 +128,17 @@ fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Par
         WriteOp::Update | WriteOp::Delete => key(write.record.as_deref(), &table, &write.object)?,
     };
     if write.op == WriteOp::Update && set.is_empty() {
-        return Err(Answer::Done(Verdict::applied(write.record.clone(), Vec::new())));
+        return Err(Box::new(Answer::Done(Verdict::applied(write.record.clone(), Vec::new()))));
     }
     Ok((table, set, expect, id_column, key))
 }
 
-fn missing(code: &str, reason: String, remedy: &str) -> Answer {
-    Answer::later(code, reason, remedy, Some(std::time::Duration::from_secs(5)))
+fn missing(code: &str, reason: String, remedy: &str) -> Box<Answer> {
+    Box::new(Answer::later(code, reason, remedy, Some(std::time::Duration::from_secs(5))))
 }
 
-fn key(record: Option<&str>, table: &Table, object: &str) -> Result<Vec<Option<String>>, Answer> {
-    let refuse = |reason: String, remedy: &str| Err(Answer::Done(Verdict::failed("RECORD_KEY", reason, remedy)));
+fn key(record: Option<&str>, table: &Table, object: &str) -> Result<Vec<Option<String>>, Box<Answer>> {
+    let refuse = |reason: String, remedy: &str| Err(Box::new(Answer::Done(Verdict::failed("RECORD_KEY", reason, remedy))));
     let Some(record) = record else {
         return refuse("the write names no record".to_owned(), "This is a fault of Concord's; please report it");
     };
@@ -141,7 +150,10 @@ fn key(record: Option<&str>, table: &Table, object: &str) -> Result<Vec<Option<S
             if parts.len() == count {
                 Ok(parts.into_iter().map(Some).collect())
             } else {
-                refuse(format!("the key of table {object} has {count} columns, the record id has {}", parts.len()), "Link the record again: its table has got another key since")
+                refuse(
+                    format!("the key of table {object} has {count} columns, the record id has {}", parts.len()),
+                    "Link the record again: its table has got another key since",
+                )
             }
         }
     }
@@ -173,7 +185,11 @@ mod tests {
 
     fn table(key: Vec<usize>) -> Arc<Table> {
         let column = |name: &str, kind: Kind| Column { name: name.to_owned(), type_name: "text".to_owned(), kind, compare: Compare::Plain };
-        Arc::new(Table { name: "\"public\".\"c\"".to_owned(), columns: vec![column("id", Kind::Int), column("name", Kind::Text), column("limit", Kind::Numeric), column("eid", Kind::Text)], key })
+        Arc::new(Table {
+            name: "\"public\".\"c\"".to_owned(),
+            columns: vec![column("id", Kind::Int), column("name", Kind::Text), column("limit", Kind::Numeric), column("eid", Kind::Text)],
+            key,
+        })
     }
 
     fn job(op: WriteOp, record: Option<&str>, values: &[(&str, Value)]) -> Job {
@@ -225,7 +241,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_planned_is_answered_without_stopping_the_rest() {
-        let jobs = [job(WriteOp::Update, Some("1"), &[("nope", Value::Null)]), job(WriteOp::Update, None, &[("name", Value::Null)]), job(WriteOp::Update, Some("1"), &[("name", Value::Null)])];
+        let jobs = [
+            job(WriteOp::Update, Some("1"), &[("nope", Value::Null)]),
+            job(WriteOp::Update, None, &[("name", Value::Null)]),
+            job(WriteOp::Update, Some("1"), &[("name", Value::Null)]),
+        ];
         let (groups, answers) = check(&jobs, vec![0]);
         assert_eq!(groups.len(), 1);
         assert!(matches!(&answers[0], Some(Answer::Later(later)) if later.code.as_deref() == Some("42703")));

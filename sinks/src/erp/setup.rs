@@ -97,7 +97,9 @@ fn lacks(rights: &Rights, origin: &str) -> Option<(String, String)> {
     if rights.ledger && !rights.ledger_usable {
         return lack(
             format!("user {user} may not read and write concord.ledger in database {database}"),
-            format!("run as its owner: GRANT USAGE ON SCHEMA concord TO {user_name}; GRANT SELECT, INSERT, DELETE ON concord.ledger TO {user_name};"),
+            format!(
+                "run as its owner: GRANT USAGE ON SCHEMA concord TO {user_name}; GRANT SELECT, INSERT, DELETE ON concord.ledger TO {user_name};"
+            ),
         );
     }
     if !rights.may_use_origin {
@@ -121,7 +123,10 @@ async fn check_table(client: &Client, table: &str) -> Result<(), Error> {
     let doing = "checking a table";
     let found = super::catalog::table(client, table).await.map_err(|error| failure::whole(doing, &error))?;
     let Some(found) = found else {
-        return Err(Error::Missing { what: format!("the ERP has no table {table}"), remedy: "create it, or correct its name in the mapping".to_owned() });
+        return Err(Error::Missing {
+            what: format!("the ERP has no table {table}"),
+            remedy: "create it, or correct its name in the mapping".to_owned(),
+        });
     };
     if found.key.is_empty() {
         return Err(Error::Missing {
@@ -131,7 +136,12 @@ async fn check_table(client: &Client, table: &str) -> Result<(), Error> {
     }
     let sql = "SELECT current_user::text, has_table_privilege($1, 'SELECT'), has_any_column_privilege($1, 'INSERT'), has_any_column_privilege($1, 'UPDATE')";
     let row = client.query_one(sql, &[&found.name]).await.map_err(|error| failure::whole(doing, &error))?;
-    let lacking: Vec<&str> = ["SELECT", "INSERT", "UPDATE"].into_iter().enumerate().filter(|(place, _)| !row.get::<_, bool>(place + 1)).map(|(_, right)| right).collect();
+    let lacking: Vec<&str> = ["SELECT", "INSERT", "UPDATE"]
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| !row.get::<_, bool>(place + 1))
+        .map(|(_, right)| right)
+        .collect();
     if lacking.is_empty() {
         return Ok(());
     }

@@ -37,7 +37,12 @@ impl<'a> Values<'a> {
 
     fn sql(&self) -> String {
         let arrays: Vec<String> = (1..=self.params.len()).map(|number| format!("${number}::text[]")).collect();
-        format!("(SELECT {} FROM unnest({}) WITH ORDINALITY AS u({}, ord)) AS v", self.outer.join(", "), arrays.join(", "), self.inner.join(", "))
+        format!(
+            "(SELECT {} FROM unnest({}) WITH ORDINALITY AS u({}, ord)) AS v",
+            self.outer.join(", "),
+            arrays.join(", "),
+            self.inner.join(", ")
+        )
     }
 }
 
@@ -51,7 +56,8 @@ fn shown(group: &Group, columns: &[usize]) -> String {
 }
 
 fn key(group: &Group) -> String {
-    let parts = group.table.key.iter().enumerate().map(|(place, column)| format!("t.{} = v.k{place}", quoted(&group.table.columns[*column].name)));
+    let parts =
+        group.table.key.iter().enumerate().map(|(place, column)| format!("t.{} = v.k{place}", quoted(&group.table.columns[*column].name)));
     parts.collect::<Vec<_>>().join(" AND ")
 }
 
@@ -69,9 +75,11 @@ fn expected(group: &Group) -> String {
 }
 
 fn values<'a>(group: &'a Group, rows: &[&Row], with_set: bool) -> Values<'a> {
-    let values = Values::of(&group.table)
-        .add('k', &group.table.key, |place| rows.iter().map(|row| &row.key[place]).collect())
-        .add('e', &group.expect, |place| rows.iter().map(|row| &row.expect[place]).collect());
+    let values = Values::of(&group.table).add('k', &group.table.key, |place| rows.iter().map(|row| &row.key[place]).collect()).add(
+        'e',
+        &group.expect,
+        |place| rows.iter().map(|row| &row.expect[place]).collect(),
+    );
     if with_set { values.add('s', &group.set, |place| rows.iter().map(|row| &row.set[place]).collect()) } else { values }
 }
 
@@ -86,7 +94,12 @@ pub(crate) fn change(group: &Group, rows: &[&Row]) -> Statement {
         }
         WriteOp::Update | WriteOp::Create => {
             let values = values(group, rows, true);
-            let set: Vec<String> = group.set.iter().enumerate().map(|(place, column)| format!("{} = v.s{place}", quoted(&group.table.columns[*column].name))).collect();
+            let set: Vec<String> = group
+                .set
+                .iter()
+                .enumerate()
+                .map(|(place, column)| format!("{} = v.s{place}", quoted(&group.table.columns[*column].name)))
+                .collect();
             let sql = format!(
                 "UPDATE {table} AS t SET {} FROM {} WHERE {}{} RETURNING v.ord{}",
                 set.join(", "),
@@ -118,7 +131,8 @@ pub(crate) fn actual(group: &Group, rows: &[&Row]) -> Statement {
 pub(crate) fn lock(group: &Group, rows: &[&Row]) -> Statement {
     let values = values(group, rows, false);
     let strength = if group.op == WriteOp::Delete { "UPDATE" } else { "NO KEY UPDATE" };
-    let sql = format!("SELECT v.ord FROM {} JOIN {} AS t ON {} FOR {strength} OF t SKIP LOCKED", values.sql(), group.table.name, key(group));
+    let sql =
+        format!("SELECT v.ord FROM {} JOIN {} AS t ON {} FOR {strength} OF t SKIP LOCKED", values.sql(), group.table.name, key(group));
     Statement { sql, params: values.params }
 }
 
@@ -163,7 +177,13 @@ pub(crate) fn existing(group: &Group, id_column: usize, rows: &[&Row]) -> Statem
     let entities: Vec<Option<String>> = rows.iter().map(|row| Some(row.entity.clone())).collect();
     let values = Values::of(&group.table).add('i', &[id_column], |_| entities.iter().collect());
     let id = as_text(&format!("t.{name}"));
-    let sql = format!("SELECT {id}{}{} FROM {} JOIN {} AS t ON t.{name} = v.i0", shown(group, &group.table.key), shown(group, group.shown()), values.sql(), group.table.name);
+    let sql = format!(
+        "SELECT {id}{}{} FROM {} JOIN {} AS t ON t.{name} = v.i0",
+        shown(group, &group.table.key),
+        shown(group, group.shown()),
+        values.sql(),
+        group.table.name
+    );
     Statement { sql, params: values.params }
 }
 
@@ -177,14 +197,31 @@ mod tests {
 
     #[test]
     fn an_update_names_key_expectations_and_values_in_their_types() {
-        let column = |name: &str, type_name: &str, compare| Column { name: name.to_owned(), type_name: type_name.to_owned(), kind: Kind::Text, compare };
+        let column = |name: &str, type_name: &str, compare| Column {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            kind: Kind::Text,
+            compare,
+        };
         let table = Table {
             name: "\"public\".\"Odd \"\"name\"".to_owned(),
-            columns: vec![column("id", "bigint", Compare::Plain), column("na me", "text", Compare::Plain), column("doc", "json", Compare::AsJsonb)],
+            columns: vec![
+                column("id", "bigint", Compare::Plain),
+                column("na me", "text", Compare::Plain),
+                column("doc", "json", Compare::AsJsonb),
+            ],
             key: vec![0],
         };
-        let row = Row { job: 0, record: Some("1".into()), entity: "e".into(), key: vec![Some("1".into())], set: vec![Some("x".into())], expect: vec![None, Some("{}".into())] };
-        let group = Group { table: Arc::new(table), op: WriteOp::Update, set: vec![1], expect: vec![1, 2], id_column: None, rows: Vec::new() };
+        let row = Row {
+            job: 0,
+            record: Some("1".into()),
+            entity: "e".into(),
+            key: vec![Some("1".into())],
+            set: vec![Some("x".into())],
+            expect: vec![None, Some("{}".into())],
+        };
+        let group =
+            Group { table: Arc::new(table), op: WriteOp::Update, set: vec![1], expect: vec![1, 2], id_column: None, rows: Vec::new() };
         let statement = change(&group, &[&row]);
         assert_eq!(
             statement.sql,

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use schemas::cdc::{self, ChangeSchema, Column, ColumnType};
-use schemas::message::{AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, Setting, Write};
+use schemas::message::{
+    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, Setting,
+    Write,
+};
 use schemas::{Value, frame};
 use serde_json::{Map, Value as Json, json};
 use stream::{Codec, Offsets, Record};
@@ -61,7 +64,13 @@ impl Batch {
     ///
     /// # Errors
     /// When the record cannot be read; [`stream::Error::class`] tells whether it is the record's fault.
-    pub(crate) async fn take(&mut self, wanted: &Wanted, titles: &BTreeMap<String, String>, codec: &Codec, record: &Record) -> stream::Result<()> {
+    pub(crate) async fn take(
+        &mut self,
+        wanted: &Wanted,
+        titles: &BTreeMap<String, String>,
+        codec: &Codec,
+        record: &Record,
+    ) -> stream::Result<()> {
         let Some(kind) = wanted.kind(&record.partition.topic) else { return Ok(()) };
         let key = || clean(&String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()));
         let name = match kind {
@@ -114,7 +123,9 @@ impl Batch {
                 "setting"
             }
             Kind::Financials => {
-                let financials = checked(record, codec.message::<CustomerFinancials>(record).await?, |it| [&it.ar_balance, &it.overdue, &it.open_order_value].into())?;
+                let financials = checked(record, codec.message::<CustomerFinancials>(record).await?, |it| {
+                    [&it.ar_balance, &it.overdue, &it.open_order_value].into()
+                })?;
                 self.financials.insert(key(), financials);
                 "financials"
             }
@@ -145,7 +156,9 @@ impl Batch {
     pub(crate) fn last_outcomes(&self) -> BTreeMap<&str, &Outcome> {
         let mut last: BTreeMap<&str, &Outcome> = BTreeMap::new();
         for outcome in &self.outcomes {
-            if outcome.result != OutcomeResult::Deferred || last.get(outcome.write.as_str()).is_none_or(|known| known.result == OutcomeResult::Deferred) {
+            if outcome.result != OutcomeResult::Deferred
+                || last.get(outcome.write.as_str()).is_none_or(|known| known.result == OutcomeResult::Deferred)
+            {
                 last.insert(&outcome.write, outcome);
             }
         }
@@ -156,9 +169,10 @@ impl Batch {
 /// Refuses amounts that Postgres would not take as numbers.
 fn checked<M: Message>(record: &Record, message: Option<M>, amounts: impl Fn(&M) -> Vec<&String>) -> stream::Result<Option<M>> {
     match &message {
-        Some(known) if !amounts(known).iter().all(|text| is_number(text)) => {
-            Err(stream::Error::Decode { topic: record.partition.topic.to_string(), reason: "an amount is not a plain decimal number".to_owned() })
-        }
+        Some(known) if !amounts(known).iter().all(|text| is_number(text)) => Err(stream::Error::Decode {
+            topic: record.partition.topic.to_string(),
+            reason: "an amount is not a plain decimal number".to_owned(),
+        }),
         _ => Ok(message),
     }
 }
@@ -190,7 +204,8 @@ fn row_columns(text: &str) -> Option<Vec<Column>> {
 }
 
 fn merged(kind: &str, title: Option<&String>, columns: &[Column], row: &[Value]) -> Golden {
-    let mut golden = Golden { kind: kind.to_owned(), title: None, crm_record: None, erp_record: None, fields: String::new(), updated_at: 0 };
+    let mut golden =
+        Golden { kind: kind.to_owned(), title: None, crm_record: None, erp_record: None, fields: String::new(), updated_at: 0 };
     let mut fields = Map::new();
     for (column, value) in columns.iter().zip(row) {
         match (column.name.as_str(), &column.kind, value) {
@@ -237,9 +252,19 @@ mod tests {
         schema["name"] = "customer".into();
         schema["namespace"] = "concord.golden".into();
         let columns = row_columns(&schema.to_string()).unwrap();
-        let row = [Value::text("e"), Value::text("001"), Value::Null, Value::Timestamp(5), Value::text("Acme"), Value::Decimal(schemas::Decimal("1.00".into()))];
+        let row = [
+            Value::text("e"),
+            Value::text("001"),
+            Value::Null,
+            Value::Timestamp(5),
+            Value::text("Acme"),
+            Value::Decimal(schemas::Decimal("1.00".into())),
+        ];
         let golden = merged("customer", Some(&"name".to_owned()), &columns, &row);
-        assert_eq!((golden.title.as_deref(), golden.crm_record.as_deref(), golden.erp_record, golden.updated_at), (Some("Acme"), Some("001"), None, 5));
+        assert_eq!(
+            (golden.title.as_deref(), golden.crm_record.as_deref(), golden.erp_record, golden.updated_at),
+            (Some("Acme"), Some("001"), None, 5)
+        );
         assert_eq!(golden.fields, r#"{"name":"Acme","credit limit":"1.00"}"#);
     }
 
@@ -260,7 +285,10 @@ mod tests {
             caused_at: 0,
             at: 0,
         };
-        let batch = Batch { outcomes: vec![outcome(OutcomeResult::Deferred), outcome(OutcomeResult::Applied), outcome(OutcomeResult::Deferred)], ..Batch::default() };
+        let batch = Batch {
+            outcomes: vec![outcome(OutcomeResult::Deferred), outcome(OutcomeResult::Applied), outcome(OutcomeResult::Deferred)],
+            ..Batch::default()
+        };
         assert_eq!(batch.last_outcomes()["w"].result, OutcomeResult::Applied);
     }
 }

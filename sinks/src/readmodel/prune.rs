@@ -11,10 +11,18 @@ use crate::metrics::Metrics;
 const EVERY_MICROS: i64 = 10_000_000;
 
 const STATEMENTS: [&str; 4] = [
-    concat!("delete from write where ctid = any(array(select ctid from write where caused_at < ", at!("$1"), " and state in ('confirmed', 'rejected') order by caused_at limit 1000))"),
+    concat!(
+        "delete from write where ctid = any(array(select ctid from write where caused_at < ",
+        at!("$1"),
+        " and state in ('confirmed', 'rejected') order by caused_at limit 1000))"
+    ),
     concat!("delete from audit where ctid = any(array(select ctid from audit where at < ", at!("$1"), " order by at limit 1000))"),
     concat!("delete from flow_minute where minute < ", at!("$1")),
-    concat!("delete from dead_letter where ctid = any(array(select ctid from dead_letter where at < ", at!("$1"), " order by at limit 1000))"),
+    concat!(
+        "delete from dead_letter where ctid = any(array(select ctid from dead_letter where at < ",
+        at!("$1"),
+        " order by at limit 1000))"
+    ),
 ];
 
 #[derive(Default)]

@@ -106,7 +106,10 @@ mod tests {
         source.take(b"007", &schema, &change(Op::Delete, None, None));
         let [Step::Rows(rows)] = source.0.as_slice() else { panic!("one step") };
         let rows: Vec<&Row> = rows.values().collect();
-        assert_eq!((rows[0].whole, Json::Object(rows[0].data.clone()), rows[0].deleted), (true, json!({"Name": "a", "Stage": "won"}), false));
+        assert_eq!(
+            (rows[0].whole, Json::Object(rows[0].data.clone()), rows[0].deleted),
+            (true, json!({"Name": "a", "Stage": "won"}), false)
+        );
         assert_eq!((rows[1].whole, Json::Object(rows[1].data.clone()), rows[1].deleted), (false, json!({"Name": "b"}), true));
         source.take(b"", &schema, &change(Op::Truncate, None, None));
         assert_eq!(source.0.len(), 2);

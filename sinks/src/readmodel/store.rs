@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::message::{Conflict, DeadLetter, EntityLink, Health, Setting};
-use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgPool};
 use stream::{Offsets, TopicPartition};
 
 use super::batch::{Batch, Golden};
@@ -48,9 +48,10 @@ pub(crate) fn error(doing: &'static str, error: &sqlx::Error) -> Error {
             reason,
             remedy: "correct user, password or database in the read model's connection string, or create that database".to_owned(),
         },
-        Some(code) if super::class_of(code) == super::Class::Fatal => {
-            Error::Missing { what: format!("the read model refuses {doing}: {reason}"), remedy: "run `concord migrate`, and let Concord's user own its database".to_owned() }
-        }
+        Some(code) if super::class_of(code) == super::Class::Fatal => Error::Missing {
+            what: format!("the read model refuses {doing}: {reason}"),
+            remedy: "run `concord migrate`, and let Concord's user own its database".to_owned(),
+        },
         Some(_) => Error::Busy { target, doing, reason, after: None },
         None => Error::Reach { target, doing, reason },
     }
@@ -170,7 +171,8 @@ async fn links(connection: &mut PgConnection, batch: &Batch, changed: &mut BTree
     .execute(&mut *connection)
     .await?;
     // The name that came with the link, until the merged record brings one.
-    let titled: BTreeMap<&str, &EntityLink> = all().filter(|link| link.linked && !link.title.is_empty()).map(|link| (link.entity.as_str(), link)).collect();
+    let titled: BTreeMap<&str, &EntityLink> =
+        all().filter(|link| link.linked && !link.title.is_empty()).map(|link| (link.entity.as_str(), link)).collect();
     let column = |text: fn(&EntityLink) -> &str| texts(titled.values().map(|link| text(link)));
     sqlx::query(concat!(
         "insert into entity (entity, kind, title, updated_at) select e, k, n, ",
@@ -192,7 +194,8 @@ async fn golden(connection: &mut PgConnection, batch: &Batch, changed: &mut BTre
         return Ok(());
     }
     changed.insert("entity");
-    let there: Vec<(&str, &Golden)> = batch.golden.iter().filter_map(|(entity, golden)| Some((entity.as_str(), golden.as_ref()?))).collect();
+    let there: Vec<(&str, &Golden)> =
+        batch.golden.iter().filter_map(|(entity, golden)| Some((entity.as_str(), golden.as_ref()?))).collect();
     let all = || there.iter().map(|(_, golden)| *golden);
     sqlx::query(concat!(
         "insert into entity (entity, kind, title, crm_record, erp_record, fields, deleted, updated_at) select e, k, coalesce(n, ''), c, r, f::jsonb, false, ",
@@ -222,12 +225,16 @@ async fn source(connection: &mut PgConnection, batch: &Batch, changed: &mut BTre
         changed.insert("source_record");
         match step {
             Step::Emptied { side, object, at } => {
-                sqlx::query(concat!("update source_record set deleted = true, committed_at = ", at!("$3"), " where side = $1 and object = $2 and not deleted"))
-                    .bind(side.as_str())
-                    .bind(clean(object))
-                    .bind(moment(*at))
-                    .execute(&mut *connection)
-                    .await?;
+                sqlx::query(concat!(
+                    "update source_record set deleted = true, committed_at = ",
+                    at!("$3"),
+                    " where side = $1 and object = $2 and not deleted"
+                ))
+                .bind(side.as_str())
+                .bind(clean(object))
+                .bind(moment(*at))
+                .execute(&mut *connection)
+                .await?;
             }
             Step::Rows(rows) => {
                 for whole in [true, false] {
@@ -267,7 +274,12 @@ const SOURCE_PART: &str = concat!(
      on conflict (side, object, record) do update set data = source_record.data || excluded.data, deleted = excluded.deleted, committed_at = excluded.committed_at",
 );
 
-async fn conflicts(connection: &mut PgConnection, batch: &Batch, flow: &mut Flow, changed: &mut BTreeSet<&'static str>) -> Result<(), sqlx::Error> {
+async fn conflicts(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    flow: &mut Flow,
+    changed: &mut BTreeSet<&'static str>,
+) -> Result<(), sqlx::Error> {
     if batch.conflicts.is_empty() {
         return Ok(());
     }
@@ -396,7 +408,7 @@ async fn health(connection: &mut PgConnection, batch: &Batch, changed: &mut BTre
         .bind(column(|it| &it.remedy))
         .bind(all().map(|it| moment(it.since)).collect::<Vec<i64>>())
         .bind(all().map(|it| moment(it.at)).collect::<Vec<i64>>())
-        .bind(all().map(|it| facts(it)).collect::<Vec<String>>())
+        .bind(all().map(facts).collect::<Vec<String>>())
         .execute(&mut *connection)
         .await?;
     }

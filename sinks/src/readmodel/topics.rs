@@ -78,7 +78,16 @@ mod tests {
     fn only_topics_that_pages_need_are_read() {
         let mut config = Config::new("postgres://x");
         config.source_objects.push(SourceObject { side: Side::Erp, object: "public.orders".to_owned() });
-        let names = ["p.audit", "p.golden.customer", "p.cdc.erp.public.orders", "p.cdc.erp.public.customers", "p.writes.erp.dlq", "p.entity.changes", "audit", "p._schemas"];
+        let names = [
+            "p.audit",
+            "p.golden.customer",
+            "p.cdc.erp.public.orders",
+            "p.cdc.erp.public.customers",
+            "p.writes.erp.dlq",
+            "p.entity.changes",
+            "audit",
+            "p._schemas",
+        ];
         let wanted = Wanted::among(&names.map(str::to_owned), &Topics::new("p.", 4), &config);
         assert_eq!(wanted.names().collect::<Vec<_>>(), ["p.audit", "p.cdc.erp.public.orders", "p.golden.customer", "p.writes.erp.dlq"]);
         assert_eq!(wanted.kind("p.golden.customer"), Some(&Kind::Golden("customer".to_owned())));

@@ -15,7 +15,12 @@ use super::flow::Flow;
 use super::json::{clean, object, plain};
 use super::store::{at, maybe, moment, texts};
 
-pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, flow: &mut Flow, changed: &mut BTreeSet<&'static str>) -> Result<(), sqlx::Error> {
+pub(crate) async fn store(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    flow: &mut Flow,
+    changed: &mut BTreeSet<&'static str>,
+) -> Result<(), sqlx::Error> {
     if !batch.writes.is_empty() {
         changed.insert("write");
         writes(&mut *connection, &batch.writes).await?;

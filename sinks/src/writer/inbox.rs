@@ -5,10 +5,10 @@ use std::time::Duration;
 use schemas::message::{SYNC_ID_HEADER, Side, Write};
 use stream::{Class, Codec, Member, MemberConfig, Membership, Offsets, Polled, Record, Sharing, Start};
 
+use super::Shell;
 use super::job::Job;
 use super::outbox::Outbox;
 use super::window::Window;
-use super::Shell;
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -115,7 +115,14 @@ impl Inbox {
             }
             Ok(Some(write)) => {
                 let reason = format!("a write to the {} stands among those to the {}", write.side, self.side);
-                outbox.set_aside(&record, reason, "It was put there by a faulty program; look at who writes to this topic".to_owned(), read_at).await?;
+                outbox
+                    .set_aside(
+                        &record,
+                        reason,
+                        "It was put there by a faulty program; look at who writes to this topic".to_owned(),
+                        read_at,
+                    )
+                    .await?;
                 window.pass(record.partition, record.offset);
             }
             Ok(None) => window.pass(record.partition, record.offset),

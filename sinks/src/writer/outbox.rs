@@ -7,8 +7,8 @@ use schemas::message::{DeadLetter, Outcome, OutcomeResult, SYNC_ID_HEADER, Side}
 use schemas::topic::Topics;
 use stream::{Class, Codec, Log, Membership, NewRecord, Offsets, Producer, Record};
 
-use super::job::{Job, Verdict};
 use super::Shell;
+use super::job::{Job, Verdict};
 use crate::config::Pace;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -32,7 +32,17 @@ impl Outbox {
     pub(crate) async fn open(shell: &Shell, sink: Side, component: &'static str) -> Result<Self, Error> {
         let producer = shell.log.producer(&format!("{}-{}", shell.group, shell.instance)).await?;
         let (codec, topics, metrics) = (shell.codec.clone(), shell.topics.clone(), shell.metrics.clone());
-        Ok(Self { log: shell.log.clone(), producer, codec, topics, metrics, component, group: shell.group.clone(), sink, waiting: Vec::new() })
+        Ok(Self {
+            log: shell.log.clone(),
+            producer,
+            codec,
+            topics,
+            metrics,
+            component,
+            group: shell.group.clone(),
+            sink,
+            waiting: Vec::new(),
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -68,7 +78,10 @@ impl Outbox {
                 key: job.key.as_ref().map(|bytes| bytes.to_vec()),
                 value: job.value.as_ref().map(|bytes| bytes.to_vec()),
                 component: self.component.to_owned(),
-                reason: [verdict.code.as_deref().unwrap_or_default(), verdict.reason.as_deref().unwrap_or_default()].join(" ").trim().to_owned(),
+                reason: [verdict.code.as_deref().unwrap_or_default(), verdict.reason.as_deref().unwrap_or_default()]
+                    .join(" ")
+                    .trim()
+                    .to_owned(),
                 remedy: verdict.remedy.clone().unwrap_or_default(),
                 at: now,
             };
@@ -79,7 +92,14 @@ impl Outbox {
 
     /// Sets a record aside that is no write we could answer.
     pub(crate) async fn set_aside(&mut self, record: &Record, reason: String, remedy: String, now: i64) -> Result<(), Error> {
-        tracing::warn!(component = self.component, topic = &*record.partition.topic, partition = record.partition.partition, offset = record.offset, reason, "record set aside");
+        tracing::warn!(
+            component = self.component,
+            topic = &*record.partition.topic,
+            partition = record.partition.partition,
+            offset = record.offset,
+            reason,
+            "record set aside"
+        );
         let letter = DeadLetter {
             topic: record.partition.topic.to_string(),
             partition: i64::from(record.partition.partition),
