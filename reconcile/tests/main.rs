@@ -2,6 +2,7 @@
 //! preconditions when it commits, may alter what is written and may change other fields in the same transaction.
 
 mod auditor;
+mod conversions;
 mod laws;
 mod search;
 mod stories;

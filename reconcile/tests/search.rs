@@ -134,7 +134,11 @@ fn key(node: &Node) -> u128 {
 
 /// Visits every reachable state and audits each one at rest. Returns how many there are.
 fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
-    let first = Node { world: World::agreed(mapping, manners), budget };
+    search_from(name, mapping, World::agreed(mapping, manners), budget, fields, loops)
+}
+
+fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+    let first = Node { world, budget };
     let mut seen = BTreeSet::from([key(&first)]);
     let mut trail: Vec<(usize, Option<Step>)> = vec![(0, None)];
     let mut frontier = vec![(0_usize, first)];
@@ -257,5 +261,39 @@ fn deletes_among_edits_lose_nothing() {
         mapping.delete = Pair { crm: policy, erp: policy };
         let name = format!("deletes, {policy:?}");
         search(&name, &mapping, manners(), Budget { deletes: 1, lost_answers: 0, ..SMALL }, &["name"], false);
+    }
+}
+
+#[test]
+fn a_record_is_made_once_whatever_the_order() {
+    for side in Side::BOTH {
+        let mapping = world::mapping(Policy::LastWrite);
+        let mut world = World::linked(manners());
+        world.systems[side.other()].record = None;
+        world.systems[side.other()].row.clear();
+        world.read_again(side);
+        let name = format!("created from {}", side.as_str());
+        search_from(&name, &mapping, world, SMALL, &["name", "phone"], true);
+    }
+}
+
+#[test]
+fn two_records_that_meet_come_to_agree() {
+    for policy in [Policy::Crm, Policy::LastWrite, Policy::Review] {
+        let mapping = world::mapping(policy);
+        let mut world = World::linked(manners());
+        world.edit(Side::Erp, &[("name", Value::text("erp"))]);
+        world.edit(Side::Crm, &[("name", Value::text("crm"))]);
+        for side in Side::BOTH {
+            world.systems[side].stream.clear();
+            world.read_again(side);
+            if let Some(change) = world.systems[side].stream.back_mut() {
+                change.may_create = false;
+            }
+            world.deliver(&mapping, side);
+        }
+        world.apply(&mapping, &merge::Event::Changed(crate::stories::released()));
+        let name = format!("first contact, {}", policy.as_str());
+        search_from(&name, &mapping, world, Budget { repeats: 0, edits: 2, ..SMALL }, &["name"], false);
     }
 }

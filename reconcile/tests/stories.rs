@@ -401,7 +401,7 @@ fn nothing_is_made_while_first_copies_run_and_a_release_makes_it() {
     audited(&world);
 }
 
-fn released() -> SideChange {
+pub(crate) fn released() -> SideChange {
     SideChange {
         side: Side::Crm,
         record: String::new(),

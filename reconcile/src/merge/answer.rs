@@ -122,7 +122,8 @@ fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, f
     let state = turn.field(&field.name);
     let (Some(base), Some(instead)) = (state.agreed.clone(), state.seen[flight.target].clone()) else { return };
     let (write, target, value) = (flight.write, flight.target, flight.value.clone());
-    state.unseen[target] = Some(Unseen { write, target, value, source, instead, base });
+    // An older one would be shown first, and is kept until then.
+    state.unseen[target].get_or_insert(Unseen { write, target, value, source, instead, base });
 }
 
 /// Takes the found values for seen, ahead of the stream. True when they differ from what was expected.

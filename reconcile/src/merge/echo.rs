@@ -24,7 +24,7 @@ pub(super) struct Shown {
 }
 
 /// Our write that made a change, if one did: the one whose values it newly shows; for a change under our name that shows
-/// none, the oldest that has not been seen.
+/// none, the oldest that has not been seen, if the change carries one of its fields.
 pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber> {
     let side = change.side;
     if let Some(number) = turn.state.sides[side].creating {
@@ -44,7 +44,8 @@ pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber
         if flights.clone().any(|(name, flight)| (change.ours || flight.answered) && newly(name, &flight.value)) {
             return Some(number);
         }
-        if change.ours && unshown.is_none() && flights.clone().next().is_some() && flights.all(|(_, f)| f.echo.is_none()) {
+        let carried = flights.clone().any(|(name, _)| change.fields.contains_key(name));
+        if change.ours && unshown.is_none() && carried && flights.all(|(_, f)| f.echo.is_none()) {
             unshown = Some(number);
         }
     }
@@ -174,19 +175,31 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
             .filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
         let (write, source) = (flight.write, flight.source.clone());
         let base = state.agreed.clone().unwrap_or_default();
+        let source = source_edit(turn, write, source);
         end(turn, field, &shown.seen.value);
+        if !shown.ours {
+            // Somebody may have put in the same value; then our own write is still to be shown.
+            let (value, instead) = (shown.seen.value.clone(), shown.seen.clone());
+            let unseen = Unseen { write, target: side, value, source: source.clone(), instead, base: base.clone() };
+            turn.field(&field.name).unseen[side] = Some(unseen);
+        }
         if let Some(replaced) = overtaken {
-            let source = source_edit(turn, write, source);
             settle::overtaken(turn, field, side, replaced, source, base, false);
         }
         turn.conclude(write);
     } else if shown.author == Some(flight.write) {
         flight.echo = Some(value.clone());
-        if flight.answered {
-            let write = flight.write;
-            end(turn, field, &value.clone());
-            turn.conclude(write);
+        let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
+        let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
+        let base = state.agreed.clone().unwrap_or_default();
+        let source = source_edit(turn, write, source);
+        if answered {
+            end(turn, field, value);
         }
+        if let Some(replaced) = overtaken {
+            settle::overtaken(turn, field, side, replaced, source, base, !answered);
+        }
+        turn.conclude(write);
     } else if moved {
         flight.between = Some(shown.seen.clone());
         if flight.answered && *value != flight.expected {
@@ -205,6 +218,8 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let state = turn.field(&field.name);
     let Some(flight) = state.in_flight.take() else { return };
     let side = flight.target;
+    let base = state.agreed.clone().unwrap_or_default();
+    let instead = state.seen[side].clone().unwrap_or_default();
     let mut agreed = Pair::default();
     agreed[side] = value.clone();
     agreed[side.other()] = flight.source.clone();
@@ -218,6 +233,12 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
         resolution.shown[side] = Some(value.clone());
     }
     turn.golden = true;
+    if *value != flight.value {
+        // Taken for the target's version of it; should the value itself show up yet, it was not.
+        let source = source_edit(turn, flight.write, flight.source.clone());
+        let unseen = Unseen { write: flight.write, target: side, value: flight.value.clone(), source, instead, base };
+        turn.field(&field.name).unseen[side] = Some(unseen);
+    }
     let column = field.columns[side].column.clone();
     let after = turn.column(field, side, value).ok().flatten();
     let now_there = turn.state.sides[side].columns.get(&column).cloned();
