@@ -56,7 +56,7 @@ pub struct Matcher {
     changes: Channel<EntityChange>,
     links: Channel<EntityLink>,
     /// First copies as far as they were looked up in this session: true once done.
-    copies: BTreeMap<(Side, String), bool>,
+    copies: BTreeMap<Side, BTreeMap<String, bool>>,
     /// Some copy is not done yet, or it is not known.
     copies_open: bool,
     /// Jobs may be waiting.

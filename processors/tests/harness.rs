@@ -70,7 +70,8 @@ impl World {
         let clock = Arc::new(AtomicI64::new(START));
         let tick = clock.clone();
         // With gaps between offsets, as Kafka has them.
-        let options = MemoryOptions { markers: true, ..MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000) };
+        // A schema must fit into a record, too.
+        let options = MemoryOptions { markers: true, max_record_bytes: 64 << 10, ..MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000) };
         let log = MemoryLog::new(options);
         let topics = Topics::new("", PARTITIONS);
         let mapping = Arc::new(processors::mapping_file::parse(MAPPING).expect("the mapping is right"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::Value;
 use schemas::cdc::Op;
 use schemas::message::{
-    AuditEntry, Choice, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, EntityOp, Lane, OutcomeResult, PipelineSummary, Side, WriteOp,
+    AuditEntry, Choice, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, EntityOp, Health, HealthState, Lane, OutcomeResult, PipelineSummary, Side, WriteOp,
 };
 
 use crate::harness::{World, money, text};
@@ -296,4 +296,36 @@ async fn a_deleted_record_finds_its_entity_again_when_it_comes_back() {
     let back = world.changes().await.into_iter().rfind(|change| change.record == ACCOUNT).expect("said");
     assert_eq!((back.entity, back.op), (entity, EntityOp::Changed));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_whose_outputs_are_too_large_is_set_aside_and_the_rest_goes_on() {
+    let (world, running) = World::copied().await;
+    running.stop().await;
+    world.change(Side::Erp, "public.customers", "1", Op::Create, &customer_row("First", "1.00")).await;
+    // It fits, but its entity change, which holds the name twice, does not.
+    world.change(Side::Erp, "public.customers", "2", Op::Create, &customer_row(&"x".repeat(40 << 10), "1.00")).await;
+    let mut third = customer_row("Third", "1.00");
+    third[5].1 = text("AT 3");
+    world.change(Side::Erp, "public.customers", "3", Op::Create, &third).await;
+    let running = world.start();
+    world.quiet().await;
+    let letters: Vec<DeadLetter> = world.messages(&world.topics.dead_letters(&world.topics.cdc_erp("public.customers"))).await;
+    assert_eq!(letters.iter().map(|letter| letter.key.clone()).collect::<Vec<_>>(), [Some(b"2".to_vec())]);
+    assert!(letters[0].reason.contains("more than the log takes"), "{}", letters[0].reason);
+    assert_eq!(world.changes().await.len(), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn health_says_who_runs_and_who_has_stopped() {
+    let (world, running) = World::copied().await;
+    running.stop().await;
+    let health: Vec<Health> = world.messages(&world.topics.health()).await;
+    for component in ["matcher", "reconciler", "aggregates"] {
+        let states: Vec<HealthState> = health.iter().filter(|health| health.component == component).map(|health| health.state).collect();
+        assert!(states.contains(&HealthState::Running), "{component}: {states:?}");
+        assert_eq!(states.last(), Some(&HealthState::Stopped), "{component}");
+    }
+    assert!(health.iter().any(|health| health.facts.contains_key("lag")));
 }

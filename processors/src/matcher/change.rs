@@ -62,6 +62,7 @@ impl Matcher {
     }
 
     /// Resolves what a record points at, and lets it wait or go on. `carried` are the columns that are new.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one change, taken apart by its caller")]
     pub(super) fn place(
         &mut self,
         context: &mut Context<'_>,

@@ -30,7 +30,7 @@ impl Matcher {
         let mut found = Vec::new();
         for object in &checkpoint.copied {
             let Some(source) = self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))) else { continue };
-            if self.copies.contains_key(&(side, object.clone())) {
+            if self.copies.get(&side).is_some_and(|copies| copies.contains_key(object)) {
                 continue;
             }
             let log = Error::log(NAME);
@@ -57,21 +57,20 @@ impl Matcher {
                 }
             };
             self.copies_open |= !done;
-            self.copies.insert((copy.side, copy.object), done);
+            self.copies.entry(copy.side).or_default().insert(copy.object, done);
         }
         // A source that no longer counts an object as copied reads it again; until then nothing is made of its absence.
         let Some(side) = side_of(checkpoint) else { return Ok(()) };
         let plan = self.plan.clone();
         for source in plan.sources.iter().filter(|source| source.side == side && !checkpoint.copied.contains(&source.object)) {
-            let place = (side, source.object.clone());
             // Once all are looked up, what is not listed is not copied.
-            if !self.copies.contains_key(&place) && !self.copies_open {
+            if !self.copies.get(&side).is_some_and(|copies| copies.contains_key(&source.object)) && !self.copies_open {
                 continue;
             }
             let key = copied_key(side, &source.object);
             if context.get::<Copied>(&key)?.is_some_and(|known| known.source == checkpoint.source) {
                 context.delete(key);
-                self.copies.remove(&place);
+                self.copies.entry(side).or_default().remove(&source.object);
             }
         }
         Ok(())
@@ -89,7 +88,7 @@ impl Matcher {
                 if copy.done {
                     context.put(key, &copy);
                     tracing::info!(side = %source.side, object = source.object, "first copy processed");
-                    self.copies.insert((source.side, source.object.clone()), true);
+                    self.copies.entry(source.side).or_default().insert(source.object.clone(), true);
                     let kind = plan.kind(source);
                     if let Some(mapping) = plan.entity(kind)
                         && self.may_create(context, mapping)?
@@ -98,7 +97,7 @@ impl Matcher {
                     }
                 }
             }
-            self.copies.insert((source.side, source.object.clone()), copy.done);
+            self.copies.entry(source.side).or_default().insert(source.object.clone(), copy.done);
             open |= !copy.done;
         }
         self.copies_open = open;
@@ -109,7 +108,7 @@ impl Matcher {
     pub(super) fn may_create(&mut self, context: &Context<'_>, mapping: &EntityMapping) -> Result<bool> {
         for side in [Side::Crm, Side::Erp] {
             let object = &mapping.sides[convert::side(side)].object;
-            let done = match self.copies.get(&(side, object.clone())) {
+            let done = match self.copies.get(&side).and_then(|copies| copies.get(object)) {
                 Some(done) => *done,
                 None => context.get::<Copied>(&copied_key(side, object))?.is_some_and(|copy| copy.done),
             };
@@ -148,7 +147,7 @@ fn reached(context: &Context<'_>, source: &Source, ends: &[i64]) -> bool {
 /// those are never delivered to a member.
 async fn last_record(log: &dyn Log, partition: TopicPartition, end: u64) -> stream::Result<u64> {
     let mut back = 8;
-    while end > 0 {
+    loop {
         let start = end.saturating_sub(back);
         let mut reader = log.reader(vec![(partition.clone(), Start::Offset(start))]).await?;
         let mut last = None;
@@ -161,7 +160,6 @@ async fn last_record(log: &dyn Log, partition: TopicPartition, end: u64) -> stre
         }
         back = back.saturating_mul(16);
     }
-    Ok(0)
 }
 
 /// `crm`, `erp`, or `crm.<object>`.

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Change;
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Processor and partition → store.
+type Shelf = BTreeMap<(String, u32), Arc<Mutex<Map>>>;
 
 /// The stores of one simulated machine.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryStores(Arc<Mutex<BTreeMap<(String, u32), Arc<Mutex<Map>>>>>);
+pub struct MemoryStores(Arc<Mutex<Shelf>>);
 
 impl MemoryStores {
     /// Loses one store, as a new disk would.

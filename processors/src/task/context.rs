@@ -13,13 +13,16 @@ use crate::store::Store;
 /// First byte of every stored value; counts up when the form of stored values changes.
 const FORMAT: u8 = 1;
 
+/// A key, and what the open batch held for it: nothing, a value, or a removal.
+type Before = (Vec<u8>, Option<Option<Vec<u8>>>);
+
 /// One partition's store with the changes of the open batch on top.
 pub(crate) struct Slot {
     pub(crate) store: Store,
     pub(crate) changelog: TopicPartition,
     pub(crate) batch: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// What the current record has replaced in `batch`, newest last.
-    undo: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    undo: Vec<Before>,
 }
 
 impl Slot {
