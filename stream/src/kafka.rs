@@ -116,6 +116,7 @@ impl Shared {
     async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<Offsets> {
         let inspector = self.surveyor.clone();
         blocking(move || {
+            client::listen(&inspector);
             let mut ends = Offsets::new();
             for at in partitions {
                 let (_, end) = patiently(&format!("asking for the end of {at}"), || inspector.fetch_watermarks(&at.topic, at.partition as i32, ASK))?;
@@ -130,6 +131,7 @@ impl Shared {
     async fn resolve(&self, starts: Vec<(TopicPartition, Start)>) -> Result<BTreeMap<TopicPartition, Resolved>> {
         let inspector = self.inspector.clone();
         blocking(move || {
+            client::listen(&inspector);
             let mut found = BTreeMap::new();
             for (at, start) in starts {
                 let doing = format!("finding the start in {at}");
@@ -162,6 +164,7 @@ impl Shared {
         };
         let doing = format!("asking for the offsets of group {group}");
         blocking(move || {
+            client::listen(&consumer);
             let mut list = TopicPartitionList::new();
             for at in &partitions {
                 list.add_partition(&at.topic, at.partition as i32);

@@ -1,15 +1,19 @@
 //! What librdkafka tells us beside what it is asked, and how we leave the async threads.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::error::Error;
 use crate::log::Result;
+
+/// Complaints taken out of a queue at a time.
+const COMPLAINTS: usize = 100;
 
 /// The last thing that a client complained about.
 #[derive(Clone, Default)]
@@ -97,6 +101,16 @@ where
             other => other.to_string(),
         },
     })
+}
+
+/// Takes the complaints of a client that is only asked questions out of its queue, so that they do not pile up.
+pub(super) fn listen(consumer: &BaseConsumer<Client>) {
+    for _ in 0..COMPLAINTS {
+        match consumer.poll(Duration::ZERO) {
+            Some(Err(error)) => tracing::debug!(%error, "a passing failure"),
+            Some(Ok(_)) | None => return,
+        }
+    }
 }
 
 /// Runs what waits for a broker where waiting is allowed. Goes on when the future is dropped.

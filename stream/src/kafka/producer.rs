@@ -22,8 +22,9 @@ use crate::error::Error;
 use crate::in_process::lock;
 use crate::log::{Membership, NewRecord, Offsets, Producer, Result, TopicPartition};
 
-/// One look at what was delivered.
-const LOOK: Duration = Duration::from_millis(1);
+/// Between two looks at what was delivered, at first and at most. The client's own poll counts in whole milliseconds
+/// and spins for the rest, which takes the processor from a broker on the same machine.
+const LOOK: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(1));
 /// An open transaction is aborted on the way out, if that is quick.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -114,13 +115,28 @@ impl Inner {
         }
     }
 
-    /// Polls until nothing is in flight.
-    fn settle(&self, begun: Instant) -> Result<()> {
-        while self.client.in_flight_count() > 0 {
-            if begun.elapsed() > self.patience {
-                return Err(Error::Unavailable { doing: format!("delivering records of {}", self.id), reason: "no answer in time".into() });
+    /// Polls until nothing is in flight, or the time is over.
+    fn quiet(&self, begun: Instant, patience: Duration) -> bool {
+        let (mut pause, mut left) = (LOOK.0, self.client.in_flight_count());
+        while left > 0 && begun.elapsed() <= patience {
+            // One poll takes one event, however many there are.
+            self.client.poll(Duration::ZERO);
+            let now = self.client.in_flight_count();
+            if now == left {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LOOK.1);
+            } else {
+                pause = LOOK.0;
             }
-            self.client.poll(LOOK);
+            left = now;
+        }
+        left == 0
+    }
+
+    /// Waits until everything is delivered.
+    fn settle(&self, begun: Instant) -> Result<()> {
+        if !self.quiet(begun, self.patience) {
+            return Err(Error::Unavailable { doing: format!("delivering records of {}", self.id), reason: "no answer in time".into() });
         }
         match &lock(&self.delivered).failure {
             None => Ok(()),
@@ -179,8 +195,8 @@ impl Producer for KafkaProducer {
                         return Err(failed_or_fenced(&inner, new, &fenced.unwrap_or(error)));
                     }
                 }
-                let polled = inner.clone();
-                blocking(move || polled.client.poll(LOOK)).await?;
+                inner.client.poll(Duration::ZERO);
+                tokio::time::sleep(LOOK.1).await;
             }
         }
         Ok(())
@@ -236,9 +252,7 @@ fn abort(inner: &Inner, patience: Duration) -> Result<()> {
     let begun = Instant::now();
     // Records on their way are thrown away; polling takes note of them, so that the abort need not wait.
     inner.client.purge(rdkafka::producer::PurgeConfig::default().queue());
-    while inner.client.in_flight_count() > 0 && begun.elapsed() < patience {
-        inner.client.poll(LOOK);
-    }
+    inner.quiet(begun, patience);
     retry(inner, begun, || inner.client.abort_transaction(patience))?;
     *lock(&inner.delivered) = Delivered::default();
     Ok(())
