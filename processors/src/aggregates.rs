@@ -98,7 +98,7 @@ impl Processor for Aggregates {
     type Input = EntityChange;
 
     async fn decode(&self, record: &Record) -> Result<Option<EntityChange>> {
-        self.codec.message(record).await.map_err(|error| crate::matcher::decoding(&record.partition.topic, error))
+        self.codec.message(record).await.map_err(|error| crate::matcher::decoding(NAME, &record.partition.topic, error))
     }
 
     fn process(&mut self, change: EntityChange, _record: &Record, context: &mut Context<'_>) -> Result<()> {

@@ -100,11 +100,11 @@ impl Processor for Matcher {
         let Some(value) = &record.value else { return Ok(None) };
         let topic = &record.partition.topic;
         if **topic == *self.checkpoints {
-            let checkpoint: Checkpoint = self.codec.decode(topic, value).await.map_err(|error| decoding(topic, error))?;
+            let checkpoint: Checkpoint = self.codec.decode(topic, value).await.map_err(|error| decoding(NAME, topic, error))?;
             let ends = self.copy_ends(&checkpoint).await?;
             return Ok(Some(Input::Checkpoint(checkpoint, ends)));
         }
-        let (schema, change) = self.codec.decode_change(topic, value).await.map_err(|error| decoding(topic, error))?;
+        let (schema, change) = self.codec.decode_change(topic, value).await.map_err(|error| decoding(NAME, topic, error))?;
         Ok(Some(Input::Change(schema, Box::new(change))))
     }
 
@@ -124,11 +124,11 @@ impl Processor for Matcher {
 }
 
 /// A record that cannot be decoded, or a log that cannot be reached.
-pub(crate) fn decoding(topic: &str, error: stream::Error) -> Error {
+pub(crate) fn decoding(processor: &'static str, topic: &str, error: stream::Error) -> Error {
     match error {
         stream::Error::Decode { topic, reason } => Error::DecodeRecord { topic, reason },
         // The id in the bytes is not of a schema anyone registered: the bytes are wrong, not the registry.
         stream::Error::Schema { reason, .. } => Error::DecodeRecord { topic: topic.to_owned(), reason },
-        source => Error::Log { processor: NAME, source },
+        source => Error::Log { processor, source },
     }
 }

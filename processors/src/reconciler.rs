@@ -95,7 +95,7 @@ impl Processor for Reconciler {
     async fn decode(&self, record: &Record) -> Result<Option<Input>> {
         let Some(value) = &record.value else { return Ok(None) };
         let topic = &*record.partition.topic;
-        let failed = |error| crate::matcher::decoding(topic, error);
+        let failed = |error| crate::matcher::decoding(NAME, topic, error);
         Ok(Some(if topic == self.outcomes_topic {
             Input::Outcome(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
         } else if topic == self.decisions_topic {

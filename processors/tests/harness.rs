@@ -108,12 +108,8 @@ impl World {
     }
 
     pub(crate) fn start(&self) -> Running {
-        self.start_only(&ProcessorName::ALL)
-    }
-
-    pub(crate) fn start_only(&self, names: &[ProcessorName]) -> Running {
         let shutdown = CancellationToken::new();
-        let tasks = names.iter().map(|name| tokio::spawn(processors::run(*name, self.environment(shutdown.clone())))).collect();
+        let tasks = ProcessorName::ALL.iter().map(|name| tokio::spawn(processors::run(*name, self.environment(shutdown.clone())))).collect();
         Running { shutdown, tasks }
     }
 

@@ -213,3 +213,22 @@ async fn a_store_rebuilt_from_its_changelog_equals_the_store() {
     running.stop().await;
     assert_eq!(before, all());
 }
+
+#[tokio::test]
+async fn a_store_that_was_idle_for_long_goes_on_where_it_was() {
+    let world = World::new().await;
+    let running = world.start();
+    for number in 0..3 {
+        step(&world, number).await;
+        world.quiet().await;
+    }
+    running.stop().await;
+    let before = world.stores.entries("matcher", 0);
+    world.pass(13 * 3600);
+    let running = world.start();
+    step(&world, 3).await;
+    world.quiet().await;
+    running.stop().await;
+    let after = world.stores.entries("matcher", 0);
+    assert!(before.keys().all(|key| after.contains_key(key)) && after.len() > before.len());
+}

@@ -77,15 +77,19 @@ impl Matcher {
     }
 
     /// Marks copies whose rows have all been processed, and lets the entities that waited go on.
+    ///
+    /// A row that waits for its parent has not been matched yet. So a copy also waits for the copies of its parents on
+    /// the same side and for the work that placing them has caused: after that, whatever still waits has no parent.
     pub(super) fn finish_copies(&mut self, context: &mut Context<'_>) -> Result<()> {
         let plan = self.plan.clone();
-        let mut open = false;
-        for source in plan.sources.iter().filter(|source| matches!(source.purpose, Use::Entity(_))) {
-            let key = copied_key(source.side, &source.object);
-            let Some(mut copy) = context.get::<Copied>(&key)? else { continue };
-            if !copy.done {
-                copy.done = reached(context, source, &copy.ends);
-                if copy.done {
+        loop {
+            let (mut open, mut progress) = (false, false);
+            for source in plan.sources.iter().filter(|source| matches!(source.purpose, Use::Entity(_))) {
+                let key = copied_key(source.side, &source.object);
+                let Some(mut copy) = context.get::<Copied>(&key)? else { continue };
+                if !copy.done && reached(context, source, &copy.ends) && self.parents_copied(context, &plan, source)? && context.keys(JOBS, b"", 1)?.is_empty() {
+                    copy.done = true;
+                    progress = true;
                     context.put(key, &copy);
                     tracing::info!(side = %source.side, object = source.object, "first copy processed");
                     self.copies.entry(source.side).or_default().insert(source.object.clone(), true);
@@ -96,12 +100,24 @@ impl Matcher {
                         self.add_job(context, &release(source.side, kind))?;
                     }
                 }
+                self.copies.entry(source.side).or_default().insert(source.object.clone(), copy.done);
+                open |= !copy.done;
             }
-            self.copies.entry(source.side).or_default().insert(source.object.clone(), copy.done);
-            open |= !copy.done;
+            self.copies_open = open;
+            if !progress {
+                return Ok(());
+            }
         }
-        self.copies_open = open;
-        Ok(())
+    }
+
+    /// Whether the copies of everything that a source's rows point at are done.
+    fn parents_copied(&self, context: &Context<'_>, plan: &Plan, source: &Source) -> Result<bool> {
+        for pointer in plan.pointers(source).iter().filter(|pointer| pointer.object != source.object) {
+            if !context.get::<Copied>(&copied_key(source.side, pointer.object))?.is_some_and(|copy| copy.done) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether an entity that one side lacks may be made there.

@@ -21,7 +21,9 @@ pub(super) async fn restore(task: &Task, store: &Store, changelog: &TopicPartiti
     let now = (task.clock)();
     let known = match store.position()? {
         Some(position) if position.next == end => return Ok(()),
-        Some(position) if position.next < end && now - position.at < OLDEST_TAIL_US => Some(position.next),
+        Some(position) if position.next < end && (now - position.at < OLDEST_TAIL_US || no_tail(task, changelog, position.next, end).await?) => {
+            Some(position.next)
+        }
         Some(position) => {
             tracing::warn!(processor = task.name, partition = changelog.partition, "state.position" = position.next, "changelog.end" = end, "local state is not a recent prefix of its changelog; rebuilding it");
             store.clear()?;
@@ -53,4 +55,16 @@ pub(super) async fn restore(task: &Task, store: &Store, changelog: &TopicPartiti
         tracing::info!(processor = task.name, partition = changelog.partition, records = restored, "state restored from its changelog");
     }
     Ok(())
+}
+
+/// Whether nothing but marks of transactions stands between a store's position and the changelog's end.
+async fn no_tail(task: &Task, changelog: &TopicPartition, from: u64, end: u64) -> Result<bool> {
+    let log = Error::log(task.name);
+    let mut reader = task.log.reader(vec![(changelog.clone(), Start::Offset(from))]).await.map_err(&log)?;
+    while reader.position().await.map_err(&log)?.get(changelog).copied().unwrap_or(end) < end {
+        if !reader.poll(1, Duration::from_millis(500)).await.map_err(&log)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
