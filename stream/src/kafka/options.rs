@@ -189,7 +189,8 @@ impl KafkaOptions {
             ("enable.idempotence", "true".into()),
             ("acks", "all".into()),
             ("compression.type", compression.into()),
-            ("linger.ms", "1".into()),
+            // A transaction is sent in one go and waited for: batches form while requests are under way.
+            ("linger.ms", "0".into()),
             ("message.max.bytes", self.max_record_bytes.to_string()),
             ("message.timeout.ms", ms(self.transaction_timeout)),
             ("queue.buffering.max.kbytes", "65536".into()),
