@@ -9,8 +9,8 @@ use reconcile::mapping::EntityMapping;
 use schemas::message::{Checkpoint, Side};
 use stream::{Log, Start, TopicPartition};
 
-use super::plan::{Source, Use};
-use super::state::{Copied, Job, JobKind, copied_key, uncopied_prefix};
+use super::plan::{Plan, Source, Use};
+use super::state::{Copied, JOBS, Job, JobKind, copied_key, uncopied_prefix};
 use super::{Matcher, NAME};
 use crate::convert;
 use crate::error::{Error, Result};
