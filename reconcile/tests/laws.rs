@@ -60,7 +60,11 @@ fn happen(world: &mut World, mapping: &EntityMapping, happening: &Happening, uni
         Happening::Edit { side, field, value, seconds } => {
             world.tick(i64::from(*seconds) * SECOND);
             *unique += 1;
+            // Put back what was there before our write, in a stream that leaves our write out: that looks as if the target had
+            // refused to change, and is shown as altered by target. So there every value is a new one.
+            let again = Side::BOTH.iter().all(|side| !world.systems[*side].manner.coalesces);
             let text = match value {
+                0..=2 if !again => Value::text(format!("{unique}-{value}")),
                 0 => Value::Null,
                 // The first values are chosen again and again: A to B to A, and the same on both sides.
                 1 | 2 => Value::text(format!("v{value}")),

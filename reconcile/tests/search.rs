@@ -97,7 +97,7 @@ fn take(mapping: &EntityMapping, node: &Node, step: &Step) -> Node {
     match step {
         Step::Edit(side, field, value) => {
             // Every other edit is too close to the one before to be ordered.
-            world.tick(if next.budget.edits % 2 == 0 { SECOND } else { 10 * SECOND });
+            world.tick(if next.budget.edits.is_multiple_of(2) { SECOND } else { 10 * SECOND });
             world.edit(*side, &[(field, value.clone())]);
             next.budget.edits -= 1;
         }

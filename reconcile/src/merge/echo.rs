@@ -187,7 +187,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
             settle::overtaken(turn, field, side, replaced, source, base, false);
         }
         turn.conclude(write);
-    } else if shown.author == Some(flight.write) {
+    } else if shown.ours && shown.author == Some(flight.write) {
         flight.echo = Some(value.clone());
         let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
         let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
