@@ -35,6 +35,8 @@ pub enum Command {
     Bench(Bench),
     /// The topics, their keys and values.
     Topics(Topics),
+    /// The whole pipeline in this process under faults drawn from seeds, with an auditor for what Concord promises.
+    Simulate(Simulate),
     /// A Salesforce org in a process, for development.
     Simulator(Simulator),
 }
@@ -142,6 +144,26 @@ pub struct Topics {
     /// Print the document `docs/topics.md`.
     #[arg(long)]
     pub markdown: bool,
+}
+
+/// `concord simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1000)]
+    pub seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    pub start: u64,
+    /// Events in each run.
+    #[arg(long, default_value_t = 300)]
+    pub events: usize,
+    /// Run this one seed and print everything that happens.
+    #[arg(long, conflicts_with_all = ["seeds", "start"])]
+    pub seed: Option<u64>,
+    /// Plant a bug, to see it caught.
+    #[arg(long, value_enum, hide = true)]
+    pub plant: Option<crate::simulate::Plant>,
 }
 
 /// `concord simulator`.

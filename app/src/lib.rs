@@ -15,6 +15,7 @@ pub mod open_log;
 pub mod print;
 pub mod run;
 pub mod sample;
+pub mod simulate;
 pub mod simulate_org;
 pub mod stack;
 pub mod topics;

@@ -29,6 +29,7 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
         Command::Migrate(file) => app::migrate::migrate(&file.config, printer).await?,
         Command::Bench(bench) => app::bench::run(bench, printer).await?,
         Command::Topics(topics) => app::topics::print(&topics, printer),
+        Command::Simulate(simulate) => return app::simulate::run(simulate, printer).await,
         Command::Simulator(simulator) => app::simulate_org::run(simulator, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -39,6 +40,8 @@ fn default_filter(cli: &Cli) -> String {
     match (&cli.log, &cli.command) {
         (Some(filter), _) => filter.clone(),
         (None, Command::Demo(_)) => "warn".to_owned(),
+        // What goes wrong there goes wrong on purpose.
+        (None, Command::Simulate(_)) => "off".to_owned(),
         (None, _) => "info".to_owned(),
     }
 }

@@ -1,0 +1,245 @@
+//! Capture of one simulated system, as the real ones do it: changes and the position after them in one log transaction, and
+//! going on from that position.
+//!
+//! An expired position and a gap are healed by reading rows again, which then stand as snapshot rows at the place in the
+//! stream where they were read; what they cover is passed over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use schemas::Value;
+use schemas::cdc::{Change, ChangeSchema, Op, Source};
+use schemas::message::{Checkpoint, Side};
+use schemas::topic::Topics;
+use stream::{Codec, Log as _, NewRecord, Result, Start, TopicPartition};
+
+use super::log::TurnedLog;
+use super::plant::Plant;
+use super::system::{Committed, Did, Row, System, object, schema};
+use super::systems::Shared;
+
+/// What a capture runs with.
+pub(super) struct Capture {
+    pub(super) side: Side,
+    pub(super) log: TurnedLog,
+    pub(super) codec: Codec,
+    pub(super) topics: Topics,
+    pub(super) systems: Shared,
+    pub(super) clock: Arc<AtomicI64>,
+    /// Most changes in one transaction.
+    pub(super) batch: usize,
+}
+
+/// Where the capture is.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    /// Next position in the stream; none before the first copy.
+    next: Option<usize>,
+    /// Rows read at a later position than the stream's.
+    through: BTreeMap<String, usize>,
+    /// Sweeps answered: times that everything was read again on request.
+    swept: u32,
+    /// Commit time of the newest change.
+    committed_at: i64,
+}
+
+/// A row for the log.
+struct Fact {
+    id: String,
+    op: Op,
+    row: BTreeMap<String, Value>,
+    changed: Option<Vec<String>>,
+    position: usize,
+    at: i64,
+    by_us: bool,
+}
+
+impl Capture {
+    /// Captures until something fails; whoever runs it begins again.
+    pub(super) async fn run(self) -> Result<()> {
+        let schema = schema(self.side);
+        let topic = match self.side {
+            Side::Crm => self.topics.cdc_crm(object(self.side)),
+            Side::Erp => self.topics.cdc_erp(object(self.side)),
+        };
+        let id = self.codec.schema_id(&topic, &schema.schema_text().into()).await?;
+        let mut producer = self.log.producer(&format!("ingest.{}", self.side)).await?;
+        let (mut place, known) = self.resume().await?;
+        let plant = self.systems.lock().plant;
+        if known && plant == Some(Plant::SkipAfterCrash) {
+            place.next = place.next.map(|next| next + 1);
+        }
+        let mut last = None;
+        loop {
+            self.log.turn.pass().await;
+            let Some((facts, next)) = self.read(&place, &mut last) else {
+                self.log.turn.idle();
+                continue;
+            };
+            let mut records = Vec::with_capacity(facts.len() + 1);
+            for fact in &facts {
+                let change = self.change(&schema, fact);
+                let bytes = stream::codec::encode_change_as(id, &topic, &schema, &change)?;
+                records.push(NewRecord::new(topic.as_str(), fact.id.clone(), bytes));
+            }
+            let checkpoint = self.checkpoint(&next).await?;
+            if plant == Some(Plant::PositionFirst) {
+                producer.begin().await?;
+                producer.send(vec![checkpoint]).await?;
+                producer.commit(None).await?;
+            } else {
+                records.push(checkpoint);
+            }
+            producer.begin().await?;
+            producer.send(records).await?;
+            producer.commit(None).await?;
+            place = next;
+        }
+    }
+
+    async fn resume(&self) -> Result<(Place, bool)> {
+        let at = TopicPartition::new(self.topics.checkpoint(), 0);
+        let end = self.log.ends(&at.topic).await?.get(&at).copied().unwrap_or(0);
+        let mut reader = self.log.reader(vec![(at.clone(), Start::Earliest)]).await?;
+        let mut found = None;
+        while reader.position().await?.get(&at).copied().unwrap_or(0) < end {
+            for record in reader.poll(1000, std::time::Duration::ZERO).await? {
+                if record.key.as_deref() == Some(self.side.as_str().as_bytes()) {
+                    found = self.codec.message::<Checkpoint>(&record).await?;
+                }
+            }
+        }
+        let Some(checkpoint) = found else { return Ok((Place::default(), false)) };
+        let (through, swept) = serde_json::from_str(&checkpoint.resume).unwrap_or_default();
+        let place = Place { next: checkpoint.position.parse().ok(), through, swept, committed_at: checkpoint.committed_at };
+        Ok((place, true))
+    }
+
+    /// What comes next and the place after it; none when there is nothing.
+    fn read(&self, place: &Place, last: &mut Option<usize>) -> Option<(Vec<Fact>, Place)> {
+        let mut systems = self.systems.lock();
+        let plant = systems.plant;
+        let system = systems.side(self.side);
+        let end = system.stream.len();
+        let Some(mut next) = place.next.filter(|next| *next >= system.floor && place.swept == system.sweeps) else {
+            let facts = system.rows.iter().map(|(id, row)| reread(system, id, row)).collect();
+            *last = None;
+            let (side, swept) = (self.side, system.sweeps);
+            let again = place.next.is_some() && place.swept == swept;
+            systems.trace.note(format_args!("{side} is read as a whole"));
+            if again {
+                systems.fault("expired_position");
+            }
+            return Some((facts, Place { next: Some(end), through: BTreeMap::new(), swept, committed_at: place.committed_at }));
+        };
+        let mut repeated = false;
+        if system.fault.repeat && *last == next.checked_sub(1) && next > 0 {
+            system.fault.repeat = false;
+            repeated = true;
+            next -= 1;
+        }
+        if next >= end {
+            return None;
+        }
+        let mut after = place.clone();
+        let mut facts: Vec<Fact> = Vec::new();
+        let mut gaps = 0;
+        for index in next..(next + self.batch.max(1)).min(end) {
+            let committed = &system.stream[index];
+            after.next = Some(index + 1);
+            *last = None;
+            if after.through.get(&committed.id).is_some_and(|through| *through > index) {
+                continue;
+            }
+            after.committed_at = after.committed_at.max(committed.at);
+            if committed.gap {
+                if plant == Some(Plant::ForgetGap) {
+                    continue;
+                }
+                gaps += 1;
+                if let Some(row) = system.rows.get(&committed.id) {
+                    facts.push(reread(system, &committed.id, row));
+                    after.through.insert(committed.id.clone(), end);
+                }
+                continue;
+            }
+            *last = Some(index);
+            facts.push(captured(self.side, committed, index));
+        }
+        after.next = after.next.max(place.next);
+        after.through.retain(|_, through| after.next.is_none_or(|next| *through > next));
+        for _ in 0..gaps {
+            systems.fault("gap");
+        }
+        if repeated {
+            systems.trace.note(format_args!("{} stream repeats position {next}", self.side));
+            systems.fault("source_repeat");
+        }
+        Some((facts, after))
+    }
+
+    fn change(&self, schema: &ChangeSchema, fact: &Fact) -> Change {
+        let row = schema.columns.iter().map(|column| fact.row.get(&column.name).cloned().unwrap_or(Value::Null)).collect();
+        Change {
+            before: None,
+            after: Some(row),
+            op: fact.op,
+            changed: fact.changed.as_ref().map(|changed| changed.iter().filter_map(|name| schema.column(name)).collect()),
+            source: Source {
+                side: self.side,
+                name: self.side.to_string(),
+                object: object(self.side).to_owned(),
+                position: match self.side {
+                    Side::Crm => format!("{:016x}", fact.position),
+                    Side::Erp => format!("0/{:X}", fact.position),
+                },
+                transaction: fact.position.to_string(),
+                ordinal: 0,
+                committed_at: fact.at,
+                actor: Some(if fact.by_us { "Concord".to_owned() } else { format!("{} user", self.side) }),
+                origin: fact.by_us.then(|| "concord".to_owned()),
+                snapshot: fact.op == Op::Read,
+            },
+            ts_ms: self.clock.load(Relaxed) / 1000,
+        }
+    }
+
+    async fn checkpoint(&self, place: &Place) -> Result<NewRecord> {
+        let topic = self.topics.checkpoint();
+        let checkpoint = Checkpoint {
+            source: self.side.to_string(),
+            position: place.next.unwrap_or(0).to_string(),
+            ordinal: 0,
+            copied: vec![object(self.side).to_owned()],
+            resume: serde_json::to_string(&(&place.through, place.swept)).unwrap_or_default(),
+            committed_at: place.committed_at,
+        };
+        let bytes = self.codec.encode(&topic, &checkpoint).await?;
+        Ok(NewRecord::new(topic, self.side.as_str(), bytes))
+    }
+}
+
+/// A change as its stream carries it.
+fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
+    let op = match committed.did {
+        Did::Made => Op::Create,
+        Did::Changed => Op::Update,
+    };
+    Fact {
+        id: committed.id.clone(),
+        op,
+        row: committed.row.clone(),
+        changed: (side == Side::Crm && op == Op::Update).then(|| committed.changed.clone()),
+        position: index,
+        at: committed.at,
+        by_us: committed.by_us,
+    }
+}
+
+/// A row as it is now.
+fn reread(system: &System, id: &str, row: &Row) -> Fact {
+    // A CRM says when a record was modified to the second.
+    let cut = if system.side == Side::Crm { row.modified_at.rem_euclid(1_000_000) } else { 0 };
+    Fact { id: id.to_owned(), op: Op::Read, row: row.values.clone(), changed: None, position: system.stream.len(), at: row.modified_at - cut, by_us: false }
+}

@@ -1,0 +1,23 @@
+//! Bugs planted on purpose, to show that the auditor can fail.
+
+/// A planted bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Plant {
+    /// The target writes whatever stands there.
+    IgnorePreconditions,
+    /// After a crash the capture goes on one change too late.
+    SkipAfterCrash,
+    /// The capture commits its position before the data.
+    PositionFirst,
+    /// A create is not keyed by the entity id.
+    CreateUnkeyed,
+    /// The ERP keeps no ledger.
+    NoLedger,
+    /// A gap in the stream is passed over.
+    ForgetGap,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::IgnorePreconditions, Self::SkipAfterCrash, Self::PositionFirst, Self::CreateUnkeyed, Self::NoLedger, Self::ForgetGap];
+}

@@ -1,0 +1,216 @@
+//! The calls of the write sinks to the simulated systems. The loop around them, and what the Salesforce sink decides, are
+//! the real ones.
+
+use std::time::Duration;
+
+use schemas::message::{Field, Side, Write, WriteOp};
+use sinks::simulated::{Attempt, Replies, Reply, Retrieved, Target, decide_crm};
+
+use super::plant::Plant;
+use super::system::{By, Kept, id_column};
+use super::systems::{Shared, Systems};
+use super::turn::Turn;
+
+/// When a target that is down, or a row that is locked, is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The ERP: a batch is one transaction with its ledger.
+pub(super) struct Erp {
+    pub(super) systems: Shared,
+    pub(super) turn: Turn,
+}
+
+/// The CRM: a batch is read, compared and then written, and anything may happen in between.
+pub(super) struct Crm {
+    pub(super) systems: Shared,
+    pub(super) turn: Turn,
+}
+
+fn halted(attempts: &[Attempt]) -> Replies {
+    Replies { replies: vec![Reply::Untried; attempts.len()], halted: Some(AGAIN) }
+}
+
+fn shown(write: &Write) -> &[Field] {
+    if write.values.is_empty() { &write.expected } else { &write.values }
+}
+
+impl Systems {
+    fn is_down(&mut self, side: Side) -> bool {
+        let down = &mut self.side(side).fault.down;
+        let is_down = *down > 0;
+        *down = down.saturating_sub(1);
+        if is_down {
+            self.fault("target_down");
+        }
+        is_down
+    }
+
+    fn race(&mut self, side: Side) {
+        if let Some(edit) = self.side(side).fault.race.take()
+            && self.edit(edit)
+        {
+            self.fault("racing_edit");
+        }
+    }
+
+    /// Whether the row with this place in its batch is locked by somebody else.
+    fn is_locked(&mut self, locked: u8, place: usize) -> bool {
+        let is_locked = locked >> (place % 8) & 1 == 1;
+        if is_locked {
+            self.fault("partial_batch");
+        }
+        is_locked
+    }
+
+    /// Does a write, whatever stands there.
+    fn carry_out(&mut self, side: Side, write: &Write) -> String {
+        let mut values: Vec<_> = write.values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        if let Some(column) = &write.id_column {
+            values.push((column.clone(), schemas::Value::text(write.entity.clone())));
+        }
+        let id = self.commit(side, write.record.as_deref(), values, &By::Write(write.id.clone()));
+        let altered = {
+            let system = self.at(side);
+            !system.holds(&id, &write.values)
+        };
+        if altered {
+            self.fault("target_altered");
+        }
+        id
+    }
+
+    fn find(&self, side: Side, entity: &str) -> Option<String> {
+        if self.plant == Some(Plant::CreateUnkeyed) {
+            return None;
+        }
+        let rows = &self.at(side).rows;
+        rows.iter().find(|(_, row)| row.values.get(id_column(side)).and_then(schemas::Value::as_text) == Some(entity)).map(|(id, _)| id.clone())
+    }
+}
+
+impl Target for Erp {
+    const SIDE: Side = Side::Erp;
+
+    async fn apply(&mut self, attempts: &[Attempt]) -> Replies {
+        self.turn.pass().await;
+        let (replies, lost) = {
+            let mut systems = self.systems.lock();
+            if systems.is_down(Side::Erp) {
+                return halted(attempts);
+            }
+            systems.race(Side::Erp);
+            let locked = std::mem::take(&mut systems.side(Side::Erp).fault.locked);
+            let mut replies = Vec::with_capacity(attempts.len());
+            for (place, attempt) in attempts.iter().enumerate() {
+                replies.push(if systems.is_locked(locked, place) {
+                    Reply::Later { code: "55P03".to_owned(), after: AGAIN }
+                } else {
+                    in_transaction(&mut systems, &attempt.write)
+                });
+            }
+            (replies, std::mem::take(&mut systems.side(Side::Erp).fault.lose_answer))
+        };
+        self.turn.pass().await;
+        if lost {
+            self.systems.lock().fault("target_answer_lost");
+            return halted(attempts);
+        }
+        Replies { replies, halted: None }
+    }
+}
+
+fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
+    let ledger = systems.plant != Some(Plant::NoLedger);
+    if let Some(kept) = systems.erp.ledger.get(&write.id).filter(|_| ledger) {
+        let (record, actual) = (kept.record.clone(), kept.actual.clone());
+        return if kept.applied { Reply::Applied { record, actual } } else { Reply::Rejected { record, actual } };
+    }
+    let unguarded = systems.plant == Some(Plant::IgnorePreconditions);
+    let (applied, record) = match (write.op, &write.record) {
+        (WriteOp::Create, _) => match systems.find(Side::Erp, &write.entity) {
+            Some(id) => (true, Some(id)),
+            None => (true, Some(systems.carry_out(Side::Erp, write))),
+        },
+        (WriteOp::Update, Some(id)) if systems.erp.holds(id, &write.expected) || (unguarded && systems.erp.rows.contains_key(id)) => {
+            (true, Some(systems.carry_out(Side::Erp, write)))
+        }
+        (WriteOp::Update | WriteOp::Delete, record) => (false, record.clone()),
+    };
+    let actual = record.as_ref().map_or_else(Vec::new, |id| systems.erp.actual(id, shown(write)));
+    systems.erp.ledger.insert(write.id.clone(), Kept { applied, record: record.clone(), actual: actual.clone() });
+    systems.trace.note(format_args!("erp answers write {}: {}", &write.id[..8], if applied { "applied" } else { "rejected" }));
+    if applied {
+        Reply::Applied { record, actual }
+    } else {
+        systems.fault("precondition_failed");
+        Reply::Rejected { record, actual }
+    }
+}
+
+impl Target for Crm {
+    const SIDE: Side = Side::Crm;
+
+    async fn apply(&mut self, attempts: &[Attempt]) -> Replies {
+        self.turn.pass().await;
+        let mut decided: Vec<Option<Reply>> = {
+            let mut systems = self.systems.lock();
+            if systems.is_down(Side::Crm) {
+                return halted(attempts);
+            }
+            attempts.iter().map(|attempt| read_and_compare(&mut systems, attempt)).collect()
+        };
+        self.turn.pass().await;
+        let lost = {
+            let mut systems = self.systems.lock();
+            systems.race(Side::Crm);
+            let locked = std::mem::take(&mut systems.side(Side::Crm).fault.locked);
+            for (place, (attempt, reply)) in attempts.iter().zip(&mut decided).enumerate() {
+                if reply.is_some() {
+                    continue;
+                }
+                *reply = Some(if systems.is_locked(locked, place) {
+                    Reply::Later { code: "UNABLE_TO_LOCK_ROW".to_owned(), after: AGAIN }
+                } else {
+                    write(&mut systems, &attempt.write)
+                });
+            }
+            std::mem::take(&mut systems.side(Side::Crm).fault.lose_answer)
+        };
+        self.turn.pass().await;
+        if lost {
+            self.systems.lock().fault("target_answer_lost");
+            let replies = vec![Reply::Later { code: "NO_ANSWER".to_owned(), after: AGAIN }; attempts.len()];
+            return Replies { replies, halted: Some(AGAIN) };
+        }
+        Replies { replies: decided.into_iter().map(|reply| reply.unwrap_or(Reply::Untried)).collect(), halted: None }
+    }
+}
+
+fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
+    let write = &attempt.write;
+    let id = match write.op {
+        WriteOp::Create => systems.find(Side::Crm, &write.entity),
+        WriteOp::Update | WriteOp::Delete => write.record.clone(),
+    };
+    let seen = id.as_deref().and_then(|id| systems.crm.rows.get(id).map(|row| Retrieved { id, values: &row.values, by_us: row.by_us }));
+    let decided = decide_crm(attempt, seen.as_ref());
+    if let Some(Reply::Rejected { .. }) = &decided {
+        if systems.plant == Some(Plant::IgnorePreconditions) && seen.is_some() {
+            return None;
+        }
+        systems.fault("precondition_failed");
+    }
+    decided
+}
+
+fn write(systems: &mut Systems, write: &Write) -> Reply {
+    // An upsert finds what another try has made meanwhile; an update of a record that is gone is refused.
+    if write.op == WriteOp::Create
+        && let Some(id) = systems.find(Side::Crm, &write.entity)
+    {
+        return Reply::Applied { record: Some(id), actual: Vec::new() };
+    }
+    systems.trace.note(format_args!("crm takes write {}", &write.id[..8]));
+    let id = systems.carry_out(Side::Crm, write);
+    Reply::Applied { record: Some(id), actual: Vec::new() }
+}
