@@ -1,49 +1,239 @@
-//! `concord check`: looks at both systems and the configuration, and writes nothing.
+//! `concord check`: looks at both systems and the configuration, and writes nothing. `concord run` takes the same look
+//! at what its roles need before anything is written.
+//!
+//! Every look ends within [`PATIENCE`]; they run side by side. What is wrong is said with where and what mends it.
 
+mod crm;
+mod erp;
+mod log;
+mod needs;
+mod postgres;
+pub(crate) mod read_model;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::bail;
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use reconcile::mapping::{Mapping, Side};
+
+use crate::cli::Role;
 use crate::config::Config;
 use crate::print::Printer;
 
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One thing that was looked at.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// What was looked at.
-    pub what: String,
+    /// Which look, in a word: `erp.read`, `crm`, `registry`.
+    pub check: &'static str,
+    /// Where: server, table, field, setting.
+    #[serde(rename = "where")]
+    pub place: String,
     /// All is well.
     pub ok: bool,
-    /// What is wrong; empty when all is well.
-    pub problem: String,
+    /// What was seen; what is wrong.
+    pub what: String,
     /// What mends it; empty when all is well.
     pub remedy: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.ok {
+            write!(f, "ok      {:<10}  {}: {}", self.check, self.place, self.what)
+        } else {
+            write!(f, "FAILED  {:<10}  {}: {}; mend it: {}", self.check, self.place, self.what, self.remedy)
+        }
+    }
 }
 
 /// Prints every finding; the exit code says whether all is well.
 ///
 /// # Errors
-/// When the configuration cannot be read.
+/// When the configuration or the mapping cannot be read.
 pub async fn check(path: &Path, printer: &Printer) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
-    let findings = findings(&config).await?;
+    let mut findings = vec![configuration(path, &config)?];
+    findings.extend(self::findings(&config).await?);
     for finding in &findings {
-        if finding.ok {
-            printer.line(&format!("ok      {}", finding.what));
-        } else {
-            printer.line(&format!("FAILED  {}: {}\n        mend it: {}", finding.what, finding.problem, finding.remedy));
-        }
+        printer.line(&finding.to_string());
     }
     let failed = findings.iter().filter(|finding| !finding.ok).count();
     printer.object(&serde_json::json!({"findings": findings, "failed": failed}));
-    printer.line(&if failed == 0 { "all is well".to_owned() } else { format!("{failed} of {} checks failed", findings.len()) });
+    printer.line(&match failed {
+        0 => "all is well".to_owned(),
+        1 => "1 thing must be mended".to_owned(),
+        more => format!("{more} things must be mended"),
+    });
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Looks at everything `run` needs.
+/// Loading has found nothing wrong; this says what was loaded.
+fn configuration(path: &Path, config: &Config) -> anyhow::Result<Finding> {
+    let mapping = mapping(config)?;
+    let kinds: Vec<&str> = mapping.entities.iter().map(|entity| entity.kind.as_str()).collect();
+    let captured: Vec<&str> = mapping.captured.iter().map(|captured| captured.kind.as_str()).collect();
+    Ok(Finding {
+        check: "config",
+        place: format!("{} and {}", path.display(), config.mapping.path.display()),
+        ok: true,
+        what: format!("{} in agreement; {} captured", listed(&kinds), listed(&captured)),
+        remedy: String::new(),
+    })
+}
+
+fn listed(words: &[&str]) -> String {
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+}
+
+/// Looks at everything that any role needs.
 ///
 /// # Errors
-/// When a check itself cannot be made.
+/// When the mapping cannot be read.
 pub async fn findings(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let _ = config;
-    Ok(Vec::new())
+    look(config, &[Role::Ingest, Role::Processors, Role::Sinks, Role::Dashboard].into()).await
+}
+
+/// Looks at what some roles need, and refuses to go on when it is not there.
+///
+/// # Errors
+/// One message with all that must be mended, each with where and how.
+pub async fn preflight(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<()> {
+    let failed: Vec<String> = look(config, roles)
+        .await?
+        .into_iter()
+        .filter(|finding| !finding.ok)
+        .map(|finding| format!("{}: {}; mend it: {}", finding.place, finding.what, finding.remedy))
+        .collect();
+    match failed.as_slice() {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        several => bail!("{} things must be mended first (nothing was written):\n  {}", several.len(), several.join("\n  ")),
+    }
+}
+
+/// Something wrong, with where and what mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    place: String,
+    what: String,
+    remedy: String,
+}
+
+impl Problem {
+    fn new(place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { place: place.into(), what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl From<ingest::erp::Finding> for Problem {
+    fn from(finding: ingest::erp::Finding) -> Self {
+        Self { place: finding.place, what: finding.what, remedy: finding.remedy }
+    }
+}
+
+/// Where one looked and what was seen.
+#[derive(Debug)]
+struct Seen {
+    place: String,
+    what: String,
+}
+
+/// What was seen, or what is wrong; an empty list where another look says it.
+type Looked = Result<Seen, Vec<Problem>>;
+
+async fn look(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Vec<Finding>> {
+    let mapping = mapping(config)?;
+    let has = |any: &[Role]| any.iter().any(|role| roles.contains(role));
+    let mut looks: Vec<BoxFuture<'_, Vec<Finding>>> = Vec::new();
+    if has(&[Role::Ingest]) {
+        looks.push(bounded("erp.read", "the ERP", erp::reading(config)).boxed());
+    }
+    if has(&[Role::Sinks]) {
+        // What the reader has seen already is not said twice.
+        let read_too = has(&[Role::Ingest]);
+        looks.push(bounded("erp.write", "the ERP", erp::writing(config, needs::of(&mapping, Side::Erp), read_too)).boxed());
+    }
+    if has(&[Role::Ingest, Role::Sinks]) {
+        let events_too = has(&[Role::Ingest]);
+        looks.push(bounded("crm", "Salesforce", crm::look(config, needs::of(&mapping, Side::Crm), events_too)).boxed());
+    }
+    if has(&[Role::Sinks, Role::Dashboard]) {
+        looks.push(bounded("read_model", "the read model", read_model::look(&config.read_model)).boxed());
+    }
+    if has(&[Role::Dashboard]) {
+        looks.push(bounded("dashboard", "[dashboard]", async { dashboard(config) }).boxed());
+    }
+    looks.push(bounded("log", "the log", log::look(&config.log)).boxed());
+    if config.log.registry.url.is_some() {
+        looks.push(bounded("registry", "the schema registry", log::registry(&config.log)).boxed());
+    }
+    let found = join_all(looks).await.concat();
+    // Two looks may meet the same fault.
+    let mut said = BTreeSet::new();
+    Ok(found.into_iter().filter(|finding| said.insert((finding.place.clone(), finding.what.clone()))).collect())
+}
+
+fn mapping(config: &Config) -> anyhow::Result<Mapping> {
+    processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))
+}
+
+async fn bounded(check: &'static str, place: &str, look: impl Future<Output = Looked>) -> Vec<Finding> {
+    within(PATIENCE, check, place, look).await
+}
+
+async fn within(patience: Duration, check: &'static str, place: &str, look: impl Future<Output = Looked>) -> Vec<Finding> {
+    let looked = tokio::time::timeout(patience, look).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {}", humantime::format_duration(patience));
+        Err(vec![Problem::new(place, what, "see that it runs and can be reached from here")])
+    });
+    match looked {
+        Ok(Seen { place, what }) => vec![Finding { check, place, ok: true, what, remedy: String::new() }],
+        Err(problems) => problems.into_iter().map(|Problem { place, what, remedy }| Finding { check, place, ok: false, what, remedy }).collect(),
+    }
+}
+
+fn dashboard(config: &Config) -> Looked {
+    let place = "[dashboard]".to_owned();
+    match config.dashboard.check() {
+        Ok(()) => Ok(Seen { place, what: format!("listens on {}", config.dashboard.listen) }),
+        Err(error) => Err(vec![Problem::new(place, error.to_string(), "correct the setting")]),
+    }
+}
+
+/// Whether `host:port` of an address can be said, without name and password.
+fn address(url: &str) -> String {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = after_scheme.rsplit_once('@').map_or(after_scheme, |(_, place)| place);
+    place.split('?').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_said_without_name_and_password() {
+        assert_eq!(address("postgres://sam:s@crit@db.example:6432/erp?sslmode=require"), "db.example:6432/erp");
+        assert_eq!(address("db.example"), "db.example");
+    }
+
+    #[tokio::test]
+    async fn a_look_without_an_answer_ends_and_says_so() {
+        let findings = within(Duration::from_millis(1), "log", "the log", std::future::pending()).await;
+        assert_eq!(findings.len(), 1);
+        assert!(!findings[0].ok && findings[0].what == "no answer within 1ms", "{findings:?}");
+    }
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let finding = |ok| Finding { check: "log", place: "Kafka at k:1".to_owned(), ok, what: "it is there".to_owned(), remedy: "start it".to_owned() };
+        assert_eq!(finding(true).to_string(), "ok      log         Kafka at k:1: it is there");
+        assert_eq!(finding(false).to_string(), "FAILED  log         Kafka at k:1: it is there; mend it: start it");
+    }
 }

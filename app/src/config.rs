@@ -19,7 +19,7 @@ pub const DEFAULT: &str = include_str!("../concord.toml");
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the log is.
-    pub log: crate::open_log::Config,
+    pub log: stream::Config,
     /// What corresponds to what.
     pub mapping: MappingSource,
     /// Folder for state that can be rebuilt.
@@ -175,8 +175,10 @@ impl Config {
         let titles: serde_json::Map<_, _> = mapping.entities.iter().map(|entity| (entity.kind.clone(), entity.title.clone().into())).collect();
         read_model.insert("source_objects".to_owned(), Value::try_from(captured)?);
         read_model.insert("titles".to_owned(), Value::try_from(titles)?);
+        let mut log: stream::Config = section("log", sections.log)?;
+        log.path = folder.join(log.path);
         Ok(Self {
-            log: section("log", sections.log)?,
+            log,
             mapping: MappingSource { path, text },
             state_dir: folder.join(sections.state_dir),
             capture_erp: section("erp", capture_erp)?,

@@ -11,7 +11,6 @@ pub mod config;
 pub mod demo;
 pub mod logging;
 pub mod migrate;
-pub mod open_log;
 pub mod print;
 pub mod run;
 pub mod sample;

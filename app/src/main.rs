@@ -1,22 +1,34 @@
 //! The command line of Concord.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use app::cli::{Cli, Command};
 use app::print::Printer;
 use clap::Parser as _;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long work on blocking threads may go on when all else has ended. A read of standard input ends only with the
+/// next line, and nobody should have to type one after Ctrl-C.
+const LINGER: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.json);
-    match run(cli, &printer).await {
+    match start(cli, &printer) {
         Ok(code) => code,
         Err(error) => {
             printer.failure(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn start(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;
+    let ended = runtime.block_on(run(cli, printer));
+    runtime.shutdown_timeout(LINGER);
+    ended
 }
 
 async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
@@ -35,11 +47,11 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The demo is read by people: unless asked otherwise it shows only what needs attention.
+/// What is read by people shows, unless asked otherwise, only what needs attention.
 fn default_filter(cli: &Cli) -> String {
     match (&cli.log, &cli.command) {
         (Some(filter), _) => filter.clone(),
-        (None, Command::Demo(_)) => "warn".to_owned(),
+        (None, Command::Demo(_) | Command::Check(_) | Command::Migrate(_)) => "warn".to_owned(),
         // What goes wrong there goes wrong on purpose.
         (None, Command::Simulate(_)) => "off".to_owned(),
         (None, _) => "info".to_owned(),

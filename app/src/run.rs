@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use processors::{Environment, ProcessorName};
 use reconcile::mapping::Mapping;
 use schemas::topic::Topics;
-use stream::{Codec, LocalRegistry, Log};
+use stream::{Codec, Log, Registry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -95,7 +95,7 @@ impl Pipeline {
 #[derive(Clone)]
 struct Base {
     log: Arc<dyn Log>,
-    registry: LocalRegistry,
+    registry: Arc<dyn Registry>,
     codec: Codec,
     topics: Topics,
 }
@@ -108,8 +108,9 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
     let roles: BTreeSet<Role> = if roles.is_empty() { [Role::Ingest, Role::Processors, Role::Sinks, Role::Dashboard].into() } else { roles.iter().copied().collect() };
     let mapping = Arc::new(processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))?);
     let topics = Topics::new(config.log.prefix.clone(), config.log.partitions);
-    let (log, registry) = crate::open_log::open(&config.log).await.context("opening the log")?;
-    let codec = Codec::new(Arc::new(registry.clone()));
+    crate::check::preflight(&config, &roles).await?;
+    let (log, registry) = stream::open(&config.log).await.context("opening the log")?;
+    let codec = Codec::new(registry.clone());
     let base = Base { log, registry, codec, topics };
     create_topics(&base, &mapping).await?;
 
@@ -119,7 +120,7 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
     }
     if roles.contains(&Role::Dashboard) {
         // Data teams' clients take this as their registry's address.
-        let routes = axum::Router::new().nest("/schema-registry", stream::registry::routes::router(base.registry.clone()));
+        let routes = axum::Router::new().nest("/schema-registry", stream::registry_routes(&base.registry));
         let dashboard = dashboard::serve(config.dashboard.clone(), base.log.clone(), base.codec.clone(), base.topics.clone(), routes, shutdown.clone()).await?;
         pipeline.url = Some(format!("http://{}", dashboard.address()));
         pipeline.tasks.spawn(async move {

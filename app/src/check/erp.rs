@@ -1,0 +1,257 @@
+//! The ERP: what its reader needs, what its writer needs, and the mapping's columns.
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::Row as _;
+
+use super::needs::{Family, Need, Needs, fits, spelled};
+use super::postgres::{connect, failed};
+use super::{Looked, Problem, Seen, address};
+use crate::config::Config;
+
+pub(super) async fn reading(config: &Config) -> Looked {
+    let reader = &config.capture_erp;
+    let place = place(config);
+    match ingest::erp::check(reader).await {
+        Ok(findings) if findings.is_empty() => {
+            let what = format!("wal_level, the right to replicate, {} tables, publication {} and slot {} are fit", reader.tables.len(), reader.publication, reader.slot);
+            Ok(Seen { place, what })
+        }
+        Ok(findings) => Err(findings.into_iter().map(|finding| named(finding.into())).collect()),
+        Err(error) => Err(vec![Problem::new(place, error.to_string(), "see that the server runs, then look again")]),
+    }
+}
+
+/// The reader says "Postgres at"; there may be several.
+fn named(problem: Problem) -> Problem {
+    match problem.place.strip_prefix("Postgres at ") {
+        Some(address) => Problem { place: format!("ERP at {address}"), ..problem },
+        None => problem,
+    }
+}
+
+fn place(config: &Config) -> String {
+    format!("ERP at {}", address(config.capture_erp.url.reveal()))
+}
+
+/// With `read_too`, what the reader says of server and tables is not said again.
+pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Looked {
+    let place = place(config);
+    let writer = &config.write_erp;
+    let url = writer.url.reveal();
+    if let Err(error) = url.parse::<tokio_postgres::Config>() {
+        return Err(vec![Problem::new("url in [erp]", format!("the ERP's writer cannot use it: {}", chain(&error)), "write it as postgres://user:password@host:5432/database?sslmode=require")]);
+    }
+    let mut connection = match connect(&place, "url in [erp]", url, writer.ca_pem.as_deref()).await {
+        Ok(connection) => connection,
+        Err(_) if read_too => return Err(Vec::new()),
+        Err(problem) => return Err(vec![problem]),
+    };
+    let mut problems = rights(&mut connection, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
+    let columns = columns(&mut connection, &needs).await.map_err(|error| vec![failed(&place, "reading the catalog", &error)])?;
+    for (object, asked) in &needs {
+        let there: Vec<&Column> = columns.iter().filter(|column| column.object == *object).collect();
+        if there.is_empty() {
+            if !read_too {
+                problems.push(Problem::new(format!("table {object}"), "it does not exist in this database", "correct the name in the mapping, or create the table"));
+            }
+            continue;
+        }
+        for (name, need) in asked {
+            problems.extend(fault(object, name, need, there.iter().find(|column| column.name == *name).copied(), &there[0].user));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let fields: usize = needs.values().map(|columns| columns.len()).sum();
+    Ok(Seen { place, what: format!("ledger, replication origin {} and {fields} columns can be used as mapped", writer.origin) })
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+// The same questions as the writer asks itself before it makes what is missing.
+const RIGHTS: &str = "
+    SELECT current_user::text, current_database()::text, pg_catalog.pg_is_in_recovery(),
+           to_regclass('concord.ledger') IS NOT NULL,
+           CASE WHEN to_regclass('concord.ledger') IS NOT NULL
+                THEN has_schema_privilege('concord', 'USAGE') AND has_table_privilege('concord.ledger', 'SELECT')
+                     AND has_table_privilege('concord.ledger', 'INSERT') AND has_table_privilege('concord.ledger', 'DELETE')
+                ELSE has_database_privilege(current_database(), 'CREATE') END,
+           EXISTS (SELECT FROM pg_catalog.pg_replication_origin WHERE roname = $1),
+           (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
+           (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_session_setup')";
+
+async fn rights(connection: &mut PgConnection, place: &str, origin: &str) -> sqlx::Result<Vec<Problem>> {
+    let row = sqlx::query(RIGHTS).bind(origin).fetch_one(connection).await?;
+    let (user, database): (String, String) = (row.get(0), row.get(1));
+    let (standby, ledger, ledger_usable, has_origin): (bool, bool, bool, bool) = (row.get(2), row.get(3), row.get(4), row.get(5));
+    let may = |place: usize| row.get::<Option<bool>, _>(place).unwrap_or(false);
+    let mut problems = Vec::new();
+    if standby {
+        problems.push(Problem::new(place, "it is a standby and cannot be written to", "name the primary as url in [erp]"));
+    }
+    if !ledger_usable {
+        let (what, remedy) = if ledger {
+            (
+                format!("user {user} may not read and write the ledger concord.ledger"),
+                format!("as its owner: GRANT USAGE ON SCHEMA concord TO {0}; GRANT SELECT, INSERT, DELETE ON concord.ledger TO {0};", quoted(&user)),
+            )
+        } else {
+            (
+                format!("user {user} may not create the ledger (schema concord) in database {database}"),
+                format!("as its owner: GRANT CREATE ON DATABASE {} TO {};", quoted(&database), quoted(&user)),
+            )
+        };
+        problems.push(Problem::new(place, what, remedy));
+    }
+    if !may(7) {
+        problems.push(Problem::new(
+            place,
+            format!("user {user} may not write under a replication origin, so our changes could not be told from others'"),
+            format!("as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO {};", quoted(&user)),
+        ));
+    } else if !has_origin && !may(6) {
+        problems.push(Problem::new(
+            place,
+            format!("replication origin {origin} does not exist and user {user} may not create it"),
+            format!("as superuser: SELECT pg_replication_origin_create('{}');", origin.replace('\'', "''")),
+        ));
+    }
+    Ok(problems)
+}
+
+#[derive(Debug)]
+struct Column {
+    object: String,
+    name: String,
+    family: Family,
+    type_name: String,
+    generated: bool,
+    always_identity: bool,
+    may_select: bool,
+    may_insert: bool,
+    may_update: bool,
+    user: String,
+}
+
+// A domain is judged by its base type.
+const COLUMNS: &str = "
+    SELECT n.nspname || '.' || c.relname, a.attname::text, coalesce(nullif(t.typbasetype, 0), t.oid)::int8, (t.typcategory = 'A'),
+           pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', a.attidentity = 'a',
+           has_column_privilege(c.oid, a.attnum, 'SELECT'), has_column_privilege(c.oid, a.attnum, 'INSERT'),
+           has_column_privilege(c.oid, a.attnum, 'UPDATE'), current_user::text
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname || '.' || c.relname = ANY($1)";
+
+async fn columns(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Vec<Column>> {
+    let objects: Vec<String> = needs.keys().cloned().collect();
+    let rows = sqlx::query(COLUMNS).bind(objects).fetch_all(connection).await?;
+    let column = |row: &PgRow| Column {
+        object: row.get(0),
+        name: row.get(1),
+        family: family(row.get(2), row.get(3)),
+        type_name: row.get(4),
+        generated: row.get(5),
+        always_identity: row.get(6),
+        may_select: row.get(7),
+        may_insert: row.get(8),
+        may_update: row.get(9),
+        user: row.get(10),
+    };
+    Ok(rows.iter().map(column).collect())
+}
+
+/// How capture brings values of a type.
+const fn family(oid: i64, array: bool) -> Family {
+    match oid {
+        _ if array => Family::List,
+        16 => Family::Bool,
+        17 => Family::Other,
+        20 | 21 | 23 | 26 => Family::Int,
+        700 | 701 | 1700 => Family::Number,
+        1082 => Family::Date,
+        1114 | 1184 => Family::Timestamp,
+        _ => Family::Text,
+    }
+}
+
+/// The first thing that keeps a column from being used as mapped.
+fn fault(object: &str, name: &str, need: &Need, column: Option<&Column>, user: &str) -> Option<Problem> {
+    let place = format!("column {object}.{name}, mapped by {}", need.said);
+    let table = object.split('.').map(quoted).collect::<Vec<_>>().join(".");
+    let Some(column) = column else {
+        return Some(Problem::new(place, "it does not exist", "correct the column's name in the mapping, or add the column"));
+    };
+    if column.generated {
+        return Some(Problem::new(place, "it is generated, so it is neither in the change stream nor writable", "take it out of the mapping, or map what it is made of"));
+    }
+    if (need.insert || need.update) && column.always_identity {
+        return Some(Problem::new(
+            place,
+            "it is GENERATED ALWAYS, so it cannot be written",
+            format!("give the field direction = \"to_crm\", or: ALTER TABLE {table} ALTER COLUMN {} SET GENERATED BY DEFAULT;", quoted(name)),
+        ));
+    }
+    let rights = [("SELECT", true, column.may_select), ("INSERT", need.insert, column.may_insert), ("UPDATE", need.update, column.may_update)];
+    let lacking: Vec<&str> = rights.into_iter().filter(|(_, asked, given)| *asked && !given).map(|(right, ..)| right).collect();
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        return Some(Problem::new(
+            place,
+            format!("user {user} lacks the right to {lacking}"),
+            format!("as the table's owner: GRANT {lacking} ON {table} TO {}; or let the mapping only read it", quoted(user)),
+        ));
+    }
+    let kind = need.kinds.iter().find(|kind| !fits(kind, column.family))?;
+    Some(Problem::new(
+        place,
+        format!("its type {} cannot be read as {}", column.type_name, spelled(kind)),
+        "correct the field's type in the mapping, or give the column a read (and write) expression",
+    ))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile::mapping::FieldType;
+
+    use super::*;
+
+    fn column() -> Column {
+        Column {
+            object: "public.customers".to_owned(),
+            name: "limit".to_owned(),
+            family: Family::Number,
+            type_name: "numeric(14,2)".to_owned(),
+            generated: false,
+            always_identity: false,
+            may_select: true,
+            may_insert: true,
+            may_update: true,
+            user: "sync".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_column_is_named_with_what_mends_it() {
+        let need = Need { update: true, insert: true, kinds: vec![FieldType::Decimal { scale: 2 }], said: "entity.customer.field.limit".to_owned() };
+        let check = |column: Option<Column>, what: &str, remedy: &str| {
+            let found = fault("public.customers", "limit", &need, column.as_ref(), "sync").expect("a fault");
+            assert!(found.what.contains(what) && found.remedy.contains(remedy) && found.place.contains("entity.customer.field.limit"), "{found:?}");
+        };
+        assert_eq!(fault("public.customers", "limit", &need, Some(&column()), "sync"), None);
+        check(None, "does not exist", "name in the mapping");
+        check(Some(Column { generated: true, ..column() }), "generated", "take it out");
+        check(Some(Column { always_identity: true, ..column() }), "GENERATED ALWAYS", "ALTER TABLE \"public\".\"customers\"");
+        check(Some(Column { may_update: false, may_insert: false, ..column() }), "INSERT, UPDATE", "GRANT INSERT, UPDATE ON \"public\".\"customers\" TO \"sync\"");
+        check(Some(Column { family: Family::Bool, type_name: "boolean".to_owned(), ..column() }), "type boolean cannot be read as decimal(2)", "type in the mapping");
+    }
+}
