@@ -177,6 +177,8 @@ impl Group {
 
     /// Works out who should own what, as Kafka's range assignor does, members in the order in which they joined.
     fn balance(&mut self) {
+        // The last owner may have left instead of giving back.
+        self.draining &= !self.owners.is_empty();
         let numbers: Vec<u64> = self.members.iter().filter(|(_, member)| !member.expired).map(|(number, _)| *number).collect();
         for member in self.members.values_mut() {
             member.target.clear();
@@ -251,6 +253,16 @@ mod tests {
         assert_eq!(group.step(1), None);
         assert_eq!(group.step(0), Some(Told::Assigned((0..8).collect())));
         group.leave(0);
+        assert_eq!(group.step(1), Some(Told::Assigned((0..8).collect())));
+    }
+
+    #[test]
+    fn owners_that_leave_while_everybody_gives_back_hold_up_nobody() {
+        let mut group = group(1, Sharing::One);
+        group.step(0);
+        group.shake(false);
+        group.leave(0);
+        group.join("g", 1, vec![0..4, 4..8], Sharing::One, Arc::default(), Instant::now()).expect("joins");
         assert_eq!(group.step(1), Some(Told::Assigned((0..8).collect())));
     }
 
