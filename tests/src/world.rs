@@ -30,6 +30,17 @@ async fn broker() -> Arc<servers::Kafka> {
     BROKER.get_or_init(|| async { Arc::new(servers::Kafka::start(servers::KafkaOptions::default()).await.expect("a private Kafka")) }).await.clone()
 }
 
+impl Drop for World {
+    /// A scenario that fails shows what Concord logged last: the folder with the log goes with the world.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.stack.dir().join("run.log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("the last lines of Concord's log:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
 /// Both systems and Concord.
 pub struct World {
     /// The two systems.
