@@ -152,26 +152,26 @@ async fn look(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Vec<Fin
     let has = |any: &[Role]| any.iter().any(|role| roles.contains(role));
     let mut looks: Vec<BoxFuture<'_, Vec<Finding>>> = Vec::new();
     if has(&[Role::Ingest]) {
-        looks.push(bounded("erp.read", "the ERP", erp::reading(config)).boxed());
+        looks.push(bounded("erp.read", erp::place(config), erp::reading(config)).boxed());
     }
     if has(&[Role::Sinks]) {
         // What the reader has seen already is not said twice.
         let read_too = has(&[Role::Ingest]);
-        looks.push(bounded("erp.write", "the ERP", erp::writing(config, needs::of(&mapping, Side::Erp), read_too)).boxed());
+        looks.push(bounded("erp.write", erp::place(config), erp::writing(config, needs::of(&mapping, Side::Erp), read_too)).boxed());
     }
     if has(&[Role::Ingest, Role::Sinks]) {
         let events_too = has(&[Role::Ingest]);
-        looks.push(bounded("crm", "Salesforce", crm::look(config, needs::of(&mapping, Side::Crm), events_too)).boxed());
+        looks.push(bounded("crm", crm::place(config), crm::look(config, needs::of(&mapping, Side::Crm), events_too)).boxed());
     }
     if has(&[Role::Sinks, Role::Dashboard]) {
-        looks.push(bounded("read_model", "the read model", read_model::look(&config.read_model)).boxed());
+        looks.push(bounded("read_model", read_model::place(&config.read_model), read_model::look(&config.read_model)).boxed());
     }
     if has(&[Role::Dashboard]) {
-        looks.push(bounded("dashboard", "[dashboard]", async { dashboard(config) }).boxed());
+        looks.push(bounded("dashboard", "[dashboard]".to_owned(), async { dashboard(config) }).boxed());
     }
-    looks.push(bounded("log", "the log", log::look(&config.log)).boxed());
+    looks.push(bounded("log", log::place(&config.log), log::look(&config.log)).boxed());
     if config.log.registry.url.is_some() {
-        looks.push(bounded("registry", "the schema registry", log::registry(&config.log)).boxed());
+        looks.push(bounded("registry", log::registry_place(&config.log), log::registry(&config.log)).boxed());
     }
     let found = join_all(looks).await.concat();
     // Two looks may meet the same fault.
@@ -183,11 +183,11 @@ fn mapping(config: &Config) -> anyhow::Result<Mapping> {
     processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))
 }
 
-async fn bounded(check: &'static str, place: &str, look: impl Future<Output = Looked>) -> Vec<Finding> {
+async fn bounded(check: &'static str, place: String, look: impl Future<Output = Looked>) -> Vec<Finding> {
     within(PATIENCE, check, place, look).await
 }
 
-async fn within(patience: Duration, check: &'static str, place: &str, look: impl Future<Output = Looked>) -> Vec<Finding> {
+async fn within(patience: Duration, check: &'static str, place: String, look: impl Future<Output = Looked>) -> Vec<Finding> {
     let looked = tokio::time::timeout(patience, look).await.unwrap_or_else(|_| {
         let what = format!("no answer within {}", humantime::format_duration(patience));
         Err(vec![Problem::new(place, what, "see that it runs and can be reached from here")])
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_without_an_answer_ends_and_says_so() {
-        let findings = within(Duration::from_millis(1), "log", "the log", std::future::pending()).await;
+        let findings = within(Duration::from_millis(1), "log", "the log".to_owned(), std::future::pending()).await;
         assert_eq!(findings.len(), 1);
         assert!(!findings[0].ok && findings[0].what == "no answer within 1ms", "{findings:?}");
     }

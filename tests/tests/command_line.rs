@@ -8,6 +8,7 @@ use std::time::Duration;
 use app::stack::{ERP_DATABASE, Stack, StackOptions};
 use serde_json::Value as Json;
 use servers::{Postgres, PostgresOptions};
+use stream::{KafkaLog, KafkaOptions, Log as _};
 use tests::program;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -115,7 +116,7 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_says_how_it_is_used() {
-    for command in ["demo", "run", "check", "migrate", "bench", "topics", "simulator"] {
+    for command in ["demo", "run", "check", "migrate", "bench", "simulate", "topics", "simulator"] {
         let help = concord(&[command, "--help"]).await;
         let said = text(&help.stdout);
         assert!(help.status.success() && said.contains("Usage: concord") && said.contains("--json"), "{command}: {said}");
@@ -249,6 +250,27 @@ async fn a_log_registry_or_read_model_out_of_reach_is_said_before_anything_is_wr
     let path = place.file("spoilt.toml", &two);
     let said = message(&concord(&["run", "--role", "dashboard", "--config", &path.to_string_lossy()]).await);
     assert!(said.contains("read model at") && !said.contains("erp"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_of_another_shape_are_said_before_any_is_made() {
+    let (place, kafka) = tokio::join!(Place::new(), servers::Kafka::start(servers::KafkaOptions::default()));
+    let kafka = kafka.expect("a private Kafka");
+    let log = KafkaLog::connect(KafkaOptions::new(kafka.bootstrap())).await.expect("Kafka");
+    let theirs = schemas::topic::Topics::new("", 2).fixed();
+    let conflicts = theirs.iter().find(|topic| topic.name == "conflicts").expect("a topic of ours").clone();
+    log.create_topics(&[conflicts]).await.expect("made");
+    let config = place.with("[log]\nkind = \"embedded\"", &format!("[log]\nkafka = {{ bootstrap = \"{}\" }}\nkind = \"kafka\"", kafka.bootstrap()));
+    place.refused(&config, &["topic conflicts", "has 2 partitions, the configuration says 4", "set partitions in [log] to 2, or choose another prefix"]).await;
+    // The broker has one of its own as soon as anybody asks.
+    let made = || async { log.topics().await.expect("topics").into_iter().filter(|name| !name.starts_with("__")).collect::<Vec<_>>() };
+    assert_eq!(made().await, ["conflicts"], "topics were made");
+
+    let path = place.file("good.toml", &config.replace("partitions = 4", "partitions = 2"));
+    let checked = concord(&["check", "--config", &path.to_string_lossy()]).await;
+    let said = text(&checked.stdout);
+    assert!(checked.status.success() && said.contains(&format!("Kafka at {}: reachable; 1 of our topics", kafka.bootstrap())), "{said}");
+    assert_eq!(made().await, ["conflicts"], "topics were made");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

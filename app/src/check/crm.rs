@@ -12,7 +12,7 @@ const CHANNEL: &str = "Salesforce event channel";
 /// stream is the business of the process that reads it.
 pub(super) async fn look(config: &Config, needs: Needs, events_too: bool) -> Looked {
     let reader = &config.capture_crm;
-    let place = format!("Salesforce at {}", reader.login_url);
+    let place = place(config);
     let asked: ingest::crm::Needs = needs
         .iter()
         .map(|(object, columns)| {
@@ -42,6 +42,11 @@ pub(super) async fn look(config: &Config, needs: Needs, events_too: bool) -> Loo
     let fields: usize = needs.values().map(|columns| columns.len()).sum();
     let what = format!("signed in; change events of {}; {fields} fields as mapped", reader.objects.join(", "));
     Ok(Seen { place, what })
+}
+
+/// Where it is, for people.
+pub(super) fn place(config: &Config) -> String {
+    format!("Salesforce at {}", config.capture_crm.login_url)
 }
 
 /// Which line of the mapping names the field of `Salesforce field Account.Name`.

@@ -29,7 +29,8 @@ fn named(problem: Problem) -> Problem {
     }
 }
 
-fn place(config: &Config) -> String {
+/// Where it is, for people.
+pub(super) fn place(config: &Config) -> String {
     format!("ERP at {}", address(config.capture_erp.url.reveal()))
 }
 

@@ -9,15 +9,24 @@ use stream::{Error, KafkaLog, Log, Registry};
 use super::{Looked, Problem, Seen};
 
 pub(super) async fn look(config: &stream::Config) -> Looked {
+    let place = place(config);
     match config.kind {
-        Kind::Kafka => kafka(config).await,
-        Kind::Embedded => embedded(&config.path),
-        Kind::Memory => Ok(Seen { place: "the log".to_owned(), what: "in memory; nothing stays".to_owned() }),
+        Kind::Kafka => kafka(config, place).await,
+        Kind::Embedded => embedded(&config.path, place),
+        Kind::Memory => Ok(Seen { place, what: "nothing stays".to_owned() }),
     }
 }
 
-async fn kafka(config: &stream::Config) -> Looked {
-    let place = format!("Kafka at {}", config.kafka.bootstrap);
+/// Where the log is, for people.
+pub(super) fn place(config: &stream::Config) -> String {
+    match config.kind {
+        Kind::Kafka => format!("Kafka at {}", config.kafka.bootstrap),
+        Kind::Embedded => format!("embedded log in {}", config.path.display()),
+        Kind::Memory => "log in memory".to_owned(),
+    }
+}
+
+async fn kafka(config: &stream::Config, place: String) -> Looked {
     if config.kafka.bootstrap.is_empty() {
         return Err(vec![Problem::new("bootstrap in [log.kafka]", "it is missing", "name the brokers as host:port, several with commas")]);
     }
@@ -41,8 +50,7 @@ async fn kafka(config: &stream::Config) -> Looked {
     if wrong.is_empty() { Ok(Seen { place, what: format!("reachable; {ours} of our topics are there, run creates the others") }) } else { Err(wrong) }
 }
 
-fn embedded(path: &Path) -> Looked {
-    let place = format!("embedded log in {}", path.display());
+fn embedded(path: &Path, place: String) -> Looked {
     let wrong = |what: String| Err(vec![Problem::new(&place, what, "correct path in [log], or the rights of that folder")]);
     // The nearest folder that is there already: the rest is made.
     let Some(there) = path.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path }).find(|path| path.exists()) else {
@@ -65,10 +73,14 @@ fn refused(place: &str, error: &Error) -> Problem {
     Problem::new(place, error.to_string(), remedy)
 }
 
+/// Where the registry is, for people.
+pub(super) fn registry_place(config: &stream::Config) -> String {
+    format!("schema registry at {}", config.registry.url.as_deref().unwrap_or_default())
+}
+
 /// Asks for a schema: a registry answers, be it that there is none.
 pub(super) async fn registry(config: &stream::Config) -> Looked {
-    let url = config.registry.url.clone().unwrap_or_default();
-    let place = format!("schema registry at {url}");
+    let place = registry_place(config);
     let remedy = "see that it runs and can be reached from here, or correct url and credentials in [log.registry]";
     let problem = |error: &Error| vec![Problem::new(&place, error.to_string(), remedy)];
     // The registry alone: a log in memory costs nothing and is gone at once.
