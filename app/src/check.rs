@@ -180,7 +180,8 @@ async fn look(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Vec<Fin
 }
 
 fn mapping(config: &Config) -> anyhow::Result<Mapping> {
-    processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))
+    processors::mapping_file::parse(&config.mapping.text)
+        .map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))
 }
 
 async fn bounded(check: &'static str, place: String, look: impl Future<Output = Looked>) -> Vec<Finding> {
@@ -194,7 +195,9 @@ async fn within(patience: Duration, check: &'static str, place: String, look: im
     });
     match looked {
         Ok(Seen { place, what }) => vec![Finding { check, place, ok: true, what, remedy: String::new() }],
-        Err(problems) => problems.into_iter().map(|Problem { place, what, remedy }| Finding { check, place, ok: false, what, remedy }).collect(),
+        Err(problems) => {
+            problems.into_iter().map(|Problem { place, what, remedy }| Finding { check, place, ok: false, what, remedy }).collect()
+        }
     }
 }
 
@@ -232,7 +235,13 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line() {
-        let finding = |ok| Finding { check: "log", place: "Kafka at k:1".to_owned(), ok, what: "it is there".to_owned(), remedy: "start it".to_owned() };
+        let finding = |ok| Finding {
+            check: "log",
+            place: "Kafka at k:1".to_owned(),
+            ok,
+            what: "it is there".to_owned(),
+            remedy: "start it".to_owned(),
+        };
         assert_eq!(finding(true).to_string(), "ok      log         Kafka at k:1: it is there");
         assert_eq!(finding(false).to_string(), "FAILED  log         Kafka at k:1: it is there; mend it: start it");
     }

@@ -15,13 +15,15 @@ use crate::print::Printer;
 /// What Postgres says, with the command that mends it.
 pub async fn migrate(path: &Path, printer: &Printer) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let mapping = processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow!("in the mapping {}: {error}", config.mapping.path.display()))?;
+    let mapping = processors::mapping_file::parse(&config.mapping.text)
+        .map_err(|error| anyhow!("in the mapping {}: {error}", config.mapping.path.display()))?;
 
     let place = read_model::place(&config.read_model);
     let before = read_model::migrations(&config.read_model).await?;
     sinks::readmodel::migrate(&config.read_model).await.map_err(|error| said(&place, &error))?;
     let after = read_model::migrations(&config.read_model).await?;
-    let applied: Vec<String> = after.iter().filter(|(version, _)| !before.contains_key(version)).map(|(version, name)| format!("{version:04} {name}")).collect();
+    let applied: Vec<String> =
+        after.iter().filter(|(version, _)| !before.contains_key(version)).map(|(version, name)| format!("{version:04} {name}")).collect();
     tell(printer, &place, &applied.iter().map(|name| format!("applied {name}")).collect::<Vec<_>>());
 
     let tables: Vec<String> = mapping.entities.iter().map(|entity| entity.sides[Side::Erp].object.clone()).collect();

@@ -1,6 +1,8 @@
 //! The command line on real systems: what is wrong is said once, with where and how to mend it, before anything is
 //! written; what is right is said too; and the demo leaves nothing behind.
 
+mod demo;
+
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -10,7 +12,6 @@ use serde_json::Value as Json;
 use servers::{Postgres, PostgresOptions};
 use stream::{KafkaLog, KafkaOptions, Log as _};
 use tests::program;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 /// A process that answers takes nowhere near so long.
@@ -92,7 +93,8 @@ impl Place {
         let found: Json = serde_json::from_slice(&checked.stdout).expect("one JSON object");
         let failed: Vec<&Json> = found["findings"].as_array().expect("findings").iter().filter(|finding| finding["ok"] == false).collect();
         assert_eq!(found["failed"], failed.len());
-        let all: String = failed.iter().map(|finding| format!("{}: {}; mend it: {}\n", finding["where"], finding["what"], finding["remedy"])).collect();
+        let all: String =
+            failed.iter().map(|finding| format!("{}: {}; mend it: {}\n", finding["where"], finding["what"], finding["remedy"])).collect();
         for word in words {
             // JSON writes a quotation mark with a stroke before it.
             assert!(all.replace("\\\"", "\"").contains(word), "no {word:?} in {all}");
@@ -108,7 +110,11 @@ impl Place {
         assert_eq!(count("select count(*) from pg_replication_origin").await, 0, "an origin was made");
         assert_eq!(count("select count(*) from pg_namespace where nspname = 'concord'").await, 0, "a ledger was made");
         let read_model = self.stack.read_model().await.expect("the read model");
-        let tables: i64 = read_model.query_one("select count(*) from pg_class c where relnamespace = 'public'::regnamespace", &[]).await.expect("counted").get(0);
+        let tables: i64 = read_model
+            .query_one("select count(*) from pg_class c where relnamespace = 'public'::regnamespace", &[])
+            .await
+            .expect("counted")
+            .get(0);
         assert_eq!(tables, 0, "the read model was written to");
         assert!(!self.stack.dir().join("log").exists() && !self.stack.dir().join("state").exists(), "the log was written to");
     }
@@ -143,7 +149,8 @@ async fn a_configuration_that_cannot_be_meant_is_refused_with_the_key() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
     std::fs::write(path("mapping.toml"), app::sample::MAPPING).expect("written");
-    std::fs::write(path("spoilt-mapping.toml"), app::sample::MAPPING.replacen("credit_limit\"", "credit_limit\"\nround = 2", 1)).expect("written");
+    std::fs::write(path("spoilt-mapping.toml"), app::sample::MAPPING.replacen("credit_limit\"", "credit_limit\"\nround = 2", 1))
+        .expect("written");
     let good = "mapping = \"mapping.toml\"\n[log]\nkind = \"embedded\"\n[erp]\nurl = \"postgres://u:hunter2@127.0.0.1:1/erp\"\n\
         [crm]\nlogin_url = \"http://127.0.0.1:1\"\nclient_id = \"id\"\nclient_secret = \"hunter2\"\n\
         [read_model]\nurl = \"postgres://u:hunter2@127.0.0.1:1/concord\"\n[dashboard]\nadmin_password = { plain = \"hunter2\" }\n";
@@ -178,25 +185,47 @@ async fn what_the_erp_lacks_is_said_before_anything_is_written() {
     let place = Place::new().await;
     let postgres = &place.stack.postgres;
     place.sql("create role sync login password 'sync'; grant all on all tables in schema public to sync; grant create on database erp to sync").await;
-    place.refused(&place.with_erp(&postgres.url_as("sync", "sync", ERP_DATABASE)), &["role sync may not replicate", "ALTER ROLE \"sync\" REPLICATION"]).await;
+    place
+        .refused(
+            &place.with_erp(&postgres.url_as("sync", "sync", ERP_DATABASE)),
+            &["role sync may not replicate", "ALTER ROLE \"sync\" REPLICATION"],
+        )
+        .await;
 
     place.sql("alter role sync replication; revoke update on customers from sync").await;
     let config = place.with_erp(&postgres.url_as("sync", "sync", ERP_DATABASE));
-    place.refused(&config, &["column public.customers.phone", "lacks the right to UPDATE", "GRANT UPDATE ON \"public\".\"customers\" TO \"sync\""]).await;
+    place
+        .refused(
+            &config,
+            &["column public.customers.phone", "lacks the right to UPDATE", "GRANT UPDATE ON \"public\".\"customers\" TO \"sync\""],
+        )
+        .await;
 
-    place.refused(&place.with_erp(&postgres.url_as("concord", "wrong", ERP_DATABASE)), &["127.0.0.1", "password authentication failed", "password"]).await;
+    place
+        .refused(
+            &place.with_erp(&postgres.url_as("concord", "wrong", ERP_DATABASE)),
+            &["127.0.0.1", "password authentication failed", "password"],
+        )
+        .await;
     place.refused(&place.with_erp(&postgres.url("nowhere")), &["\"nowhere\" does not exist", "CREATE DATABASE \"nowhere\""]).await;
     place.refused(&place.with_erp("postgres://concord:concord@127.0.0.1:1/erp"), &["ERP at 127.0.0.1:1", "pg_isready"]).await;
 
     place.sql("alter table payments drop constraint payments_pkey").await;
     place.refused(&place.stack.config_text(), &["table public.payments", "no primary key", "ADD PRIMARY KEY"]).await;
-    place.sql("alter table payments add primary key (id); alter table contacts drop constraint contacts_pkey, replica identity nothing").await;
+    place
+        .sql("alter table payments add primary key (id); alter table contacts drop constraint contacts_pkey, replica identity nothing")
+        .await;
     place.refused(&place.stack.config_text(), &["table public.contacts", "NOTHING", "REPLICA IDENTITY DEFAULT"]).await;
     place.sql("alter table contacts add primary key (id), replica identity default").await;
 
     let unknown = place.with_mapping("erp = \"street\"", "erp = \"streeet\"");
     place.refused(&unknown, &["column public.customers.streeet", "entity.customer.field.street", "does not exist", "in the mapping"]).await;
-    place.refused(&place.with_mapping("due_on:date", "amount:date"), &["column public.invoices.amount", "numeric(14,2) cannot be read as date"]).await;
+    place
+        .refused(
+            &place.with_mapping("due_on:date", "amount:date"),
+            &["column public.invoices.amount", "numeric(14,2) cannot be read as date"],
+        )
+        .await;
     place.sql("alter table customers add shout text generated always as (upper(name)) stored").await;
     place.refused(&place.with_mapping("erp = \"website\"", "erp = \"shout\""), &["public.customers.shout", "generated"]).await;
 }
@@ -204,11 +233,18 @@ async fn what_the_erp_lacks_is_said_before_anything_is_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_without_row_changes_is_said_before_anything_is_written() {
     let place = Place::new().await;
-    let replica = Postgres::start(PostgresOptions { wal_level: "replica".to_owned(), ..PostgresOptions::default() }).await.expect("a Postgres");
+    let replica =
+        Postgres::start(PostgresOptions { wal_level: "replica".to_owned(), ..PostgresOptions::default() }).await.expect("a Postgres");
     replica.create_database(ERP_DATABASE).await.expect("a database");
     replica.execute(ERP_DATABASE, app::sample::ERP_SCHEMA).await.expect("the sample ERP");
     place.refused(&place.with_erp(&replica.url(ERP_DATABASE)), &["wal_level is replica", "ALTER SYSTEM SET wal_level = logical"]).await;
-    replica.execute(ERP_DATABASE, "do $$ begin assert (select count(*) from pg_publication) = 0; assert to_regnamespace('concord') is null; end $$").await.expect("nothing written");
+    replica
+        .execute(
+            ERP_DATABASE,
+            "do $$ begin assert (select count(*) from pg_publication) = 0; assert to_regnamespace('concord') is null; end $$",
+        )
+        .await
+        .expect("nothing written");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,31 +252,71 @@ async fn what_salesforce_lacks_is_said_before_anything_is_written() {
     let place = Place::new().await;
     let settings = place.stack.simulator.settings();
     let good = place.stack.config_text();
-    place.refused(&place.with("client_secret = \"simulator-secret\"", "client_secret = \"wrong\""), &["Salesforce at http", "invalid_client", "client_secret"]).await;
-    place.refused(&place.with(&place.stack.simulator.rest_url(), "http://127.0.0.1:1"), &["Salesforce at http://127.0.0.1:1", "reached"]).await;
-    place.refused(&place.with(&place.stack.simulator.pubsub_address(), "127.0.0.1:1"), &["Salesforce event channel", "at 127.0.0.1:1", "reached"]).await;
+    place
+        .refused(
+            &place.with("client_secret = \"simulator-secret\"", "client_secret = \"wrong\""),
+            &["Salesforce at http", "invalid_client", "client_secret"],
+        )
+        .await;
+    place
+        .refused(&place.with(&place.stack.simulator.rest_url(), "http://127.0.0.1:1"), &["Salesforce at http://127.0.0.1:1", "reached"])
+        .await;
+    place
+        .refused(
+            &place.with(&place.stack.simulator.pubsub_address(), "127.0.0.1:1"),
+            &["Salesforce event channel", "at 127.0.0.1:1", "reached"],
+        )
+        .await;
+
+    // Who only writes is not asked for the event stream.
+    let neither =
+        place.with_erp("postgres://concord:concord@127.0.0.1:1/erp").replace(&place.stack.simulator.pubsub_address(), "127.0.0.1:1");
+    let path = place.file("spoilt.toml", &neither);
+    let said = message(&concord(&["run", "--role", "sinks", "--config", &path.to_string_lossy()]).await);
+    assert!(said.contains("ERP at 127.0.0.1:1") && !said.contains("Salesforce"), "{said}");
 
     settings.update(|live| live.change_events.retain(|object| object != "Account"));
     place.refused(&good, &["AccountChangeEvent", "not enabled for change events", "Setup, Change Data Capture"]).await;
     settings.update(|live| live.change_events.push("Account".to_owned()));
 
     settings.update(|live| live.hidden_fields = vec!["Account.Phone".to_owned()]);
-    place.refused(&good, &["Salesforce field Account.Phone", "entity.customer.field.phone", "hidden from the integration user", "field-level security"]).await;
+    place
+        .refused(
+            &good,
+            &["Salesforce field Account.Phone", "entity.customer.field.phone", "hidden from the integration user", "field-level security"],
+        )
+        .await;
     settings.update(|live| live.hidden_fields.clear());
 
-    place.refused(&place.with_mapping("crm = \"Title\"", "crm = \"Titel__c\""), &["Salesforce field Contact.Titel__c", "does not exist", "mapping"]).await;
-    place.refused(&place.with_mapping("crm = \"Title\"", "crm = \"LastModifiedDate\""), &["Salesforce field Contact.LastModifiedDate", "cannot be written", "only read it"]).await;
+    place
+        .refused(
+            &place.with_mapping("crm = \"Title\"", "crm = \"Titel__c\""),
+            &["Salesforce field Contact.Titel__c", "does not exist", "mapping"],
+        )
+        .await;
+    place
+        .refused(
+            &place.with_mapping("crm = \"Title\"", "crm = \"LastModifiedDate\""),
+            &["Salesforce field Contact.LastModifiedDate", "cannot be written", "only read it"],
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_registry_or_read_model_out_of_reach_is_said_before_anything_is_written() {
     let place = Place::new().await;
-    let broker = place.with("[log]\nkind = \"embedded\"", "[log]\nkafka = { bootstrap = \"127.0.0.1:1\", connect_timeout = \"1s\" }\nkind = \"kafka\"");
+    let broker = place
+        .with("[log]\nkind = \"embedded\"", "[log]\nkafka = { bootstrap = \"127.0.0.1:1\", connect_timeout = \"1s\" }\nkind = \"kafka\"");
     place.refused(&broker, &["Kafka at 127.0.0.1:1", "bootstrap in [log.kafka]"]).await;
     let registry = place.with("[log]\n", "[log]\nregistry = { url = \"http://127.0.0.1:1\" }\n");
     place.refused(&registry, &["schema registry at http://127.0.0.1:1", "[log.registry]"]).await;
     let url = place.stack.postgres.url(app::stack::READ_MODEL_DATABASE);
-    place.refused(&place.with(&url, "postgres://concord:concord@127.0.0.1:1/concord"), &["read model at 127.0.0.1:1/concord", "[read_model]"]).await;
+    place
+        .refused(
+            &place.with(&url, "postgres://concord:concord@127.0.0.1:1/concord"),
+            &["read model at 127.0.0.1:1/concord", "[read_model]"],
+        )
+        .await;
     let folder = place.file("a-file", "not a folder");
     let log = format!("{}/log\"", place.stack.dir().display());
     place.refused(&place.with(&log, &format!("{}/log\"", folder.display())), &["embedded log in", "is not a folder", "[log]"]).await;
@@ -260,8 +336,14 @@ async fn topics_of_another_shape_are_said_before_any_is_made() {
     let theirs = schemas::topic::Topics::new("", 2).fixed();
     let conflicts = theirs.iter().find(|topic| topic.name == "conflicts").expect("a topic of ours").clone();
     log.create_topics(&[conflicts]).await.expect("made");
-    let config = place.with("[log]\nkind = \"embedded\"", &format!("[log]\nkafka = {{ bootstrap = \"{}\" }}\nkind = \"kafka\"", kafka.bootstrap()));
-    place.refused(&config, &["topic conflicts", "has 2 partitions, the configuration says 4", "set partitions in [log] to 2, or choose another prefix"]).await;
+    let config =
+        place.with("[log]\nkind = \"embedded\"", &format!("[log]\nkafka = {{ bootstrap = \"{}\" }}\nkind = \"kafka\"", kafka.bootstrap()));
+    place
+        .refused(
+            &config,
+            &["topic conflicts", "has 2 partitions, the configuration says 4", "set partitions in [log] to 2, or choose another prefix"],
+        )
+        .await;
     // The broker has one of its own as soon as anybody asks.
     let made = || async { log.topics().await.expect("topics").into_iter().filter(|name| !name.starts_with("__")).collect::<Vec<_>>() };
     assert_eq!(made().await, ["conflicts"], "topics were made");
@@ -295,84 +377,28 @@ async fn check_finds_nothing_wrong_with_a_good_stack_and_migrate_twice_is_harmle
     assert_eq!(ledger, 0);
 
     let second = concord(&["migrate", "--config", &config]).await;
-    assert!(second.status.success() && text(&second.stdout).matches("nothing to do").count() == 2, "{}{}", text(&second.stdout), text(&second.stderr));
+    assert!(
+        second.status.success() && text(&second.stdout).matches("nothing to do").count() == 2,
+        "{}{}",
+        text(&second.stdout),
+        text(&second.stderr)
+    );
     let after = concord(&["check", "--json", "--config", &config]).await;
     let found: Json = serde_json::from_slice(&after.stdout).expect("JSON");
     assert_eq!(found["failed"], 0, "{found}");
-    let read_model = found["findings"].as_array().and_then(|findings| findings.iter().find(|finding| finding["check"] == "read_model")).expect("a finding");
+    let read_model = found["findings"]
+        .as_array()
+        .and_then(|findings| findings.iter().find(|finding| finding["check"] == "read_model"))
+        .expect("a finding");
     assert!(read_model["what"].as_str().is_some_and(|what| what.starts_with("migrated")), "{read_model}");
 
     // A migration that cannot be made says why.
-    let wrong = place.file("spoilt.toml", &place.with(&place.stack.postgres.url(app::stack::READ_MODEL_DATABASE), "postgres://concord:concord@127.0.0.1:1/concord"));
+    let wrong = place.file(
+        "spoilt.toml",
+        &place.with(&place.stack.postgres.url(app::stack::READ_MODEL_DATABASE), "postgres://concord:concord@127.0.0.1:1/concord"),
+    );
     let said = message(&concord(&["migrate", "--config", &wrong.to_string_lossy()]).await);
     assert!(said.contains("read model at 127.0.0.1:1/concord") && said.contains("mend it"), "{said}");
-}
-
-/// The demo in a folder for temporary files of its own; its output until it waits for people, then a signal.
-async fn demo_until(signal: &str, json: bool) -> (String, Output, Vec<PathBuf>) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().expect("a folder");
-    // The private Postgres runs as another user when we are root.
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o1777)).expect("open to all");
-    let mut command = Command::new(program());
-    command.args(["demo", "--companies", "12", "--listen", "127.0.0.1:0", "--traffic", "100ms"]);
-    if json {
-        command.arg("--json");
-    }
-    // Standard input stays open, as a terminal's does.
-    let mut child = command.env("TMPDIR", dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("concord");
-    let stdin = child.stdin.take();
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let mut shown = String::new();
-    let waits = |line: &str| if json { line.starts_with('{') } else { line.contains("Ctrl-C ends all of it") };
-    loop {
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap_or_else(|_| panic!("the demo is silent after:\n{shown}")).expect("text");
-        let Some(line) = line else { panic!("the demo ended after:\n{shown}{}", text(&child.wait_with_output().await.expect("ended").stderr)) };
-        shown.push_str(&line);
-        shown.push('\n');
-        if waits(&line) {
-            break;
-        }
-    }
-    let pid = child.id().expect("it runs").to_string();
-    assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().await.expect("kill").success());
-    while let Some(line) = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it ends").expect("text") {
-        shown.push_str(&line);
-        shown.push('\n');
-    }
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").expect("ended");
-    drop(stdin);
-    let left = std::fs::read_dir(dir.path()).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
-    (shown, output, left)
-}
-
-async fn gone(url: &str) -> bool {
-    tokio_postgres::connect(url, tokio_postgres::NoTls).await.is_err()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_says_where_to_look_and_leaves_nothing_behind() {
-    let (shown, output, left) = demo_until("INT", false).await;
-    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
-    assert!(shown.contains("both sides agree on"), "{shown}");
-    for what in ["Dashboard    http://127.0.0.1:", "user admin, password ", "Salesforce   http://127.0.0.1:", "ERP          postgres://", "a conflict that waits", "nothing is left behind"] {
-        assert!(shown.contains(what), "no {what:?} in {shown}");
-    }
-    let erp = shown.lines().find_map(|line| line.trim().strip_prefix("ERP ")).expect("the ERP's address").trim();
-    assert!(gone(erp).await, "the demo's Postgres still runs");
-    assert_eq!(left, Vec::<PathBuf>::new(), "left behind");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_tells_programs_where_to_look_and_ends_on_sigterm() {
-    let (shown, output, left) = demo_until("TERM", true).await;
-    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
-    let said: Json = serde_json::from_str(shown.trim()).unwrap_or_else(|error| panic!("{error}: {shown}"));
-    assert_eq!(said["agreed"], true, "{said}");
-    assert!(said["customers"].as_u64() > Some(0) && said["contacts"].as_u64() > Some(0), "{said}");
-    assert!(said["dashboard"].as_str().is_some_and(|url| url.starts_with("http://")) && said["password"].is_string(), "{said}");
-    assert!(gone(said["erp"].as_str().expect("an address")).await, "the demo's Postgres still runs");
-    assert_eq!(left, Vec::<PathBuf>::new(), "left behind");
 }
 
 #[test]

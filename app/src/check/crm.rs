@@ -16,7 +16,8 @@ pub(super) async fn look(config: &Config, needs: Needs, events_too: bool) -> Loo
     let asked: ingest::crm::Needs = needs
         .iter()
         .map(|(object, columns)| {
-            let uses = columns.iter().map(|(column, need)| (column.clone(), if need.update || need.insert { Use::Write } else { Use::Read }));
+            let uses =
+                columns.iter().map(|(column, need)| (column.clone(), if need.update || need.insert { Use::Write } else { Use::Read }));
             (object.clone(), uses.collect())
         })
         .collect();

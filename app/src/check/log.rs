@@ -32,7 +32,8 @@ async fn kafka(config: &stream::Config, place: String) -> Looked {
     }
     let problem = |error: Error| vec![refused(&place, &error)];
     // Sooner than the look as a whole gives up, so that the broker's own reason is said.
-    let options = stream::KafkaOptions { connect_timeout: config.kafka.connect_timeout.min(super::PATIENCE * 4 / 5), ..config.kafka.clone() };
+    let options =
+        stream::KafkaOptions { connect_timeout: config.kafka.connect_timeout.min(super::PATIENCE * 4 / 5), ..config.kafka.clone() };
     let log = KafkaLog::connect(options).await.map_err(problem)?;
     let there = log.topics().await.map_err(problem)?;
     let (mut ours, mut wrong) = (0, Vec::new());
@@ -47,13 +48,19 @@ async fn kafka(config: &stream::Config, place: String) -> Looked {
             ));
         }
     }
-    if wrong.is_empty() { Ok(Seen { place, what: format!("reachable; {ours} of our topics are there, run creates the others") }) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(Seen { place, what: format!("reachable; {ours} of our topics are there, run creates the others") })
+    } else {
+        Err(wrong)
+    }
 }
 
 fn embedded(path: &Path, place: String) -> Looked {
     let wrong = |what: String| Err(vec![Problem::new(&place, what, "correct path in [log], or the rights of that folder")]);
     // The nearest folder that is there already: the rest is made.
-    let Some(there) = path.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path }).find(|path| path.exists()) else {
+    let Some(there) =
+        path.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path }).find(|path| path.exists())
+    else {
         return wrong("no folder above it exists".to_owned());
     };
     match std::fs::metadata(there) {

@@ -39,7 +39,13 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
             let rule = &field.columns[side];
             let written = field.direction.allows(side);
             let plain = rule.read.is_none() && rule.words.is_empty();
-            ask(&rule.column, written, written && create, plain.then(|| field.kind.clone()), format!("entity.{}.field.{}", entity.kind, field.name));
+            ask(
+                &rule.column,
+                written,
+                written && create,
+                plain.then(|| field.kind.clone()),
+                format!("entity.{}.field.{}", entity.kind, field.name),
+            );
         }
         ask(&own.id_column, false, create, None, format!("entity.{}.{}.id_column", entity.kind, side.as_str()));
         if let Some(actor) = &own.actor_column {
@@ -67,7 +73,9 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
             need.kinds.extend(captured.types.get(name).cloned());
         }
         if let Some(column) = &captured.customer_column {
-            columns.entry(column.clone()).or_insert_with(|| Need { said: format!("captured.{}.customer_column", captured.kind), ..Need::default() });
+            columns
+                .entry(column.clone())
+                .or_insert_with(|| Need { said: format!("captured.{}.customer_column", captured.kind), ..Need::default() });
         }
     }
     needs
@@ -152,7 +160,10 @@ mod tests {
     fn everything_that_the_mapping_names_is_asked_for() {
         let erp = of(&demo(), Side::Erp);
         let columns = |object: &str| erp[object].keys().map(String::as_str).collect::<Vec<_>>();
-        assert_eq!(columns("public.contacts"), ["concord_id", "customer_id", "email", "first_name", "last_name", "phone", "title", "updated_by"]);
+        assert_eq!(
+            columns("public.contacts"),
+            ["concord_id", "customer_id", "email", "first_name", "last_name", "phone", "title", "updated_by"]
+        );
         assert_eq!(columns("public.payments"), ["amount", "customer_id", "invoice_id", "paid_on"]);
         assert!(erp["public.customers"]["concord_id"].insert && !erp["public.customers"]["concord_id"].update);
     }
@@ -161,6 +172,10 @@ mod tests {
     fn a_type_fits_when_some_value_could() {
         assert!(fits(&FieldType::Decimal { scale: 2 }, Family::Number) && fits(&FieldType::Decimal { scale: 2 }, Family::Int));
         assert!(fits(&FieldType::Text, Family::Date) && fits(&FieldType::Date, Family::Timestamp) && fits(&FieldType::Date, Family::Text));
-        assert!(!fits(&FieldType::Date, Family::Number) && !fits(&FieldType::Text, Family::List) && !fits(&FieldType::Decimal { scale: 0 }, Family::Bool));
+        assert!(
+            !fits(&FieldType::Date, Family::Number)
+                && !fits(&FieldType::Text, Family::List)
+                && !fits(&FieldType::Decimal { scale: 0 }, Family::Bool)
+        );
     }
 }

@@ -74,6 +74,7 @@ async fn applied(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<i64, St
     if !there {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query("SELECT version, description FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await?;
+    let rows =
+        sqlx::query("SELECT version, description FROM _sqlx_migrations WHERE success ORDER BY version").fetch_all(connection).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
