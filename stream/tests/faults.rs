@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stream::memory::Call;
-use stream::{Class, Error, MemoryLog, MemoryOptions, Polled, Sharing};
+use stream::{Class, Error, Log as _, MemoryLog, MemoryOptions, Polled, Sharing, Start, TopicPartition};
 
 use crate::support::*;
 
@@ -61,7 +61,10 @@ async fn held_visibility_shows_commits_later_and_in_order() {
     log.faults().hold_visibility(true);
     f.log.publish(vec![to(&topic, 0, "a")]).await.expect("publishes");
     f.log.publish(vec![to(&topic, 0, "b")]).await.expect("publishes");
-    assert!(f.all(&topic).await.is_empty());
+    let start = TopicPartition::new(topic.as_str(), 0);
+    let mut reader = log.reader(vec![(start.clone(), Start::Earliest)]).await.expect("opens a reader");
+    assert!(reader.poll(10, Duration::from_millis(10)).await.expect("reads").is_empty());
+    assert_eq!(log.ends(&topic).await.expect("has ends").get(&start), Some(&2));
     log.faults().hold_visibility(false);
     assert_eq!(texts(&f.all(&topic).await), ["a", "b"]);
 }
