@@ -20,6 +20,7 @@ mod mapping;
 mod plant;
 mod run;
 mod script;
+mod show;
 mod system;
 mod systems;
 mod target;
@@ -81,7 +82,9 @@ fn on_this_thread(options: &cli::Simulate, printer: &Printer) -> anyhow::Result<
         let outcome = runner.run(seed, options.events)?;
         summary.add(&outcome);
         progress.inc(1);
-        if !outcome.wrong.is_empty() {
+        if !outcome.wrong.is_empty() && options.keep_going {
+            progress.suspend(|| printer.line(&format!("seed {seed}: {}", outcome.wrong.join("; "))));
+        } else if !outcome.wrong.is_empty() {
             let violation = runner.shorten(seed, options.events)?;
             progress.suspend(|| show(&violation, options.events, printer));
             if summary.violations.len() >= MOST_VIOLATIONS {

@@ -3,4 +3,5 @@
 mod command_line;
 mod e2e;
 mod kill;
+mod simulation;
 mod tidy;

@@ -94,6 +94,7 @@ impl Capture {
             producer.begin().await?;
             producer.send(records).await?;
             producer.commit(None).await?;
+            self.put_down(&facts);
             place = next;
         }
     }
@@ -137,8 +138,16 @@ impl Capture {
         if system.fault.repeat && *last == next.checked_sub(1) && next > 0 {
             system.fault.repeat = false;
             repeated = true;
-            next -= 1;
+            // The position says that this one is on the log already.
+            if plant == Some(Plant::KeepRepeats) {
+                next -= 1;
+            }
         }
+        if repeated {
+            systems.trace.note(format_args!("{} stream repeats position {}", self.side, next.saturating_sub(1)));
+            systems.fault("source_repeat");
+        }
+        let system = systems.side(self.side);
         if next >= end {
             return None;
         }
@@ -172,11 +181,18 @@ impl Capture {
         for _ in 0..gaps {
             systems.fault("gap");
         }
-        if repeated {
-            systems.trace.note(format_args!("{} stream repeats position {next}", self.side));
-            systems.fault("source_repeat");
-        }
         Some((facts, after))
+    }
+
+    /// Changes are on the log.
+    fn put_down(&self, facts: &[Fact]) {
+        let mut systems = self.systems.lock();
+        let system = systems.side(self.side);
+        for fact in facts.iter().filter(|fact| fact.op != Op::Read) {
+            if let Some(committed) = system.stream.get_mut(fact.position) {
+                committed.shown = true;
+            }
+        }
     }
 
     fn change(&self, schema: &ChangeSchema, fact: &Fact) -> Change {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use schemas::topic::TopicConfig;
-use stream::{Error, Log, Member, MemberConfig, MemoryLog, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start, TopicPartition};
+use stream::{Codec, Error, Log, Member, MemberConfig, MemoryLog, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start, TopicPartition};
 
+use super::show;
 use super::trace::Trace;
 use super::turn::Turn;
 
@@ -21,6 +22,8 @@ pub(super) struct TurnedLog {
     pub(super) turn: Turn,
     pub(super) trace: Trace,
     pub(super) actor: &'static str,
+    /// To show what is written.
+    pub(super) codec: Codec,
 }
 
 fn refused(doing: &str) -> Error {
@@ -50,7 +53,7 @@ impl Log for TurnedLog {
     async fn producer(&self, transactional_id: &str) -> Result<Box<dyn Producer>> {
         self.turn.pass().await;
         let inner = self.inner.producer(transactional_id).await?;
-        Ok(Box::new(TurnedProducer { inner, log: self.clone(), sent: 0 }))
+        Ok(Box::new(TurnedProducer { inner, log: self.clone(), sent: 0, shown: Vec::new() }))
     }
 
     async fn reader(&self, partitions: Vec<(TopicPartition, Start)>) -> Result<Box<dyn Reader>> {
@@ -160,12 +163,15 @@ struct TurnedProducer {
     inner: Box<dyn Producer>,
     log: TurnedLog,
     sent: usize,
+    /// What was sent, when somebody wants to read it.
+    shown: Vec<String>,
 }
 
 #[async_trait]
 impl Producer for TurnedProducer {
     async fn begin(&mut self) -> Result<()> {
         self.sent = 0;
+        self.shown.clear();
         self.inner.begin().await
     }
 
@@ -175,6 +181,9 @@ impl Producer for TurnedProducer {
             self.log.trace.bytes(record.topic.as_bytes());
             self.log.trace.bytes(record.key.as_deref().unwrap_or_default());
             self.log.trace.bytes(record.value.as_deref().unwrap_or_default());
+        }
+        if self.log.trace.keeps() {
+            self.shown.extend(records.iter().filter_map(|record| show::record(&self.log.codec, record)));
         }
         self.inner.send(records).await
     }
@@ -188,7 +197,10 @@ impl Producer for TurnedProducer {
         }
         let committed = self.inner.commit(consumed).await;
         match &committed {
-            Ok(_) => log.trace.note(format_args!("{} commits {} records", log.actor, self.sent)),
+            Ok(_) => {
+                log.trace.note(format_args!("{} commits {} records", log.actor, self.sent));
+                self.shown.drain(..).for_each(|line| log.trace.aside(format!("    {line}")));
+            }
             Err(error) => log.trace.note(format_args!("{} fails to commit: {error}", log.actor)),
         }
         // A process may end after the log has committed and before it knows.

@@ -15,9 +15,11 @@ pub enum Plant {
     NoLedger,
     /// A gap in the stream is passed over.
     ForgetGap,
+    /// A change that the stream repeats is put on the log again.
+    KeepRepeats,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::IgnorePreconditions, Self::SkipAfterCrash, Self::PositionFirst, Self::CreateUnkeyed, Self::NoLedger, Self::ForgetGap];
+    pub const ALL: [Self; 7] = [Self::IgnorePreconditions, Self::SkipAfterCrash, Self::PositionFirst, Self::CreateUnkeyed, Self::NoLedger, Self::ForgetGap, Self::KeepRepeats];
 }

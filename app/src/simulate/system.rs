@@ -123,6 +123,10 @@ pub(super) struct Put {
     pub(super) field: usize,
     pub(super) value: String,
     pub(super) by: By,
+    /// The system made another value of the one it was given.
+    pub(super) altered: bool,
+    /// Its place in the side's stream.
+    pub(super) position: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -150,6 +154,8 @@ pub(super) struct Committed {
     pub(super) by_us: bool,
     /// The stream says only that something happened.
     pub(super) gap: bool,
+    /// It is on the log.
+    pub(super) shown: bool,
 }
 
 /// An edit of a person.
@@ -276,12 +282,12 @@ impl System {
         let ours = *by != By::Person;
         let mut row = self.rows.remove(&id).unwrap_or_default();
         let mut changed = Vec::new();
-        let mut put = |row: &mut Row, column: &str, value: Value, by: &By| {
+        let mut put = |row: &mut Row, column: &str, value: Value, by: &By, altered: bool| {
             if row.values.get(column).unwrap_or(&Value::Null) == &value {
                 return;
             }
             if let Some(field) = FIELDS.iter().position(|field| field.column(self.side) == column) {
-                puts.push(Put { side: self.side, id: id.clone(), field, value: canonical(&value), by: by.clone() });
+                puts.push(Put { side: self.side, id: id.clone(), field, value: canonical(&value), by: by.clone(), altered, position: self.stream.len() });
             }
             row.values.insert(column.to_owned(), value);
             changed.push(column.to_owned());
@@ -291,13 +297,14 @@ impl System {
         let before = row.values.get(name).cloned();
         let asks_for_note = values.iter().any(|(column, _)| column == note);
         for (column, value) in values {
-            let value = if ours { self.fit(&column, &value) } else { value };
-            put(&mut row, &column, value, by);
+            let fitting = if ours { self.fit(&column, &value) } else { value.clone() };
+            let altered = canonical(&fitting) != canonical(&value);
+            put(&mut row, &column, fitting, by, altered);
         }
         let after = row.values.get(name).cloned();
         if ours && self.manner.trigger && !asks_for_note && after != before && did == Did::Changed {
             let text = format!("({})", canonical(&after.unwrap_or(Value::Null)));
-            put(&mut row, note, Value::text(text), &By::Trigger);
+            put(&mut row, note, Value::text(text), &By::Trigger, false);
         }
         let mut at = now + self.skew;
         if self.side == Side::Crm {
@@ -307,7 +314,7 @@ impl System {
         row.by_us = ours;
         if !changed.is_empty() || did == Did::Made {
             let gap = std::mem::take(&mut self.fault.gap);
-            self.stream.push(Committed { id: id.clone(), did, row: row.values.clone(), changed, at, by_us: ours, gap });
+            self.stream.push(Committed { id: id.clone(), did, row: row.values.clone(), changed, at, by_us: ours, gap, shown: false });
         }
         self.rows.insert(id.clone(), row);
         id

@@ -160,6 +160,7 @@ impl Target for Crm {
             attempts.iter().map(|attempt| read_and_compare(&mut systems, attempt)).collect()
         };
         self.turn.pass().await;
+        let sent: Vec<bool> = decided.iter().map(Option::is_none).collect();
         let lost = {
             let mut systems = self.systems.lock();
             systems.race(Side::Crm);
@@ -177,10 +178,13 @@ impl Target for Crm {
             std::mem::take(&mut systems.side(Side::Crm).fault.lose_answer)
         };
         self.turn.pass().await;
-        if lost {
+        if lost && sent.contains(&true) {
             self.systems.lock().fault("target_answer_lost");
-            let replies = vec![Reply::Later { code: "NO_ANSWER".to_owned(), after: AGAIN }; attempts.len()];
-            return Replies { replies, halted: Some(AGAIN) };
+            // What was decided by reading has its answer.
+            for (reply, _) in decided.iter_mut().zip(&sent).filter(|(_, sent)| **sent) {
+                *reply = Some(Reply::Later { code: "NO_ANSWER".to_owned(), after: AGAIN });
+            }
+            return Replies { replies: decided.into_iter().map(|reply| reply.unwrap_or(Reply::Untried)).collect(), halted: Some(AGAIN) };
         }
         Replies { replies: decided.into_iter().map(|reply| reply.unwrap_or(Reply::Untried)).collect(), halted: None }
     }

@@ -34,6 +34,16 @@ impl Trace {
         }
     }
 
+    /// Whether lines are kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keep
+    }
+
+    /// A line for people, which adds nothing to what the digest covers.
+    pub(super) fn aside(&self, line: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.push(line);
+    }
+
     /// Bytes that were written somewhere, which no line shows.
     pub(super) fn bytes(&self, bytes: &[u8]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

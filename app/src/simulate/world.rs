@@ -131,7 +131,7 @@ impl World {
     fn start(&mut self, who: Who) -> anyhow::Result<()> {
         self.actors.remove(&who);
         let turn = Turn::default();
-        let log = TurnedLog { inner: self.log.clone(), turn: turn.clone(), trace: self.trace.clone(), actor: who.name() };
+        let log = TurnedLog { inner: self.log.clone(), turn: turn.clone(), trace: self.trace.clone(), actor: who.name(), codec: self.common.codec.clone() };
         let going: Going = match who {
             Who::CaptureCrm => self.capture(Side::Crm, log),
             Who::CaptureErp => self.capture(Side::Erp, log),
