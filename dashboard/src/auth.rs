@@ -102,7 +102,7 @@ impl Auth {
     pub(crate) async fn new(config: &Config) -> Result<Self> {
         let password = config.admin_password.read()?;
         let tokens =
-            config.api_tokens.iter().map(|token| (hash(token.token.expose().as_bytes()), token.name.clone(), token.scope)).collect();
+            config.api_tokens.iter().map(|token| (hash(token.token.reveal().as_bytes()), token.name.clone(), token.scope)).collect();
         Ok(Self { verifier: Verifier::new(password).await?, limit: Limit::default(), tokens })
     }
 

@@ -4,32 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
+pub use stream::Secret;
 
 use crate::auth::Scope;
 use crate::error::{Error, Result};
-
-/// A text that must not appear in logs, errors or pages.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Where the administrator's password comes from.
 #[derive(Debug, Clone, Deserialize)]
@@ -116,7 +94,7 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let wrong = |setting: &'static str, reason: String| Err(Error::Config { setting, reason });
         for token in &self.api_tokens {
-            if token.token.expose().len() < MIN_TOKEN {
+            if token.token.reveal().len() < MIN_TOKEN {
                 return wrong(
                     "api_tokens",
                     format!("the token of `{}` is shorter than {MIN_TOKEN} characters; take a random one", token.name),
@@ -149,7 +127,7 @@ impl PasswordSource {
         let wrong = |reason: String| Error::Config { setting: "admin_password", reason };
         let plain = match self {
             Self::Hash(hash) => return Ok(Password::Hash(hash.clone())),
-            Self::Plain(secret) => secret.expose().to_owned(),
+            Self::Plain(secret) => secret.reveal().to_owned(),
             Self::File(path) => std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?,
             Self::Env(name) => std::env::var(name).map_err(|_| wrong(format!("the environment variable {name} is not set")))?,
         };

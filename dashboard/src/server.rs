@@ -102,7 +102,7 @@ pub async fn serve(
     config.check()?;
     let options = config
         .database_url
-        .expose()
+        .reveal()
         .parse::<sqlx::postgres::PgConnectOptions>()
         .map_err(|_| Error::Config {
             setting: "database_url",

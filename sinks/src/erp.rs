@@ -26,11 +26,11 @@ use std::time::Duration;
 use schemas::message::Side;
 use schemas::topic::Topics;
 use serde::{Deserialize, Serialize};
-use stream::{Codec, Log};
+use stream::{Codec, Log, duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, micros};
-use crate::config::{Pace, Secret, duration};
+use crate::config::{Pace, Secret};
 use crate::error::{Error, chain};
 use crate::metrics::Metrics;
 use crate::writer::{self, Answer, Applied, Job, Shell, Target};

@@ -22,11 +22,11 @@ use schemas::message::{DeadLetter, HealthState, Side};
 use schemas::topic::Topics;
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use stream::{Codec, Log, Member, MemberConfig, NewRecord, Offsets, Polled, Record, Sharing, Start, TopicPartition};
+use stream::{Codec, Log, Member, MemberConfig, NewRecord, Offsets, Polled, Record, Sharing, Start, TopicPartition, duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, micros};
-use crate::config::{Pace, Secret, duration};
+use crate::config::{Pace, Secret};
 use crate::error::{Class, Error, chain};
 use crate::health::{Reporter, Why};
 use crate::metrics::Metrics;

@@ -10,22 +10,12 @@ use serde::Deserialize;
 
 use crate::embedded::{EmbeddedLog, EmbeddedOptions, Fsync};
 use crate::error::Error;
-use crate::kafka::{KafkaLog, KafkaOptions, Secret};
+use crate::kafka::{KafkaLog, KafkaOptions};
 use crate::log::{Log, Result};
 use crate::memory::{MemoryLog, MemoryOptions};
 use crate::metrics::{MeteredLog, Metrics};
 use crate::registry::{HttpRegistry, LocalRegistry, Registry, RegistryAuth, routes};
-
-/// Durations as `"250ms"` or `"10s"`.
-pub(crate) mod duration {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, de};
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        humantime::parse_duration(&String::deserialize(from)?).map_err(de::Error::custom)
-    }
-}
+use crate::secret::Secret;
 
 /// Which implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -108,11 +98,11 @@ impl Config {
 
 impl RegistryConfig {
     fn auth(&self) -> Result<RegistryAuth> {
-        let expose = |secret: &Secret| secret.expose().to_owned();
+        let reveal = |secret: &Secret| secret.reveal().to_owned();
         match (&self.username, &self.password, &self.token) {
             (None, None, None) => Ok(RegistryAuth::None),
-            (Some(user), password, None) => Ok(RegistryAuth::Basic { user: user.clone(), password: password.as_ref().map(expose).unwrap_or_default() }),
-            (None, None, Some(token)) => Ok(RegistryAuth::Bearer(expose(token))),
+            (Some(user), password, None) => Ok(RegistryAuth::Basic { user: user.clone(), password: password.as_ref().map(reveal).unwrap_or_default() }),
+            (None, None, Some(token)) => Ok(RegistryAuth::Bearer(reveal(token))),
             _ => Err(Error::Refused { doing: "log.registry".into(), reason: "set username and password, or token, not both".into() }),
         }
     }

@@ -28,7 +28,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use schemas::topic::TopicConfig;
 use tokio::sync::Mutex;
 
-pub use options::{Compression, KafkaOptions, Secret};
+pub use crate::secret::Secret;
+pub use options::{Compression, KafkaOptions};
 
 use crate::error::Error;
 use crate::log::{Log, Member, MemberConfig, NewRecord, Offsets, Producer, Reader, Result, Start, TopicPartition};
@@ -169,7 +170,9 @@ impl Shared {
             for at in &partitions {
                 list.add_partition(&at.topic, at.partition as i32);
             }
-            let found = patiently(&doing, || consumer.committed_offsets(list.clone(), ASK))?;
+            // A partition whose offset cannot be told now is not one without an offset.
+            let told = |found: TopicPartitionList| found.elements().iter().try_for_each(|element| element.error()).map(|()| found);
+            let found = patiently(&doing, || consumer.committed_offsets(list.clone(), ASK).and_then(told))?;
             Ok(record::numbers(&found))
         })
         .await?

@@ -8,6 +8,7 @@
 
 pub mod codec;
 pub mod config;
+pub mod duration;
 pub mod embedded;
 mod error;
 mod in_process;
@@ -17,6 +18,7 @@ pub mod memory;
 pub mod metrics;
 pub mod registry;
 pub mod retry;
+mod secret;
 
 pub use codec::Codec;
 pub use config::{Config, open, registry_routes};
@@ -28,3 +30,4 @@ pub use log::{
 };
 pub use memory::{MemoryLog, MemoryOptions};
 pub use registry::{HttpRegistry, LocalRegistry, Registry};
+pub use secret::Secret;

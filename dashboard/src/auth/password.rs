@@ -27,7 +27,7 @@ impl Verifier {
     pub(crate) async fn new(password: Password) -> Result<Self> {
         let hash = match password {
             Password::Hash(hash) => {
-                let hash = PasswordHashString::new(hash.expose()).map_err(|error| wrong(&format!("the hash cannot be read: {error}")))?;
+                let hash = PasswordHashString::new(hash.reveal()).map_err(|error| wrong(&format!("the hash cannot be read: {error}")))?;
                 if !hash.algorithm().as_str().starts_with("argon2") {
                     return Err(wrong("the hash is not an argon2 hash; it must begin with $argon2id$"));
                 }
@@ -37,7 +37,7 @@ impl Verifier {
                 let mut bytes = [0u8; 16];
                 rand::rng().fill_bytes(&mut bytes);
                 let salt = SaltString::encode_b64(&bytes)?;
-                Argon2::default().hash_password(plain.expose().as_bytes(), &salt).map(|hash| hash.serialize())
+                Argon2::default().hash_password(plain.reveal().as_bytes(), &salt).map(|hash| hash.serialize())
             })
             .await?
             .map_err(|error| wrong(&format!("cannot be hashed: {error}")))?,
@@ -47,14 +47,14 @@ impl Verifier {
 
     /// Whether this is the password.
     pub(crate) async fn check(&self, given: Secret) -> Result<bool> {
-        if given.expose().len() > MAX_LENGTH {
+        if given.reveal().len() > MAX_LENGTH {
             return Ok(false);
         }
         let _permit = self.at_once.acquire().await.map_err(|_| Error::Busy("The dashboard is stopping."))?;
         let hash = self.hash.clone();
         aside(move || {
             let hash: PasswordHash<'_> = hash.password_hash();
-            Argon2::default().verify_password(given.expose().as_bytes(), &hash).is_ok()
+            Argon2::default().verify_password(given.reveal().as_bytes(), &hash).is_ok()
         })
         .await
     }

@@ -1,31 +1,7 @@
 //! Settings of one ERP source.
 
-use std::fmt;
-
 use serde::Deserialize;
-
-/// Text that must not be shown: prints as stars.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("********")
-    }
-}
+pub use stream::Secret;
 
 /// How one Postgres database is read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,36 +1,13 @@
 //! How to reach a cluster, and what that means to librdkafka.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use serde::Deserialize;
 
-use crate::config::duration;
-
-/// A text that is not shown.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::duration;
+use crate::secret::Secret;
 
 /// How records travel and are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -140,7 +117,7 @@ impl KafkaOptions {
             }
         }
         if let Some(password) = &self.sasl_password {
-            config.set("sasl.password", password.expose());
+            config.set("sasl.password", password.reveal());
         }
         for (name, value) in &self.properties {
             config.set(name, value);
