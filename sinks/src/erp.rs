@@ -9,6 +9,7 @@
 //! finds its answer in the ledger; a row that cannot be written, or is locked, holds up only itself. One process writes
 //! at a time, because Postgres lets one session use a replication origin. Capture recognises our changes by that origin.
 
+mod address;
 mod arrays;
 mod batch;
 mod catalog;
@@ -18,6 +19,7 @@ mod ledger;
 mod plan;
 mod setup;
 mod statement;
+mod tls;
 mod value;
 
 use std::sync::Arc;
@@ -34,18 +36,18 @@ use crate::config::{Pace, Secret};
 use crate::error::{Error, chain};
 use crate::metrics::Metrics;
 use crate::writer::{self, Answer, Applied, Job, Shell, Target};
+pub use address::{Address, TlsMode};
 use connection::Connection;
+pub use connection::look;
 pub use setup::setup;
 
 /// How the ERP is reached and written to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Connection string, `postgres://user:password@host:port/database?sslmode=…`.
+    /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, with `sslmode` one of `disable`,
+    /// `prefer`, `require`, `verify-ca`, `verify-full` (the default is `prefer`).
     pub url: Secret,
-    /// Certificate authorities (PEM) to trust besides the public ones, for `sslmode=require`.
-    #[serde(default)]
-    pub ca_pem: Option<String>,
     /// Replication origin under which writes are made; capture knows our changes by it.
     #[serde(default = "default_origin")]
     pub origin: String,
@@ -105,7 +107,6 @@ impl Config {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Secret::new(url),
-            ca_pem: None,
             origin: default_origin(),
             lock_timeout: default_lock_timeout(),
             statement_timeout: default_statement_timeout(),

@@ -3,5 +3,6 @@
 mod crm;
 mod erp;
 mod erp_faults;
+mod erp_secure;
 mod readmodel;
 mod rig;

@@ -1,10 +1,8 @@
 //! The ERP: what its reader needs, what its writer needs, and the mapping's columns.
 
-use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use tokio_postgres::{Client, Error, Row};
 
 use super::needs::{Family, Need, Needs, fits, spelled};
-use super::postgres::{connect, failed};
 use super::{Looked, Problem, Seen, address};
 use crate::config::Config;
 
@@ -43,22 +41,14 @@ pub(super) fn place(config: &Config) -> String {
 pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Looked {
     let place = place(config);
     let writer = &config.write_erp;
-    let url = writer.url.reveal();
-    if let Err(error) = url.parse::<tokio_postgres::Config>() {
-        return Err(vec![Problem::new(
-            "url in [erp]",
-            format!("the ERP's writer cannot use it: {}", chain(&error)),
-            "write it as postgres://user:password@host:5432/database?sslmode=require",
-        )]);
-    }
-    let mut connection = match connect(&place, "url in [erp]", url, writer.ca_pem.as_deref()).await {
-        Ok(connection) => connection,
-        Err(_) if read_too => return Err(Vec::new()),
-        Err(problem) => return Err(vec![problem]),
+    let client = match sinks::erp::look(writer).await {
+        Ok(client) => client,
+        Err(_) if read_too && reading(config).await.is_err() => return Err(Vec::new()),
+        Err(error) => return Err(vec![refused(&place, &error)]),
     };
     let mut problems =
-        rights(&mut connection, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
-    let columns = columns(&mut connection, &needs).await.map_err(|error| vec![failed(&place, "reading the catalog", &error)])?;
+        rights(&client, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
+    let columns = columns(&client, &needs).await.map_err(|error| vec![failed(&place, "reading the catalog", &error)])?;
     for (object, asked) in &needs {
         let there: Vec<&Column> = columns.iter().filter(|column| column.object == *object).collect();
         if there.is_empty() {
@@ -82,8 +72,22 @@ pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Lo
     Ok(Seen { place, what: format!("ledger, replication origin {} and {fields} columns can be used as mapped", writer.origin) })
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+/// Why the writer is not let in, with what mends it.
+fn refused(place: &str, error: &sinks::Error) -> Problem {
+    match error {
+        sinks::Error::Reach { reason, .. } | sinks::Error::Busy { reason, .. } => Problem::new(
+            place,
+            format!("cannot connect: {reason}"),
+            "see that a Postgres runs there and can be reached from here, or correct url in [erp]",
+        ),
+        other => Problem::new(place, other.to_string(), other.remedy()),
+    }
+}
+
+/// A question that went wrong although we are connected.
+fn failed(place: &str, doing: &str, error: &Error) -> Problem {
+    let said = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+    Problem::new(place, format!("{doing} failed: {said}"), "read the server's message; it names what is missing")
 }
 
 // The same questions as the writer asks itself before it makes what is missing.
@@ -98,11 +102,11 @@ const RIGHTS: &str = "
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_session_setup')";
 
-async fn rights(connection: &mut PgConnection, place: &str, origin: &str) -> sqlx::Result<Vec<Problem>> {
-    let row = sqlx::query(RIGHTS).bind(origin).fetch_one(connection).await?;
+async fn rights(client: &Client, place: &str, origin: &str) -> Result<Vec<Problem>, Error> {
+    let row = client.query_one(RIGHTS, &[&origin]).await?;
     let (user, database): (String, String) = (row.get(0), row.get(1));
     let (standby, ledger, ledger_usable, has_origin): (bool, bool, bool, bool) = (row.get(2), row.get(3), row.get(4), row.get(5));
-    let may = |place: usize| row.get::<Option<bool>, _>(place).unwrap_or(false);
+    let may = |place: usize| row.get::<_, Option<bool>>(place).unwrap_or(false);
     let mut problems = Vec::new();
     if standby {
         problems.push(Problem::new(place, "it is a standby and cannot be written to", "name the primary as url in [erp]"));
@@ -166,10 +170,10 @@ const COLUMNS: &str = "
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname || '.' || c.relname = ANY($1)";
 
-async fn columns(connection: &mut PgConnection, needs: &Needs) -> sqlx::Result<Vec<Column>> {
+async fn columns(client: &Client, needs: &Needs) -> Result<Vec<Column>, Error> {
     let objects: Vec<String> = needs.keys().cloned().collect();
-    let rows = sqlx::query(COLUMNS).bind(objects).fetch_all(connection).await?;
-    let column = |row: &PgRow| Column {
+    let rows = client.query(COLUMNS, &[&objects]).await?;
+    let column = |row: &Row| Column {
         object: row.get(0),
         name: row.get(1),
         family: family(row.get(2), row.get(3)),
@@ -263,6 +267,40 @@ mod tests {
             may_insert: true,
             may_update: true,
             user: "sync".to_owned(),
+        }
+    }
+
+    #[test]
+    fn reader_and_writer_take_the_same_addresses_with_the_same_meaning() {
+        let read = |url: &str| {
+            let config = ingest::erp::Config { url: ingest::erp::Secret::new(url), ..ingest::erp::Config::default() };
+            ingest::erp::Target::of(&config).ok().map(|it| {
+                let tls = format!("{:?}", it.tls);
+                (it.host, it.port, it.database, it.user, it.password, tls, it.root_certificates)
+            })
+        };
+        let write = |url: &str| {
+            sinks::erp::Address::of(&sinks::erp::Config::new(url)).ok().map(|it| {
+                let tls = format!("{:?}", it.tls);
+                (it.host, it.port, it.database, it.user, it.password, tls, it.root_certificates)
+            })
+        };
+        let check = |url: &str, accepted: bool| {
+            assert_eq!(read(url), write(url), "{url}");
+            assert_eq!(write(url).is_some(), accepted, "{url}");
+        };
+        for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+            check(&format!("postgres://u:p%40ss@h:6432/d?sslmode={mode}&sslrootcert=/etc/ca.pem"), true);
+            check(&format!("postgresql://u@[::1]/d?sslmode={mode}"), true);
+        }
+        for refused in ["", "h", "mysql://u@h/d", "postgres://h/d", "postgres://u@a,b/d", "postgres://u@/d"] {
+            check(refused, false);
+        }
+        for query in ["sslmode=allow", "sslmode=", "sslcert=/x", "connect_timeout=3", "sslmode=require&pool=3"] {
+            check(&format!("postgres://u:p@h/d?{query}"), false);
+        }
+        for lenient in ["", "?", "?sslmode", "?&"] {
+            check(&format!("postgres://u:p@h{lenient}"), true);
         }
     }
 

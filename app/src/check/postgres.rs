@@ -6,14 +6,11 @@ use sqlx::{Connection as _, Error};
 use super::{Problem, address};
 
 /// Connects for looking only: every transaction is read-only.
-pub(super) async fn connect(place: &str, setting: &str, url: &str, ca_pem: Option<&str>) -> Result<PgConnection, Problem> {
+pub(super) async fn connect(place: &str, setting: &str, url: &str) -> Result<PgConnection, Problem> {
     let options: PgConnectOptions = url.parse().map_err(|error: Error| {
         Problem::new(setting, format!("it is not a connection string: {error}"), "write it as postgres://user:password@host:5432/database")
     })?;
-    let mut options = options.application_name("concord check").options([("default_transaction_read_only", "on")]);
-    if let Some(pem) = ca_pem {
-        options = options.ssl_root_cert_from_pem(pem.as_bytes().to_vec());
-    }
+    let options = options.application_name("concord check").options([("default_transaction_read_only", "on")]);
     PgConnection::connect_with(&options).await.map_err(|error| refused(place, setting, url, &error))
 }
 

@@ -17,7 +17,7 @@ const SETTING: &str = "url in [read_model]";
 pub(super) async fn look(config: &sinks::readmodel::Config) -> Looked {
     let place = place(config);
     let one = |problem| vec![problem];
-    let mut connection = connect(&place, SETTING, config.url.reveal(), None).await.map_err(one)?;
+    let mut connection = connect(&place, SETTING, config.url.reveal()).await.map_err(one)?;
     let rights = "SELECT current_user::text, current_database()::text, pg_is_in_recovery(), coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
     let row = sqlx::query(rights).fetch_one(&mut connection).await.map_err(|error| one(failed(&place, "reading our rights", &error)))?;
     let (user, database): (String, String) = (row.get(0), row.get(1));
@@ -65,7 +65,7 @@ pub(crate) fn place(config: &sinks::readmodel::Config) -> String {
 pub(crate) async fn migrations(config: &sinks::readmodel::Config) -> anyhow::Result<BTreeMap<i64, String>> {
     let said = |problem: Problem| anyhow::anyhow!("{}: {}; mend it: {}", problem.place, problem.what, problem.remedy);
     let place = place(config);
-    let mut connection = connect(&place, SETTING, config.url.reveal(), None).await.map_err(said)?;
+    let mut connection = connect(&place, SETTING, config.url.reveal()).await.map_err(said)?;
     applied(&mut connection).await.map_err(|error| said(failed(&place, "reading the migrations", &error)))
 }
 

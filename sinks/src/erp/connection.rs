@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokio_postgres::{Client, Config as PgConfig, Error as PgError, Statement};
+use tokio_postgres::{Client, Config as PgConfig, Error as PgError, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::address::{Address, TlsMode};
 use super::catalog::{self, Table};
-use super::{Config, failure, setup};
+use super::{Config, failure, setup, tls};
 use crate::error::{Error, chain};
 
 /// Statements kept prepared; beyond this all are forgotten, for shapes of writes repeat.
@@ -91,31 +92,37 @@ impl Connection {
     }
 }
 
+/// Connects as the sink does, for looking: nothing is made or changed, and nothing can be.
+///
+/// # Errors
+/// What is wrong with the address, the protection, the credentials or the server.
+pub async fn look(config: &Config) -> Result<Client, Error> {
+    let client = connect(config).await?;
+    let session = "SET default_transaction_read_only = on; SET application_name = 'concord check'";
+    client.batch_execute(session).await.map_err(|error| failure::whole("connecting", &error))?;
+    Ok(client)
+}
+
 /// Connects without taking the origin.
 pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
-    let target = "the ERP";
-    let mut settings: PgConfig = config.url.reveal().parse().map_err(|error: PgError| Error::Setting {
-        what: format!("the ERP's url is not a connection string: {}", chain(&error)),
-        remedy: "write it as postgres://user:password@host:5432/database".to_owned(),
-    })?;
-    settings.application_name("concord sink");
-    settings.connect_timeout(config.connect_timeout);
-    settings.keepalives_idle(std::time::Duration::from_secs(30));
-    let tls = MakeRustlsConnect::new(tls(config.ca_pem.as_deref())?);
+    let address = Address::of(config)?;
+    let mut settings = PgConfig::new();
+    settings
+        .host(&address.host)
+        .port(address.port)
+        .dbname(&address.database)
+        .user(&address.user)
+        .password(address.password.reveal())
+        .ssl_mode(address.tls.negotiated())
+        .application_name("concord sink")
+        .connect_timeout(config.connect_timeout)
+        .keepalives_idle(std::time::Duration::from_secs(30));
     let doing = "connecting";
-    let connected = tokio::time::timeout(config.connect_timeout, settings.connect(tls)).await;
-    let (client, connection) = connected
-        .map_err(|_| Error::Reach {
-            target,
-            doing,
-            reason: format!("no answer within {}", humantime::format_duration(config.connect_timeout)),
-        })?
-        .map_err(|error| failure::whole(doing, &error))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = chain(&error), "the session with the ERP has ended");
-        }
-    });
+    let client = tokio::time::timeout(config.connect_timeout, open(&settings, &address, doing)).await.map_err(|_| Error::Reach {
+        target: "the ERP",
+        doing,
+        reason: format!("no answer within {}", humantime::format_duration(config.connect_timeout)),
+    })??;
     let session = format!(
         "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; \
          SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = '60s'; \
@@ -127,21 +134,22 @@ pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
     Ok(client)
 }
 
-fn tls(ca_pem: Option<&str>) -> Result<rustls::ClientConfig, Error> {
-    use rustls_pki_types::pem::PemObject as _;
-    let setting = |reason: String| Error::Setting {
-        what: format!("ca_pem: {reason}"),
-        remedy: "give one or more certificates in PEM form".to_owned(),
-    };
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = ca_pem {
-        for certificate in rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            roots.add(certificate.map_err(|error| setting(error.to_string()))?).map_err(|error| setting(error.to_string()))?;
-        }
+async fn open(settings: &PgConfig, address: &Address, doing: &'static str) -> Result<Client, Error> {
+    if address.tls == TlsMode::Disable {
+        let (client, connection) = settings.connect(NoTls).await.map_err(|error| failure::whole(doing, &error))?;
+        tokio::spawn(ended(connection));
+        return Ok(client);
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| setting(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let secure = MakeRustlsConnect::new(tls::client_config(address)?);
+    let refused = |error: PgError| tls::disagreement(address, &error).unwrap_or_else(|| failure::whole(doing, &error));
+    let (client, connection) = settings.connect(secure).await.map_err(refused)?;
+    tokio::spawn(ended(connection));
+    Ok(client)
+}
+
+/// Sees a session through to its end.
+async fn ended(connection: impl Future<Output = Result<(), PgError>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(error = chain(&error), "the session with the ERP has ended");
+    }
 }
