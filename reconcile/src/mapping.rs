@@ -5,6 +5,7 @@
 
 mod convert;
 mod expression;
+mod number;
 pub(crate) mod time;
 
 use std::collections::BTreeMap;
@@ -172,8 +173,8 @@ pub enum FieldType {
 pub struct Expression {
     /// Its text, for messages.
     pub text: String,
-    /// The compiled form.
-    pub program: cel::Program,
+    /// The compiled form, with operators that work between all kinds of numbers.
+    pub(crate) tree: cel::IdedExpr,
 }
 
 impl PartialEq for Expression {

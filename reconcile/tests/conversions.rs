@@ -84,6 +84,44 @@ fn a_rule_compares_amounts_and_looks_into_the_record() {
 }
 
 #[test]
+fn numbers_combine_and_compare_on_either_side() {
+    let check = |kind: FieldType, read: &str, value: Value, expected: Result<Value, ()>| {
+        let field = transformed(kind, read, "value");
+        assert_eq!(mapping::read(&field, Side::Erp, &value).map_err(|_| ()), expected, "{read} of {value}");
+    };
+    let money = || FieldType::Decimal { scale: 2 };
+    check(money(), "2 * value", decimal("1.05"), Ok(decimal("2.10")));
+    check(money(), "100.0 - value", decimal("0.30"), Ok(decimal("99.70")));
+    check(money(), "1 / value", decimal("8"), Ok(decimal("0.12")));
+    check(money(), "1 + (2 - value) * 0.5", decimal("0.20"), Ok(decimal("1.90")));
+    check(money(), "abs(value)", decimal("-12.50"), Ok(decimal("12.50")));
+    check(money(), "min(value, 100, 99.9)", decimal("250"), Ok(decimal("99.9")));
+    check(money(), "max(0, value)", decimal("-3"), Ok(decimal("0")));
+    check(money(), "decimal('12.50') + value", decimal("0.25"), Ok(decimal("12.75")));
+    check(money(), "decimal(value)", Value::text("7.10"), Ok(decimal("7.10")));
+    check(money(), "decimal(value)", Value::text("seven"), Err(()));
+    check(money(), "abs(value)", Value::text("x"), Err(()));
+    check(money(), "min(value, null)", decimal("1"), Err(()));
+    // Whole numbers stay whole.
+    check(FieldType::Int, "7 / value", Value::Int(2), Ok(Value::Int(3)));
+    check(FieldType::Int, "max(value, 3) + abs(-4)", Value::Int(2), Ok(Value::Int(7)));
+    check(FieldType::Int, "value == 2 && 1 < value && 2.0 >= value ? 1 : 0", Value::Int(2), Ok(Value::Int(1)));
+    // What is no number is compared as ever.
+    check(FieldType::Text, "'n. ' + value", Value::text("a"), Ok(Value::text("n. a")));
+    check(FieldType::Text, "null == value ? 'none' : 'some'", decimal("1"), Ok(Value::text("some")));
+    check(FieldType::Text, "value.map(x, x + 1).exists(x, 3 == x) ? 'y' : 'n'", Value::List(vec![Value::Int(2)]), Ok(Value::text("y")));
+}
+
+#[test]
+fn a_rule_may_ask_how_far_apart_two_amounts_are() {
+    let rule = Expression::compile("abs(crm - erp) > 5000.0 || 100000 < max(crm, erp)").expect("compiles");
+    let holds = |crm: &str, erp: &str| mapping::holds(&rule, &decimal(crm), &decimal(erp), &Value::Null, &BTreeMap::new());
+    assert_eq!(holds("1000.00", "6000.01"), Ok(true));
+    assert_eq!(holds("6000.00", "1000.00"), Ok(false));
+    assert_eq!(holds("100000.01", "99999"), Ok(true));
+}
+
+#[test]
 fn a_mapping_that_does_not_come_back_names_the_value() {
     let upper = transformed(FieldType::Text, "value", "value == 'ACME' ? value : 'other'");
     let broken = mapping::round_trip(&upper, Side::Crm, &[Value::text("ACME"), Value::text("Acme")]);

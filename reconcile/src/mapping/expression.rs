@@ -1,25 +1,31 @@
-//! CEL over canonical values.
+//! CEL over canonical values: what a mapping's `read`, `write` and `review_when` may say.
 //!
-//! `value` is what is converted. Decimals (and whole numbers of decimal fields) are exact decimals, not doubles: `+ - * /`
-//! and comparisons work between decimals, whole numbers and number literals, which are taken as they are written (`0.1` is
-//! a tenth). A division must come out within 28 digits. The decimal must stand on the left where a literal is the other side
-//! (`value * 2`, `crm > 10000.0`). Dates and instants are text
-//! in ISO 8601, null is `null`, lists are lists.
+//! | | |
+//! | --- | --- |
+//! | names | `value` in `read` and `write`; `crm`, `erp`, `base` and `record.<field>` in `review_when` |
+//! | types | text, `int`, decimal, `bool`, `null`, lists; dates and instants are text in ISO 8601 |
+//! | operators | `+ - * /`, `== != < <= > >=`, `&& \|\| !`, `? :`, `in`, `[i]` |
+//! | numbers | `abs(x)`, `min(a, b)`, `max(a, b)` (two or three), `decimal("12.50")` |
+//! | the rest | CEL's own: `size`, `contains`, `startsWith`, `endsWith`, `matches`, `int`, `string`, `has`, `all`, `exists`, `map`, `filter` |
+//!
+//! Decimals (and whole numbers of decimal fields) are exact, never doubles. They combine and compare with decimals, whole
+//! numbers and literals on either side (`10000.0 < crm`, `2 * value`); a literal is taken as it is written (`0.1` is a
+//! tenth), and so is `decimal("0.1")`. A division must come out within 28 digits. Two whole numbers stay whole, and their
+//! division drops the rest. `null` is no number: ask for it first (`value == null ? null : value * 2`).
 
 use std::any::Any;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::traits::{Adder, Comparer, Divider, Indexer, Multiplier, Negator, Subtractor};
+use cel::common::traits::Indexer;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelNull, CelString, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{Context, Env, ExecutionError, Program};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromStr;
 
-use super::{Expression, time};
+use super::number::Exact;
+use super::{Expression, number, time};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -28,7 +34,11 @@ impl Expression {
     pub fn compile(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         match Program::compile(&text) {
-            Ok(program) => Ok(Self { text, program }),
+            Ok(program) => {
+                let mut tree = program.expression().clone();
+                number::widen(&mut tree);
+                Ok(Self { text, tree })
+            }
             Err(error) => Err(Error::Compile { reason: error.to_string(), text }),
         }
     }
@@ -59,12 +69,12 @@ pub(super) fn transform(expression: &Expression, value: &Value, exact: bool) -> 
 }
 
 fn context<'v>() -> Context<'static, 'v> {
-    static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+    static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(number::extend(Env::stdlib())));
     Context::with_env(Arc::clone(&ENV))
 }
 
 fn evaluate(expression: &Expression, context: &Context<'_, '_>) -> Result<Value, String> {
-    let result = cel::Value::resolve_val(expression.program.expression(), context).map_err(|error| error.to_string())?;
+    let result = cel::Value::resolve_val(&expression.tree, context).map_err(|error| error.to_string())?;
     unbound(result.as_ref())
 }
 
@@ -102,158 +112,12 @@ fn unbound(value: &dyn Val) -> Result<Value, String> {
 }
 
 /// A number literal as it was written: the shortest text that reads back as the same double.
-fn literal(value: f64) -> Option<Decimal> {
+pub(super) fn literal(value: f64) -> Option<Decimal> {
     let text = value.to_string();
     Decimal::from_str(&text).ok().or_else(|| Decimal::from_scientific(&text).ok())
 }
 
-static EXACT: Type = Type::new_unspecified_type("decimal");
 static RECORD: Type = Type::new_unspecified_type("record");
-
-/// An exact decimal inside an expression.
-#[derive(Clone, Copy)]
-struct Exact(Decimal);
-
-impl fmt::Debug for Exact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-impl StaticVal for Exact {}
-
-fn number(value: &dyn Val) -> Option<Decimal> {
-    value
-        .downcast_ref::<Exact>()
-        .map(|exact| exact.0)
-        .or_else(|| value.downcast_ref::<CelInt>().map(|whole| Decimal::from(*whole.inner())))
-        .or_else(|| value.downcast_ref::<CelDouble>().and_then(|double| literal(*double.inner())))
-}
-
-fn combine<'b, 'v>(
-    name: &'static str,
-    left: Decimal,
-    right: &dyn Val,
-    operation: impl Fn(Decimal, Decimal) -> Option<Decimal>,
-) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let fault = |message: &str| ExecutionError::FunctionError { function: name.to_owned(), message: message.to_owned() };
-    let right = number(right).ok_or_else(|| fault("a decimal combines with numbers only"))?;
-    operation(left, right).map(|value| CowVal::owned(Exact(value))).ok_or_else(|| fault("the result is not an exact decimal"))
-}
-
-/// Exact only when multiplying back gives the dividend.
-fn divide(left: Decimal, right: Decimal) -> Option<Decimal> {
-    let quotient = left.checked_div(right)?;
-    (quotient.checked_mul(right)? == left).then_some(quotient)
-}
-
-impl Val for Exact {
-    fn get_type(&self) -> &Type {
-        <Self as Val>::cel_type()
-    }
-    fn cel_type() -> &'static Type {
-        &EXACT
-    }
-    fn as_adder<'b, 'v>(&'b self) -> Option<&'b (dyn Adder + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-    fn as_subtractor<'b, 'v>(&'b self) -> Option<&'b (dyn Subtractor + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-    fn as_multiplier<'b, 'v>(&'b self) -> Option<&'b (dyn Multiplier + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-    fn as_divider<'b, 'v>(&'b self) -> Option<&'b (dyn Divider + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-    fn as_negator<'b, 'v>(&'b self) -> Option<&'b (dyn Negator + 'v)>
-    where
-        Self: 'v,
-    {
-        Some(self)
-    }
-    fn as_comparer(&self) -> Option<&dyn Comparer> {
-        Some(self)
-    }
-    fn equals(&self, other: &dyn Val) -> bool {
-        number(other) == Some(self.0)
-    }
-    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
-    where
-        Self: 'v,
-    {
-        Box::new(*self)
-    }
-    fn as_any(&self) -> Option<&dyn Any> {
-        Some(self)
-    }
-}
-
-impl Adder for Exact {
-    fn add<'b, 'v>(&'b self, rhs: &(dyn Val + 'v)) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        combine("+", self.0, rhs, Decimal::checked_add)
-    }
-}
-
-impl Subtractor for Exact {
-    fn sub<'b, 'v>(&'b self, rhs: &(dyn Val + 'v)) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        combine("-", self.0, rhs, Decimal::checked_sub)
-    }
-}
-
-impl Multiplier for Exact {
-    fn mul<'b, 'v>(&'b self, rhs: &(dyn Val + 'v)) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        combine("*", self.0, rhs, Decimal::checked_mul)
-    }
-}
-
-impl Divider for Exact {
-    fn div<'b, 'v>(&'b self, rhs: &(dyn Val + 'v)) -> Result<CowVal<'b, 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        combine("/", self.0, rhs, divide)
-    }
-}
-
-impl Negator for Exact {
-    fn negate<'v>(&self) -> Result<Box<dyn Val + 'v>, ExecutionError>
-    where
-        Self: 'v,
-    {
-        Ok(Box::new(Self(-self.0)))
-    }
-}
-
-impl Comparer for Exact {
-    fn compare(&self, rhs: &dyn Val) -> Result<Ordering, ExecutionError> {
-        let message = "a decimal compares with numbers only".to_owned();
-        number(rhs)
-            .map(|other| self.0.cmp(&other))
-            .ok_or_else(|| ExecutionError::FunctionError { function: "compare".to_owned(), message })
-    }
-}
 
 /// The canonical record, by field name.
 #[derive(Debug, Clone)]
