@@ -483,6 +483,24 @@ fn a_delete_follows_by_policy_unless_the_other_side_was_edited() {
 }
 
 #[test]
+fn a_record_that_never_agreed_is_not_deleted_with_its_counterpart() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.delete = Pair { crm: DeletePolicy::Delete, erp: DeletePolicy::Delete };
+    let mut world = World::linked(calm());
+    world.systems.crm.row.insert("name__c".to_owned(), Value::text("only here"));
+    for side in Side::BOTH {
+        world.read_again(side);
+    }
+    world.tick(10 * SECOND);
+    world.delete(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.settle(&mapping);
+    assert!(world.systems.crm.record.is_some());
+    assert!(world.conflicts.values().any(|record| record.field == reconcile::merge::RECORD));
+}
+
+#[test]
 fn a_person_is_asked_about_a_delete_and_decides() {
     for (choice, kept) in [(Side::Erp, false), (Side::Crm, true)] {
         let mut mapping = mapping(Policy::LastWrite);

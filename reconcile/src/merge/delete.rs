@@ -46,13 +46,15 @@ fn decide(turn: &mut Turn<'_>, deleted: Side) {
     }
 }
 
-/// A field of the side that changed since both agreed and was not carried across, in words.
+/// A field of the side that was not carried across, in words: it changed since both agreed, or both never did and differ.
 fn edited(turn: &Turn<'_>, side: Side) -> Option<String> {
     turn.mapping.fields.iter().filter(|field| field.direction.allows(side.other())).find_map(|field| {
         let state = turn.state.fields.get(&field.name)?;
         let seen = state.seen[side].as_ref()?;
-        let agreed = state.agreed.as_ref()?;
-        let changed = seen.value != agreed[side];
+        let changed = match &state.agreed {
+            Some(agreed) => seen.value != agreed[side],
+            None => !seen.value.is_null() && state.seen[side.other()].as_ref().is_none_or(|other| other.value != seen.value),
+        };
         changed.then(|| format!("{} was edited {}", field.label, whence(side, seen.actor.as_deref())))
     })
 }

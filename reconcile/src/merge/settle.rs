@@ -321,7 +321,11 @@ pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&s
     let mapping = turn.mapping;
     for field in &mapping.fields {
         let Some(both) = turn.both(&field.name) else { continue };
-        let Some(base) = turn.field(&field.name).agreed.clone() else { continue };
+        let agreed = turn.field(&field.name).agreed.clone();
+        if agreed.is_none() && both.crm.value == both.erp.value {
+            continue;
+        }
+        let base = agreed.unwrap_or_default();
         if both[deleted.other()].value == base[deleted.other()] {
             continue;
         }
