@@ -11,9 +11,13 @@
 //! founds an entity, whose id is made of side, object and record id, so that a replay founds the same one. A link once
 //! made stays: it is state, restored from the changelog, and never guessed again.
 //!
-//! One member does all of it, because a match may join any two records. It leaves out possible matches (people's
-//! reviews), merging and splitting entities, and fields that are reached through other tables.
+//! A record that several entities may be, or one that has a record of its side already, founds an entity too, but nothing is
+//! made for it on the other side: it may be there.
+//!
+//! One member does all of it, because a match may join any two records. It leaves out people's reviews
+//! of matches, merging and splitting entities, and fields that are reached through other tables.
 
+mod awaited;
 mod captured;
 mod change;
 mod copies;
@@ -32,11 +36,13 @@ use reconcile::mapping::Mapping;
 use schemas::cdc::{Change, ChangeSchema};
 use schemas::message::{Checkpoint, EntityChange, EntityLink, Side};
 use schemas::topic::Topics;
-use stream::{Codec, Log, Record};
+use stream::{Codec, Log, Offsets, Record};
 
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::outbox::Channel;
 use crate::task::{Context, Processor, Work};
+use awaited::Awaited;
 use copies::CopyEnds;
 use plan::Plan;
 
@@ -55,10 +61,13 @@ pub struct Matcher {
     plan: Arc<Plan>,
     changes: Channel<EntityChange>,
     links: Channel<EntityLink>,
-    /// First copies as far as they were looked up in this session: true once done.
+    metrics: Metrics,
+    /// First copies as far as they were looked up since the partitions were assigned: true once done.
     copies: BTreeMap<Side, BTreeMap<String, bool>>,
     /// Some copy is not done yet, or it is not known.
     copies_open: bool,
+    /// What open copies still wait for.
+    awaited: Awaited,
     /// Jobs may be waiting.
     jobs_open: bool,
 }
@@ -72,11 +81,11 @@ pub enum Input {
 }
 
 impl Matcher {
-    /// A matcher for a mapping.
+    /// A matcher for a mapping, whose offsets are committed under `group`.
     ///
     /// # Errors
     /// What the schema registry says.
-    pub async fn open(log: Arc<dyn Log>, codec: Codec, topics: &Topics, mapping: Arc<Mapping>) -> Result<Self> {
+    pub async fn open(log: Arc<dyn Log>, codec: Codec, topics: &Topics, mapping: Arc<Mapping>, group: &str, metrics: Metrics) -> Result<Self> {
         let registry = Error::log(NAME);
         Ok(Self {
             changes: Channel::open(&codec, &topics.entity_changes()).await.map_err(&registry)?,
@@ -86,8 +95,10 @@ impl Matcher {
             topics: topics.clone(),
             log,
             codec,
+            metrics,
             copies: BTreeMap::new(),
             copies_open: true,
+            awaited: Awaited::new(group),
             jobs_open: true,
         })
     }
@@ -120,6 +131,16 @@ impl Processor for Matcher {
             self.finish_copies(context)?;
         }
         if self.jobs_open { self.do_jobs(context) } else { Ok(Work::None) }
+    }
+
+    async fn ask(&mut self, read: &Offsets) -> Result<()> {
+        self.awaited.ask(&*self.log, read).await.map_err(Error::log(NAME))
+    }
+
+    fn forget(&mut self) {
+        self.copies.clear();
+        (self.copies_open, self.jobs_open) = (true, true);
+        self.awaited.forget();
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Metrics {
     pub(crate) lag: IntGaugeVec,
     pub(crate) oversized: IntCounterVec,
     pub(crate) misfits: IntCounterVec,
+    pub(crate) ambiguous: IntCounterVec,
+    pub(crate) rereads: IntCounterVec,
 }
 
 impl Metrics {
@@ -45,8 +47,10 @@ impl Metrics {
             batch_seconds: timer("processors_batch_seconds", "time to decide and commit one batch")?,
             commit_seconds: timer("processors_commit_seconds", "time to commit one batch")?,
             lag,
-            oversized: counter("processors_oversized_total", "records whose outputs were larger than the log takes")?,
-            misfits: counter("processors_golden_misfits_total", "golden fields left empty because the value was of another type")?,
+            oversized: counter("processors_oversized_records_total", "records whose outputs were larger than the log takes")?,
+            misfits: counter("processors_golden_misfit_fields_total", "golden fields left empty because the value was of another type")?,
+            ambiguous: counter("processors_ambiguous_records_total", "records that matched several entities; nothing is made for them on the other side")?,
+            rereads: counter("processors_reread_records_total", "records asked for again because their stream did not show an answered write")?,
         })
     }
 

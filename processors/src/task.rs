@@ -21,7 +21,7 @@ mod session;
 use std::future::Future;
 use std::sync::Arc;
 
-use stream::{Class, Codec, Log, Record, Sharing};
+use stream::{Class, Codec, Log, Offsets, Record, Sharing};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -65,6 +65,15 @@ pub trait Processor: Send + Sync {
     fn work(&mut self, _context: &mut Context<'_>) -> Result<Work> {
         Ok(Work::None)
     }
+
+    /// Asks the log what [`Self::work`] has to know and no record tells; called before it. `read` is the next offset to
+    /// process of each input partition.
+    fn ask(&mut self, _read: &Offsets) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Forgets what it remembers beside the store: from here on the store may say something else.
+    fn forget(&mut self) {}
 }
 
 /// What a task is made of.

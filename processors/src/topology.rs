@@ -151,9 +151,10 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let component = name.as_str();
     let health = topics.health();
     let prefix = health.strip_suffix("health").unwrap_or_default();
+    let group = format!("{prefix}{component}");
     let task = Task {
         name: component,
-        group: format!("{prefix}{component}"),
+        group: group.clone(),
         transactional_id: format!("{prefix}{component}-{}", config.instance),
         inputs: node.inputs,
         changelog: node.changelog,
@@ -169,7 +170,7 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     };
     let work = async {
         match name {
-            ProcessorName::Matcher => task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone())).await,
+            ProcessorName::Matcher => task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone())).await,
             ProcessorName::Reconciler => task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone())).await,
             ProcessorName::Aggregates => task.run(|| Aggregates::open(codec.clone(), &topics, mapping.clone())).await,
         }

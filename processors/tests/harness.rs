@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) stores: MemoryStores,
     pub(crate) clock: Arc<AtomicI64>,
+    registry: prometheus::Registry,
+    metrics: processors::metrics::Metrics,
     position: Arc<AtomicI64>,
 }
 
@@ -79,7 +81,9 @@ impl World {
         log.create_topics(&configs).await.expect("topics");
         let registry = LocalRegistry::open(Arc::new(log.clone()), &topics).await.expect("a registry");
         let codec = Codec::new(Arc::new(registry));
-        Self { log, codec, topics, mapping, stores: MemoryStores::default(), clock, position: Arc::new(AtomicI64::new(100)) }
+        let registry_of_metrics = prometheus::Registry::new();
+        let metrics = processors::metrics::Metrics::new(&registry_of_metrics).expect("metrics");
+        Self { log, codec, topics, mapping, stores: MemoryStores::default(), clock, registry: registry_of_metrics, metrics, position: Arc::new(AtomicI64::new(100)) }
     }
 
     /// A world whose first copies are done, with all processors running.
@@ -102,15 +106,27 @@ impl World {
             home: Home::Memory(self.stores.clone()),
             clock: Arc::new(move || clock.load(Ordering::Relaxed)),
             config: Config { batch_records: 50, backoff_ms: 10, backoff_max_ms: 50, ..Config::default() },
-            metrics: processors::metrics::Metrics::unregistered().expect("metrics"),
+            metrics: self.metrics.clone(),
             shutdown,
         }
     }
 
     pub(crate) fn start(&self) -> Running {
+        self.start_on(Arc::new(self.log.clone()))
+    }
+
+    /// Starts all processors on a log that stands before the world's.
+    pub(crate) fn start_on(&self, log: Arc<dyn Log>) -> Running {
         let shutdown = CancellationToken::new();
-        let tasks = ProcessorName::ALL.iter().map(|name| tokio::spawn(processors::run(*name, self.environment(shutdown.clone())))).collect();
+        let environment = || Environment { log: log.clone(), ..self.environment(shutdown.clone()) };
+        let tasks = ProcessorName::ALL.iter().map(|name| tokio::spawn(processors::run(*name, environment()))).collect();
         Running { shutdown, tasks }
+    }
+
+    /// What a counter of the processors has come to.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let found = self.registry.gather().into_iter().find(|family| family.name() == name);
+        found.map_or(0, |family| family.get_metric().iter().map(|metric| metric.get_counter().get_value() as u64).sum())
     }
 
     pub(crate) fn now(&self) -> i64 {

@@ -1,5 +1,6 @@
 //! Stories and laws of the processors, on a log in memory.
 
+mod copies;
 mod harness;
 mod laws;
 mod mapping;

@@ -55,6 +55,7 @@ fn a_mistake_is_named_with_its_line_and_field() {
         ("via = \"invoice\" ", "via = \"bill\" ", "which is not another captured kind"),
         ("review_when = \"crm > 50000.0 || erp > 50000.0\"", "review_when = \"crm >\"", "entity.customer.field.credit_limit.review_when is not a CEL expression"),
         ("object = \"public.contacts\"", "object = \"public.customers\"", "mapped twice"),
+        ("[entity.contact]\n", "[entity.customer.field.main]\ntype = \"reference(contact)\"\ncrm = \"Main__c\"\nerp = \"main\"\n\n[entity.contact]\n", "entities customer, contact refer to each other in a circle"),
     ] {
         let complaint = complaint(from, to);
         assert!(complaint.contains(expected), "{to}: {complaint}");

@@ -1,14 +1,14 @@
 //! First copies: while one is running, a record that seems to be on one side only may still turn up on the other.
 //!
 //! A checkpoint says that an object is copied, but it stands on another topic than the rows it covers. So the copy counts
-//! only once everything that stood on the object's topic when the checkpoint was read has been processed.
-
-use std::time::Duration;
+//! only once everything that stood on the object's topic when the checkpoint was read has been processed. Where nothing
+//! is delivered that would say so (marks, aborted records, what compaction removed), [`super::awaited`] asks.
 
 use reconcile::mapping::EntityMapping;
 use schemas::message::{Checkpoint, Side};
-use stream::{Log, Start, TopicPartition};
+use stream::TopicPartition;
 
+use super::awaited::last_record;
 use super::plan::{Plan, Source, Use};
 use super::state::{Copied, JOBS, Job, JobKind, copied_key, uncopied_prefix};
 use super::{Matcher, NAME};
@@ -37,7 +37,7 @@ impl Matcher {
             let mut ends = Vec::new();
             for (partition, end) in self.log.ends(&source.topic).await.map_err(&log)? {
                 let number = partition.partition as usize;
-                let end = last_record(&*self.log, partition, end).await.map_err(&log)?;
+                let end = last_record(&*self.log, &partition, end).await.map_err(&log)?;
                 ends.resize(ends.len().max(number + 1), 0);
                 ends[number] = i64::try_from(end).unwrap_or(i64::MAX);
             }
@@ -84,10 +84,15 @@ impl Matcher {
         let plan = self.plan.clone();
         loop {
             let (mut open, mut progress) = (false, false);
+            let mut awaited = Vec::new();
             for source in plan.sources.iter().filter(|source| matches!(source.purpose, Use::Entity(_))) {
                 let key = copied_key(source.side, &source.object);
                 let Some(mut copy) = context.get::<Copied>(&key)? else { continue };
-                if !copy.done && reached(context, source, &copy.ends) && self.parents_copied(context, &plan, source)? && context.keys(JOBS, b"", 1)?.is_empty() {
+                let before = awaited.len();
+                if !copy.done {
+                    awaited.extend(self.unreached(context, source, &copy.ends));
+                }
+                if !copy.done && awaited.len() == before && self.parents_copied(context, &plan, source)? && context.keys(JOBS, b"", 1)?.is_empty() {
                     copy.done = true;
                     progress = true;
                     context.put(key, &copy);
@@ -105,9 +110,16 @@ impl Matcher {
             }
             self.copies_open = open;
             if !progress {
+                self.awaited.set(awaited);
                 return Ok(());
             }
         }
+    }
+
+    /// Where a copy's rows may not all have been processed yet.
+    fn unreached(&self, context: &Context<'_>, source: &Source, ends: &[i64]) -> Vec<(TopicPartition, u64)> {
+        let partitions = ends.iter().zip(0u32..).map(|(end, number)| (TopicPartition::new(source.topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
+        partitions.filter(|(partition, end)| context.read_to(partition) < *end && !self.awaited.passed(partition, *end)).collect()
     }
 
     /// Whether the copies of everything that a source's rows point at are done.
@@ -149,32 +161,6 @@ fn release(side: Side, kind: &str) -> Job {
         position: String::new(),
         actor: None,
         sync_id: String::new(),
-    }
-}
-
-fn reached(context: &Context<'_>, source: &Source, ends: &[i64]) -> bool {
-    ends.iter().zip(0u32..).all(|(end, partition)| {
-        let read = context.read_to(&TopicPartition::new(source.topic.clone(), partition));
-        i64::try_from(read).unwrap_or(i64::MAX) >= *end
-    })
-}
-
-/// The offset after the last record before `end`, which may be less than `end`: transactions leave marks at their end, and
-/// those are never delivered to a member.
-async fn last_record(log: &dyn Log, partition: TopicPartition, end: u64) -> stream::Result<u64> {
-    let mut back = 8;
-    loop {
-        let start = end.saturating_sub(back);
-        let mut reader = log.reader(vec![(partition.clone(), Start::Offset(start))]).await?;
-        let mut last = None;
-        while reader.position().await?.get(&partition).copied().unwrap_or(end) < end {
-            let records = reader.poll(1000, Duration::from_millis(500)).await?;
-            last = records.iter().map(|record| record.offset + 1).rfind(|next| *next <= end).or(last);
-        }
-        if last.is_some() || start == 0 {
-            return Ok(last.unwrap_or(0));
-        }
-        back = back.saturating_mul(16);
     }
 }
 

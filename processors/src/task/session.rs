@@ -90,6 +90,8 @@ impl<P: Processor> Session<'_, P> {
     }
 
     async fn assigned(&mut self, partitions: Vec<TopicPartition>) -> Result<()> {
+        // Somebody else may have had them, and their state, in between.
+        self.processor.forget();
         let log = Error::log(self.task.name);
         let committed = self.task.log.committed(&self.task.group, &self.task.inputs).await.map_err(&log)?;
         for partition in partitions {
@@ -140,6 +142,7 @@ impl<P: Processor> Session<'_, P> {
             }
             last = isolated.then_some(record);
         }
+        self.processor.ask(&self.read).await?;
         let work = self.work()?;
         if consumed.is_empty() && self.outputs.is_empty() && self.slots.values().all(|slot| slot.batch.is_empty()) {
             return Ok(work);
@@ -239,6 +242,7 @@ impl<P: Processor> Session<'_, P> {
                 for slot in self.slots.values_mut() {
                     slot.batch.clear();
                 }
+                self.processor.forget();
                 if let Some(mut record) = isolated {
                     let reason = format!("what follows from it needs a record of {bytes} bytes for {topic}, more than the log takes");
                     if record.value.as_ref().is_some_and(|value| value.len() * 2 > bytes) {
