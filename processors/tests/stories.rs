@@ -329,3 +329,56 @@ async fn health_says_who_runs_and_who_has_stopped() {
     }
     assert!(health.iter().any(|health| health.facts.contains_key("lag")));
 }
+
+#[tokio::test]
+async fn children_copied_before_their_parents_are_matched_and_nothing_is_made_twice() {
+    let world = World::new().await;
+    let contact = |parent: Value| [("LastName", text("Novak")), ("Email", text("n@acme.example")), ("AccountId", parent)];
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Read, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0)), ("Tax_Id__c", text("AT 123"))]).await;
+    world.change(Side::Crm, "Contact", CONTACT, Op::Read, &contact(text(ACCOUNT))).await;
+    world.checkpoint("crm", &["Account", "Contact"]).await;
+    // The ERP's contacts are read, all of them, before any customer.
+    world.change(Side::Erp, "public.contacts", "1", Op::Read, &[("last_name", text("Novak")), ("email", text("n@acme.example")), ("customer_id", Value::Int(7))]).await;
+    world.checkpoint("erp", &["public.contacts"]).await;
+    let running = world.start();
+    world.quiet().await;
+    world.change(Side::Erp, "public.customers", "7", Op::Read, &customer_row("Acme", "1000.00")).await;
+    world.quiet().await;
+    world.checkpoint("erp", &["public.contacts", "public.customers"]).await;
+    world.quiet().await;
+    let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
+    assert!(links.iter().any(|link| link.rule == "key:e-mail"), "{links:?}");
+    assert!(links.iter().any(|link| link.rule == "key:tax id"), "{links:?}");
+    for side in [Side::Crm, Side::Erp] {
+        assert!(world.writes(side).await.iter().all(|write| write.op != WriteOp::Create), "{}", world.show().await);
+    }
+    // Once all is copied, what is on one side only is made.
+    world.change(Side::Crm, "Contact", "003000000000002AAA", Op::Create, &[("LastName", text("Weber")), ("Email", text("w@acme.example")), ("AccountId", text(ACCOUNT))]).await;
+    world.quiet().await;
+    assert_eq!(world.writes(Side::Erp).await.iter().filter(|write| write.op == WriteOp::Create && write.object == "public.contacts").count(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_may_be_one_of_several_entities_is_not_made_on_the_other_side() {
+    let (world, running) = World::copied().await;
+    linked(&world).await;
+    // A second ERP customer with the tax id, then an account with it: each may be one that is there.
+    let mut twin = customer_row("Acme branch", "5.00");
+    twin[0].1 = Value::Int(8);
+    world.change(Side::Erp, "public.customers", "8", Op::Create, &twin).await;
+    world.quiet().await;
+    world.change(Side::Crm, "Account", "001000000000002AAA", Op::Create, &[("Name", text("Acme again")), ("Tax_Id__c", text("AT 123"))]).await;
+    world.quiet().await;
+    let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
+    let ambiguous: Vec<&str> = links.iter().filter(|link| link.rule == "ambiguous:tax id").map(|link| link.record.as_str()).collect();
+    assert_eq!(ambiguous, ["8", "001000000000002AAA"], "{links:?}");
+    assert_eq!((world.writes(Side::Crm).await.len(), world.writes(Side::Erp).await.len()), (1, 0), "{}", world.show().await);
+    // Later edits do not make it either.
+    twin[1].1 = text("Acme branch north");
+    world.change(Side::Erp, "public.customers", "8", Op::Update, &twin).await;
+    world.quiet().await;
+    assert_eq!(world.writes(Side::Crm).await.len(), 1);
+    assert_eq!(world.counted("processors_ambiguous_records_total"), 2);
+    running.stop().await;
+}

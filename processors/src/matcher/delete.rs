@@ -4,7 +4,7 @@ use schemas::cdc::Source as Origin;
 use schemas::message::{EntityChange, EntityOp};
 
 use super::Matcher;
-use super::entity::canonical_known;
+use super::entity::{canonical_known, is_ambiguous};
 use super::link::index_keys;
 use super::plan::{Plan, Source, Use};
 use super::state::{Entity, Known, entity_key, record_key};
@@ -51,7 +51,7 @@ impl Matcher {
                     context.put(entity_key(&known.entity), &entity);
                 }
                 let references = self.references(context, plan, source, &known)?;
-                let may_create = self.may_create(context, mapping)?;
+                let may_create = self.may_create(context, mapping)? && !is_ambiguous(context, &known.entity)?;
                 let change = EntityChange {
                     op: EntityOp::Deleted,
                     before: canonical_known(mapping, source.side, &known),

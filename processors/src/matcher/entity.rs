@@ -4,8 +4,8 @@ use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference, Sid
 
 use super::Matcher;
 use super::plan::{Plan, Source, parent_kind};
-use super::state::{Entity, Known, Waiting, column, entity_key, record_key, uncopied_key};
-use super::{CUSTOMER, link};
+use super::state::{Entity, Known, MARK, Waiting, ambiguous_key, column, entity_key, record_key, uncopied_key};
+use super::{CUSTOMER, NAME, link};
 use crate::canon;
 use crate::convert;
 use crate::error::{Error, Result};
@@ -28,11 +28,15 @@ impl Matcher {
     ) -> Result<()> {
         let mapping = &plan.mapping.entities[index];
         let side = source.side;
-        let may_create = self.may_create(context, mapping)?;
+        let copied = self.may_create(context, mapping)?;
         let mut linked = None;
         if known.entity.is_empty() {
             let link = link::find(context, mapping, side, id, &known.columns)?;
             known.entity = link.entity.clone();
+            if link.ambiguous {
+                context.put(ambiguous_key(&known.entity), &MARK);
+                self.metrics.ambiguous.with_label_values(&[NAME]).inc();
+            }
             linked = Some(link);
         }
         let came_back = before.is_some_and(|before| before.gone);
@@ -51,9 +55,10 @@ impl Matcher {
                 gained = true;
             }
             context.put(entity_key(&known.entity), &entity);
-            self.note_uncopied(context, mapping, &known.entity, &entity, may_create);
+            self.note_uncopied(context, mapping, &known.entity, &entity, copied);
         }
         let old = before.filter(|before| !before.gone && !before.entity.is_empty());
+        let may_create = copied && !is_ambiguous(context, &known.entity)?;
         link::index_keys(context, mapping, side, id, &known.entity, old.map(|old| old.columns.as_slice()), Some(&known.columns))?;
         let change = EntityChange {
             op: EntityOp::Changed,
@@ -128,6 +133,16 @@ impl Matcher {
             context.put(uncopied_key(&mapping.kind, entity), &Waiting { side, record });
         }
     }
+}
+
+/// Whether an entity may be another one, so that nothing is made for it: until it has a record on both sides, nobody
+/// but a person can tell.
+pub(super) fn is_ambiguous(context: &Context<'_>, entity: &str) -> Result<bool> {
+    if !context.has(&ambiguous_key(entity))? {
+        return Ok(false);
+    }
+    let known: Option<Entity> = context.get(&entity_key(entity))?;
+    Ok(known.is_none_or(|known| [Side::Crm, Side::Erp].iter().any(|side| known.live(*side).is_none())))
 }
 
 fn customer(mapping: &EntityMapping, known: &Known, references: &[Reference]) -> Option<String> {

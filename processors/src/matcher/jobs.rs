@@ -8,6 +8,7 @@ use schemas::topic::partition;
 
 use super::Matcher;
 use super::change::edit;
+use super::entity::is_ambiguous;
 use super::plan::{Plan, Use};
 use super::state::{
     JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, record_key, side_children_prefix, tail, waiting_prefix,
@@ -159,7 +160,7 @@ impl Matcher {
         };
         let mapping = &plan.mapping.entities[index];
         let references = self.references(context, plan, source, &known)?;
-        let may_create = self.may_create(context, mapping)?;
+        let may_create = self.may_create(context, mapping)? && !is_ambiguous(context, &known.entity)?;
         let change = self.say(mapping, source, record, &known, references, may_create);
         debug_assert_eq!(change.op, EntityOp::Released);
         context.emit(self.changes.record(known.entity, &change));

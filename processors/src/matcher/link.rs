@@ -24,6 +24,8 @@ const ENTITIES: Uuid = Uuid::from_bytes(*b"concord:entities");
 pub(super) struct Link {
     pub(super) entity: String,
     pub(super) rule: String,
+    /// It may be another entity's: several were found, or one that already has a record here.
+    pub(super) ambiguous: bool,
 }
 
 /// Finds the entity of a record that has none yet.
@@ -35,7 +37,7 @@ pub(super) fn find(context: &Context<'_>, mapping: &EntityMapping, side: Side, i
         let entity = entity.to_string();
         let known: Option<Entity> = context.get(&entity_key(&entity))?;
         if known.is_none_or(|known| known.kind == mapping.kind && known.live(side).is_none_or(|other| other == id)) {
-            return Ok(Link { entity, rule: "entity-id".to_owned() });
+            return Ok(Link { entity, rule: "entity-id".to_owned(), ambiguous: false });
         }
     }
     let values = keys(mapping, side, id, columns);
@@ -51,11 +53,15 @@ pub(super) fn find(context: &Context<'_>, mapping: &EntityMapping, side: Side, i
         candidates.push(found);
     }
     let look_up = |wanted: &KeyValue| values.iter().position(|value| value == wanted).and_then(|index| candidates.get(index)).cloned().unwrap_or_default();
-    if let Placement::Link { entity, rule } = matching::decide(&mapping.keys, id, &values, look_up) {
-        let stored = mapping.keys.iter().any(|key| key.name == rule && (key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID));
-        return Ok(Link { entity, rule: format!("{}:{rule}", if stored { "stored-id" } else { "key" }) });
-    }
-    Ok(Link { entity: founded(side, &own.object, id), rule: "new".to_owned() })
+    let new = |rule: String, ambiguous: bool| Link { entity: founded(side, &own.object, id), rule, ambiguous };
+    Ok(match matching::decide(&mapping.keys, id, &values, look_up) {
+        Placement::Link { entity, rule } => {
+            let stored = mapping.keys.iter().any(|key| key.name == rule && (key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID));
+            Link { entity, rule: format!("{}:{rule}", if stored { "stored-id" } else { "key" }), ambiguous: false }
+        }
+        Placement::New => new("new".to_owned(), false),
+        Placement::Ambiguous { rule, .. } => new(format!("ambiguous:{rule}"), true),
+    })
 }
 
 /// The id of the entity that a record founds: the same for the same record, always.

@@ -7,6 +7,7 @@
 //! c parent 0 side object 0 record  → Mark     a record that refers to an entity
 //! w side object 0 parent 0 object 0 record → Mark   a record that waits for a parent nobody has seen yet
 //! n kind 0 entity                  → Waiting  an entity that waits for both first copies
+//! a entity                         → Mark     an entity that may be another one: its founder matched several
 //! p side object                    → Copied   a first copy that is done, or nearly
 //! j number                         → Job      work that is too much for one batch
 //! ```
@@ -232,6 +233,10 @@ pub(crate) fn records_prefix(side: Side, object: &str) -> Vec<u8> {
 
 pub(crate) fn entity_key(entity: &str) -> Vec<u8> {
     key(b'e', &[entity.as_bytes()])
+}
+
+pub(crate) fn ambiguous_key(entity: &str) -> Vec<u8> {
+    key(b'a', &[entity.as_bytes()])
 }
 
 pub(crate) fn match_key(kind: &str, name: &str, value: &str) -> Vec<u8> {
