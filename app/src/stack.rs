@@ -36,6 +36,8 @@ pub struct StackOptions {
     pub mapping: String,
     /// More lines for the configuration file.
     pub more: String,
+    /// What `concord run` logs, as in `CONCORD_LOG`; none leaves it as this process has it.
+    pub log_filter: Option<String>,
 }
 
 impl Default for StackOptions {
@@ -51,6 +53,7 @@ impl Default for StackOptions {
             simulator: simulator::Settings { time_resolution_ms: 1, ..simulator::Settings::default() },
             mapping: sample::MAPPING.to_owned(),
             more: String::new(),
+            log_filter: None,
         }
     }
 }
@@ -216,6 +219,7 @@ admin_password = {{ plain = "{password}" }}
         let mut child = Command::new(program)
             .args(["run", "--stop-with-stdin", "--config"])
             .arg(self.config_path())
+            .envs(self.options.log_filter.as_ref().map(|filter| ("CONCORD_LOG", filter)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -35,6 +35,7 @@ mod source;
 mod sql;
 mod status;
 mod stream;
+mod sync_id;
 mod table;
 mod target;
 mod tls;

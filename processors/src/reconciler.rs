@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use reconcile::mapping::{EntityMapping, Mapping};
 use reconcile::merge::{self, Effect};
-use schemas::message::{AuditEntry, Conflict, Decision, EntityChange, Outcome, Side, Write};
+use schemas::message::{AuditEntry, Conflict, Decision, EntityChange, EntityOp, Outcome, SYNC_ID_HEADER, Side, Write};
 use schemas::topic::Topics;
-use stream::{Codec, Record};
+use stream::{Codec, NewRecord, Record};
 
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -139,12 +139,22 @@ impl Processor for Reconciler {
             return Err(Error::Unmapped { what: format!("kind {kind}"), version: self.mapping.version });
         };
         let event = match input {
-            Input::Change(change) => event::changed(*change)?,
+            Input::Change(change) => {
+                if change.op != EntityOp::Released {
+                    stored.note_edit(crate::convert::side(change.side), change.committed_at, context.sync_id());
+                }
+                event::changed(*change)?
+            }
             Input::Outcome(outcome) => match event::answered(&stored.state, &outcome)? {
                 Some(event) => event,
                 None => return Ok(()),
             },
-            Input::Decision(decision) => event::decided(&decision)?,
+            Input::Decision(decision) => {
+                for side in [Side::Crm, Side::Erp] {
+                    stored.note_edit(crate::convert::side(side), context.now(), context.sync_id());
+                }
+                event::decided(&decision)?
+            }
         };
         let effects = merge::apply(mapping, &mut stored.state, &event, context.now());
         for effect in effects {
@@ -162,10 +172,11 @@ impl Reconciler {
         let entity = stored.state.entity.clone();
         match effect {
             Effect::Write(command) => {
-                stored.note_edit(command.number, context.sync_id());
+                let edit = stored.edit_of(&command, context.sync_id());
                 let write = message::write(mapping, &stored.state, &command);
+                tracing::debug!(sync.id = edit, processor = NAME, write.id, write.side = %write.side, entity, "write decided");
                 if let Some(channel) = self.writes.get(&write.side) {
-                    context.emit(channel.record(entity, &write));
+                    context.emit(named(channel.record(entity, &write), edit));
                 }
             }
             Effect::Conflict(record) => {
@@ -175,13 +186,10 @@ impl Reconciler {
             }
             Effect::Confirmed(confirmed) => {
                 let entry = message::audit(mapping, &stored.state, &confirmed);
-                let record = self.audit.record(entity, &entry);
                 // The edit that the write carried, not its echo.
-                let record = match stored.edit(confirmed.command.number) {
-                    Some(id) => record.header(schemas::message::SYNC_ID_HEADER, id.to_owned()),
-                    None => record,
-                };
-                context.emit(record);
+                let edit = stored.edit(confirmed.command.number).map(str::to_owned);
+                tracing::debug!(sync.id = edit, processor = NAME, write.id = entry.id, write.side = %entry.side, entity, "write confirmed");
+                context.emit(named(self.audit.record(entity, &entry), edit));
             }
             Effect::Golden => {
                 if let Some(golden) = self.golden.get(&mapping.kind) {
@@ -190,5 +198,13 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives a record another edit's id than the one in hand, if there is one.
+fn named(record: NewRecord, edit: Option<String>) -> NewRecord {
+    match edit {
+        Some(id) => record.header(SYNC_ID_HEADER, id),
+        None => record,
     }
 }

@@ -83,6 +83,30 @@ async fn an_edit_goes_across_with_what_is_expected_there_and_its_id_follows_it()
 }
 
 #[tokio::test]
+async fn an_edit_that_waits_for_an_earlier_write_goes_across_under_its_own_id() {
+    let (world, running) = World::copied().await;
+    linked(&world).await;
+    for (id, limit) in [("edit-1", 2500.0), ("edit-2", 2600.0)] {
+        world.pass(60);
+        let edit = world.cdc(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Credit_Limit__c", Value::Double(limit))], None).await;
+        stream::Log::publish(&world.log, vec![edit.header("sync-id", id)]).await.expect("publishes");
+        world.quiet().await;
+    }
+    let first = world.writes(Side::Erp).await.remove(0);
+    world.pass(1);
+    world.carry_out(&first, &row(&customer_row("Acme", "1000.00")), "").await;
+    world.quiet().await;
+    let second = world.writes(Side::Erp).await.remove(1);
+    world.carry_out(&second, &row(&customer_row("Acme", "2500.00")), "").await;
+    world.quiet().await;
+    let ids = |records: Vec<stream::Record>| records.iter().map(|record| String::from_utf8_lossy(record.header("sync-id").unwrap_or_default()).into_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(world.records(&world.topics.writes(Side::Erp)).await), ["edit-1", "edit-2"]);
+    let audit = ids(world.records(&world.topics.audit()).await);
+    assert_eq!(audit[audit.len() - 2..], ["edit-1", "edit-2"]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_contact_waits_for_its_parents_record() {
     let (world, running) = World::copied().await;
     // The contact's account is not known yet.

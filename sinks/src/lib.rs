@@ -15,6 +15,7 @@ mod health;
 pub mod metrics;
 pub mod readmodel;
 pub mod simulated;
+mod sync_id;
 mod writer;
 
 pub use clock::Clock;

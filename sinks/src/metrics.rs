@@ -50,8 +50,8 @@ impl Metrics {
         let crm_call_seconds = Histogram::with_opts(
             HistogramOpts::new("sinks_crm_call_seconds", "Time of a REST call to Salesforce").buckets(seconds.to_vec()),
         )?;
-        let crm_api_used = IntGauge::new("sinks_crm_api_used", "API calls of the org in the last 24 hours, as Salesforce last said")?;
-        let crm_api_limit = IntGauge::new("sinks_crm_api_limit", "API calls the org may make in 24 hours")?;
+        let crm_api_used = IntGauge::new("sinks_crm_api_used_calls", "API calls of the org in the last 24 hours, as Salesforce last said")?;
+        let crm_api_limit = IntGauge::new("sinks_crm_api_limit_calls", "API calls the org may make in 24 hours")?;
         let readmodel_pruned = IntCounter::new("sinks_readmodel_pruned_rows_total", "Old rows removed from the read model")?;
         registry.register(Box::new(crm_call_seconds.clone()))?;
         registry.register(Box::new(crm_api_used.clone()))?;

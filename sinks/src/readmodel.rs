@@ -30,6 +30,7 @@ use crate::config::{Pace, Secret};
 use crate::error::{Class, Error, chain};
 use crate::health::{Reporter, Why};
 use crate::metrics::Metrics;
+use crate::sync_id::{shown, sync_id, with_sync_id};
 use batch::Batch;
 use topics::Wanted;
 
@@ -387,7 +388,10 @@ impl Session<'_> {
         let mut batch = Batch::default();
         for record in records {
             match batch.take(wanted, &self.sink.config.titles, self.codec, record).await {
-                Ok(()) => {}
+                Ok(()) => {
+                    let id = sync_id(record);
+                    tracing::debug!(sync.id = shown(id.as_ref()), component = COMPONENT, topic = &*record.partition.topic, offset = record.offset, "record read");
+                }
                 Err(error) if error.class() == stream::Class::Record => {
                     self.set_aside(record, error.to_string(), "It was written by another program or damaged; pages do without it").await?
                 }
@@ -403,7 +407,9 @@ impl Session<'_> {
         if !self.aside.insert((record.partition.clone(), record.offset)) {
             return Ok(());
         }
+        let id = sync_id(record);
         tracing::warn!(
+            sync.id = shown(id.as_ref()),
             component = COMPONENT,
             topic,
             partition = record.partition.partition,
@@ -433,7 +439,7 @@ impl Session<'_> {
         let bytes = self.codec.encode(&queue, &letter).await?;
         let mut new = NewRecord::new(queue, record.key.clone().unwrap_or_default(), bytes);
         new.key.clone_from(&record.key);
-        Ok(self.log.publish(vec![new]).await?)
+        Ok(self.log.publish(vec![with_sync_id(new, id.as_ref())]).await?)
     }
 }
 

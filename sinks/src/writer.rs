@@ -256,6 +256,7 @@ impl<'a> Session<'a> {
                         continue;
                     }
                     self.shell.metrics.retried(T::SIDE.as_str(), 1);
+                    tracing::debug!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, code = later.code, attempts, "write to be tried again");
                     let wait = later.after.unwrap_or_else(|| self.shell.pace.wait(attempts, rand::random()));
                     self.window.later(id, now + if applied.halt.is_some() { 0 } else { micros(wait) }, attempts, later.code, later.reason);
                 }
@@ -274,13 +275,14 @@ impl<'a> Session<'a> {
             // Its partition is another member's by now, which will find what we did and say so.
             return Ok(());
         }
-        let span = tracing::debug_span!("write", sync_id = job.sync_id(), write.id = job.write.id, entity = job.write.entity);
-        span.in_scope(|| match verdict.result {
-            OutcomeResult::Failed => tracing::warn!(code = verdict.code, component = T::COMPONENT, "write set aside"),
-            OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Deferred => {
-                tracing::debug!(result = %verdict.result, "write answered")
+        match verdict.result {
+            OutcomeResult::Failed => {
+                tracing::warn!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, entity = job.write.entity, code = verdict.code, "write set aside")
             }
-        });
+            result @ (OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Deferred) => {
+                tracing::debug!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, entity = job.write.entity, %result, "write answered")
+            }
+        }
         self.shell.metrics.written(T::SIDE.as_str(), verdict.result.as_str(), 1);
         self.outbox.outcome(job, verdict, now).await
     }
@@ -291,6 +293,7 @@ impl<'a> Session<'a> {
         let why = self.hold.as_ref().map(|hold| hold.why.clone());
         for (job, code, reason) in self.window.overdue(now, micros(self.shell.pace.defer_after)) {
             let message = reason.or_else(|| why.as_ref().map(|why| why.reason.clone())).unwrap_or_else(|| "writing is paused".to_owned());
+            tracing::debug!(sync.id = job.sync_id(), component = self.outbox.component(), write.id = job.write.id, code, "write deferred");
             self.outbox.outcome(&job, &Verdict::deferred(code, message), now).await?;
         }
         self.publish().await

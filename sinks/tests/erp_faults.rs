@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use schemas::Value;
-use schemas::message::{HealthState, OutcomeResult, Side, Write};
+use schemas::message::{HealthState, OutcomeResult, SYNC_ID_HEADER, Side, Write};
 use stream::memory::Call;
 
 use crate::erp::{Erp, connect, rename};
@@ -222,13 +222,15 @@ async fn a_log_that_fails_now_and_then_changes_nothing_about_the_effects() -> Re
 async fn bytes_that_are_no_write_are_set_aside() -> Result<()> {
     let erp = Erp::new().await?;
     let running = erp.run()?;
-    erp.rig.log.publish(vec![stream::NewRecord::new("writes.erp", "e", "nonsense")]).await?;
+    erp.rig.log.publish(vec![stream::NewRecord::new("writes.erp", "e", "nonsense").header(SYNC_ID_HEADER, "sync-nonsense")]).await?;
     erp.rig.write_one(rename("w1", 1, "Acme", "customer 1")).await?;
     let letters = eventually("the bytes are set aside", async || {
         Ok(Some(erp.rig.dead_letters(Side::Erp).await?).filter(|letters| !letters.is_empty()))
     })
     .await?;
     assert_eq!(letters[0].value.as_deref(), Some(b"nonsense".as_slice()));
+    let records = erp.rig.records("writes.erp.dlq").await?;
+    assert_eq!(records[0].header(SYNC_ID_HEADER), Some(b"sync-nonsense".as_slice()));
     running.stop().await
 }
 

@@ -296,7 +296,7 @@ impl Pages {
         self.shows("select value->>'paused' || ' ' || actor from setting where name = 'pause'", "true Ada").await?;
         self.shows("select source_topic || ' ' || source_offset || ' ' || convert_from(key, 'UTF8') from dead_letter", "writes.erp 3 k")
             .await?;
-        self.shows("select columns->0->>'after' from audit", "b\u{fffd}c").await?;
+        self.shows("select columns->0->>'after' || ' ' || sync_id from audit", "b\u{fffd}c sync-e1").await?;
         self.shows("select state from health where component = 'sink.readmodel'", "running").await
     }
 }

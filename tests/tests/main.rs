@@ -5,3 +5,4 @@ mod e2e;
 mod kill;
 mod simulation;
 mod tidy;
+mod watch;

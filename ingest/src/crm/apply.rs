@@ -85,7 +85,11 @@ impl Source {
         let mut read = BTreeSet::new();
         for received in received {
             match received {
-                Received::Bad { object, position, payload, reason } => self.set_aside(&mut batch, &object, &position.hex(), payload.to_vec(), reason).await?,
+                Received::Bad { object, position, payload, reason } => {
+                    let key = position.hex();
+                    let sync_id = format!("crm-{key}");
+                    self.set_aside(&mut batch, &object, &key, sync_id, payload.to_vec(), reason).await?;
+                }
                 Received::Event(event) => self.put(&mut batch, *event, &doubtful, &mut found, &mut read).await?,
             }
         }
@@ -214,6 +218,7 @@ impl Source {
             Op::Create | Op::Update | Op::Read | Op::Truncate => layout.row(&event.header, &event.values, id).map(|carried| (carried.row, carried.changed)),
         };
         let actor = self.users.name(&event.header.user);
+        let sync_id = || format!("crm-{}-{number}", event.position.hex());
         let added = carried.and_then(|(row, changed)| {
             let fact = Fact {
                 id: id.to_owned(),
@@ -227,13 +232,13 @@ impl Source {
                 actor,
                 origin: header::client(&event.header.origin).map(str::to_owned),
                 snapshot: false,
-                sync_id: format!("crm-{}-{number}", event.position.hex()),
+                sync_id: sync_id(),
             };
             batch.change(&self.config.name, &event.known, fact)
         });
         match added {
             Ok(()) => Ok(()),
-            Err(reason) => self.set_aside(batch, &layout.object.clone(), &event.position.hex(), event.payload.to_vec(), reason).await,
+            Err(reason) => self.set_aside(batch, &layout.object.clone(), &event.position.hex(), sync_id(), event.payload.to_vec(), reason).await,
         }
     }
 }

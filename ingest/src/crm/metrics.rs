@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use prometheus::{Gauge, IntCounter, IntCounterVec, Opts};
 
 static EVENTS: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
     counters("ingest_crm_events_total", "Change events received, by what became of them: applied, reread, covered, repeated, ignored, dead.", "result")
@@ -17,8 +17,8 @@ static CALLS: LazyLock<Option<IntCounter>> = LazyLock::new(|| {
     let counter = IntCounter::new("ingest_crm_rest_calls_total", "REST calls made.").ok()?;
     registered(counter)
 });
-static LAG: LazyLock<Option<IntGauge>> = LazyLock::new(|| {
-    let gauge = IntGauge::new("ingest_crm_lag_milliseconds", "Age of the newest event when its batch was committed to the log.").ok()?;
+static LAG: LazyLock<Option<Gauge>> = LazyLock::new(|| {
+    let gauge = Gauge::new("ingest_crm_lag_seconds", "Age of the newest event when its batch was committed to the log.").ok()?;
     registered(gauge)
 });
 
@@ -60,6 +60,7 @@ pub(crate) fn rest_call() {
 
 pub(crate) fn lag(ms: i64) {
     if let Some(lag) = LAG.as_ref() {
-        lag.set(ms);
+        #[expect(clippy::cast_precision_loss, reason = "an age is far below 2^52 ms")]
+        lag.set(ms as f64 / 1e3);
     }
 }

@@ -88,7 +88,7 @@ impl Source {
 
     /// Adds a record as it was found: `r`, or `d` when it is in the recycle bin.
     pub(crate) async fn found(&mut self, batch: &mut Batch, known: &Known, found: Found) -> Result<()> {
-        let sync_id = format!("crm-read-{}-{}", found.id, found.modified_ms);
+        let sync_id = || format!("crm-read-{}-{}", found.id, found.modified_ms);
         let row = if found.deleted { Ok(known.layout.id_row(&found.id)) } else { known.layout.row_of(&found.record) };
         let position = self.progress.position.hex();
         let actor = found.user.as_deref().and_then(|user| self.users.name(user));
@@ -105,7 +105,7 @@ impl Source {
                 actor,
                 origin: None,
                 snapshot: true,
-                sync_id,
+                sync_id: sync_id(),
             };
             batch.change(&self.config.name, known, fact)
         });
@@ -113,19 +113,19 @@ impl Source {
             Ok(()) => Ok(()),
             Err(reason) => {
                 let bytes = serde_json::to_vec(&found.record).unwrap_or_default();
-                self.set_aside(batch, &known.layout.object, &found.id, bytes, reason).await
+                self.set_aside(batch, &known.layout.object, &found.id, sync_id(), bytes, reason).await
             }
         }
     }
 
     /// Adds a dead letter.
-    pub(crate) async fn set_aside(&mut self, batch: &mut Batch, object: &str, key: &str, bytes: Vec<u8>, reason: String) -> Result<()> {
-        tracing::warn!(crm.object = %object, crm.key = %key, error = %reason, "a record is set aside");
+    pub(crate) async fn set_aside(&mut self, batch: &mut Batch, object: &str, key: &str, sync_id: String, bytes: Vec<u8>, reason: String) -> Result<()> {
+        tracing::warn!(sync.id = sync_id, crm.object = %object, crm.key = %key, error = %reason, "a record is set aside");
         metrics::events("dead", 1);
         let topic = self.topics.dead_letters(&self.topics.cdc_crm(object));
         let letter = dead_letter(&component(&self.config.name), &self.channel, key, bytes, reason);
         let value = self.codec.encode(&topic, &letter).await?;
-        batch.records.push(NewRecord::new(topic, key.to_owned(), value).header(SYNC_ID_HEADER, format!("crm-{key}")));
+        batch.records.push(NewRecord::new(topic, key.to_owned(), value).header(SYNC_ID_HEADER, sync_id));
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Amounts arrive as binary floating point in both; they are rounded, half away from zero, to the scale that the
 //! field's description gives, starting from the shortest decimal that stands for the number. Times are milliseconds
-//! UTC in events; a date is its midnight UTC and is never shifted.
+//! UTC in events; a date is its midnight UTC and is never shifted. A refusal's text never holds the value: it is logged.
 
 use schemas::cdc::ColumnType;
 use schemas::{Decimal, Value};
@@ -21,7 +21,7 @@ pub(crate) fn from_event(kind: &ColumnType, datum: &Datum) -> Result<Value, Stri
         (ColumnType::Int, Datum::Long(value)) => Value::Int(*value),
         (ColumnType::Int, Datum::Double(value)) => whole(*value)?,
         (ColumnType::Timestamp, Datum::Long(ms)) => Value::Timestamp(micros(*ms)?),
-        (ColumnType::Date, Datum::Long(ms)) => Value::Date(i32::try_from(ms.div_euclid(DAY_MS)).map_err(|_| format!("{ms} is no date"))?),
+        (ColumnType::Date, Datum::Long(ms)) => Value::Date(i32::try_from(ms.div_euclid(DAY_MS)).map_err(|_| "the value is not a date in range".to_owned())?),
         (ColumnType::Decimal { .. } | ColumnType::BigDecimal, Datum::Double(value)) => decimal(kind, *value)?,
         (ColumnType::Decimal { .. } | ColumnType::BigDecimal, Datum::Long(value)) => round(kind, &value.to_string()),
         (ColumnType::Text, Datum::Text(text)) => Value::text(text.clone()),
@@ -56,7 +56,7 @@ pub(crate) fn from_rest(kind: &ColumnType, json: &Json) -> Result<Value, String>
 }
 
 fn micros(ms: i64) -> Result<i64, String> {
-    ms.checked_mul(1000).ok_or_else(|| format!("{ms} is no time"))
+    ms.checked_mul(1000).ok_or_else(|| "the value is not a time in range".to_owned())
 }
 
 fn whole(number: f64) -> Result<Value, String> {
@@ -64,12 +64,12 @@ fn whole(number: f64) -> Result<Value, String> {
         #[expect(clippy::cast_possible_truncation, reason = "the number is whole and small enough")]
         return Ok(Value::Int(number as i64));
     }
-    Err(format!("{number} is not a whole number"))
+    Err("the value is not a whole number".to_owned())
 }
 
 fn decimal(kind: &ColumnType, number: f64) -> Result<Value, String> {
     if !number.is_finite() {
-        return Err(format!("{number} is not a number"));
+        return Err("the value is not a finite number".to_owned());
     }
     // Rust prints the shortest decimal that reads back as the same number, and never an exponent.
     Ok(round(kind, &number.to_string()))

@@ -94,12 +94,15 @@ impl Copy<'_> {
             origin: None,
             snapshot: true,
         };
-        match table.read(&cells, facts) {
-            Ok(records) => batch.add(records),
+        match table.read(&cells, facts.clone()) {
+            Ok(records) => {
+                tracing::debug!(sync.id = %table.sync_id(&facts), table = %table.object, "row read");
+                batch.add(records);
+            }
             Err(error @ Error::ConvertRow { .. }) => {
-                self.reporter.set_aside(&error);
+                self.reporter.set_aside(&error, table.sync_id(&facts));
                 let text = row.iter().map(|value| value.as_deref().unwrap_or(b"\\N")).collect::<Vec<_>>().join(&b'\t');
-                batch.add([table.set_aside(&text, &error, self.place.codec).await?]);
+                batch.add([table.set_aside(&text, &facts, &error, self.place.codec).await?]);
             }
             Err(error) => return Err(error),
         }

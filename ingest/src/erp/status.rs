@@ -14,6 +14,7 @@ use super::clock;
 use super::error::Error;
 use super::lsn::Lsn;
 use super::metrics;
+use super::sync_id::SyncId;
 
 /// Figures alone are published at most this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(2);
@@ -125,8 +126,8 @@ impl Reporter {
         });
     }
 
-    pub(crate) fn set_aside(&self, error: &Error) {
-        tracing::warn!(error = %error, "row set aside");
+    pub(crate) fn set_aside(&self, error: &Error, sync_id: SyncId<'_>) {
+        tracing::warn!(sync.id = %sync_id, error = %error, "row set aside");
         metrics::dead_letter();
         self.note(|status| status.dead_letters += 1);
     }

@@ -311,10 +311,13 @@ impl<'a> Streamer<'a> {
                 continue;
             }
             match records(table, facts.clone()) {
-                Ok(more) => found.extend(more),
+                Ok(more) => {
+                    tracing::debug!(sync.id = %table.sync_id(&facts), table = %table.object, "change captured");
+                    found.extend(more);
+                }
                 Err(error @ Error::ConvertRow { .. }) => {
-                    self.reporter.set_aside(&error);
-                    found.push(table.set_aside(bytes, &error, &self.setup.codec).await?);
+                    self.reporter.set_aside(&error, table.sync_id(&facts));
+                    found.push(table.set_aside(bytes, &facts, &error, &self.setup.codec).await?);
                 }
                 Err(error) => return Err(error),
             }

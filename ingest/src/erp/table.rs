@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use schemas::cdc::{Change, ChangeSchema, Column, Op, Row, Source};
-use schemas::message::{DeadLetter, Side};
+use schemas::message::{DeadLetter, SYNC_ID_HEADER, Side};
 use schemas::topic::Topics;
 use schemas::value::Value;
 use stream::codec::encode_change_as;
@@ -14,6 +15,7 @@ use super::clock;
 use super::error::{Error, Result};
 use super::lsn::Lsn;
 use super::pgoutput::{Cell, Old, Tuple};
+use super::sync_id::SyncId;
 use super::values::Kind;
 
 /// A table and how its rows are written.
@@ -29,6 +31,8 @@ pub(crate) struct Table {
     kinds: Vec<Kind>,
     schema: ChangeSchema,
     schema_id: u32,
+    /// The header's name, made once.
+    sync_header: Arc<str>,
     /// Indexes of the key's columns.
     key: Vec<usize>,
 }
@@ -84,6 +88,7 @@ impl Table {
             kinds,
             schema,
             schema_id,
+            sync_header: SYNC_ID_HEADER.into(),
             key,
         })
     }
@@ -126,15 +131,29 @@ impl Table {
 
     /// The whole table was emptied: said in every partition, so that every reader of the topic sees it in order.
     pub(crate) fn truncate(&self, facts: Facts) -> Result<Vec<NewRecord>> {
+        let sync_id = self.sync_id(&facts).bytes();
         let change = self.change(Op::Truncate, None, None, None, facts);
-        let value = self.encode(&change)?;
+        let value = Bytes::from(self.encode(&change)?);
         Ok((0..self.partitions)
-            .map(|partition| NewRecord { partition: Some(partition), ..NewRecord::new(self.topic.clone(), Vec::new(), value.clone()) })
+            .map(|partition| {
+                let record = NewRecord::new(self.topic.clone(), Bytes::new(), value.clone());
+                NewRecord { partition: Some(partition), ..self.named(record, sync_id.clone()) }
+            })
             .collect())
     }
 
+    /// The id that follows one change of this table to its last effect.
+    pub(crate) fn sync_id(&self, facts: &Facts) -> SyncId<'_> {
+        SyncId { copied: facts.snapshot.then_some(self.object.as_str()), position: facts.position, ordinal: facts.ordinal }
+    }
+
+    fn named(&self, mut record: NewRecord, sync_id: Bytes) -> NewRecord {
+        record.headers = vec![(self.sync_header.clone(), sync_id)];
+        record
+    }
+
     /// A change that could not be carried, set aside with its bytes.
-    pub(crate) async fn set_aside(&self, message: &[u8], error: &Error, codec: &Codec) -> Result<NewRecord> {
+    pub(crate) async fn set_aside(&self, message: &[u8], facts: &Facts, error: &Error, codec: &Codec) -> Result<NewRecord> {
         let letter = DeadLetter {
             topic: self.topic.to_string(),
             partition: -1,
@@ -147,7 +166,8 @@ impl Table {
             at: clock::now_micros(),
         };
         let value = codec.encode(&self.dead_letters, &letter).await?;
-        Ok(NewRecord::new(self.dead_letters.clone(), self.object.as_bytes().to_vec(), value))
+        let record = NewRecord::new(self.dead_letters.clone(), self.object.as_bytes().to_vec(), value);
+        Ok(self.named(record, self.sync_id(facts).bytes()))
     }
 
     fn cells<'a>(&self, tuple: &Tuple<'a>) -> Result<Vec<Cell<'a>>> {
@@ -161,9 +181,12 @@ impl Table {
     fn gone(&self, before: &[Cell<'_>], facts: Facts) -> Result<Vec<NewRecord>> {
         let key = self.record_id(before)?;
         let (row, _) = self.row(before, None)?;
+        let sync_id = self.sync_id(&facts).bytes();
         let change = self.change(Op::Delete, Some(row), None, None, facts);
         let value = self.encode(&change)?;
-        Ok(vec![NewRecord::new(self.topic.clone(), key.clone(), value), NewRecord::tombstone(self.topic.clone(), key)])
+        let key = Bytes::from(key);
+        let gone = NewRecord::new(self.topic.clone(), key.clone(), value);
+        Ok(vec![self.named(gone, sync_id.clone()), self.named(NewRecord::tombstone(self.topic.clone(), key), sync_id)])
     }
 
     fn one(
@@ -177,8 +200,9 @@ impl Table {
         let key = self.record_id(after)?;
         let before = before.map(|before| self.row(before, None)).transpose()?.map(|(row, _)| row);
         let (after, carried) = self.row(after, fill)?;
+        let sync_id = self.sync_id(&facts).bytes();
         let change = self.change(op, before, Some(after), carried, facts);
-        Ok(vec![NewRecord::new(self.topic.clone(), key, self.encode(&change)?)])
+        Ok(vec![self.named(NewRecord::new(self.topic.clone(), key, self.encode(&change)?), sync_id)])
     }
 
     fn change(&self, op: Op, before: Option<Row>, after: Option<Row>, changed: Option<Vec<usize>>, facts: Facts) -> Change {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use ingest::erp::{Config, ErpSource, Secret, State, Status};
 use schemas::cdc::{Change, ChangeSchema, Op};
+use schemas::message::SYNC_ID_HEADER;
 use schemas::topic::Topics;
 use schemas::value::Value;
 use servers::{Postgres, PostgresOptions};
@@ -120,14 +121,19 @@ impl World {
         Ok(all)
     }
 
-    /// Every change of a table, in the order in which they were committed; a table's truncation once.
+    /// Every change of a table, in the order in which they were committed; a table's truncation once. Each must carry the
+    /// id that is made of its place.
     pub(crate) async fn changes(&self, table: &str) -> Result<Vec<Seen>> {
         let topic = self.topics.cdc_erp(table);
         let mut all = Vec::new();
         for record in self.records(&topic).await? {
             let key = String::from_utf8(record.key.context("a record without key")?.to_vec())?;
+            let sync_id = record.headers.iter().find(|(name, _)| &**name == SYNC_ID_HEADER).context("a record without sync id")?.1.clone();
             let Some(value) = record.value else { continue };
             let (schema, change) = self.codec.decode_change(&topic, &value).await?;
+            let copied = if change.source.snapshot { format!("read-{table}-") } else { String::new() };
+            let expected = format!("erp-{copied}{}-{}", change.source.position.replace('/', "-"), change.source.ordinal);
+            anyhow::ensure!(sync_id == expected, "{sync_id:?} is not {expected}");
             if change.op == Op::Truncate && record.partition != TopicPartition::new(topic.as_str(), 0) {
                 continue;
             }

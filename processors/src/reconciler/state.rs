@@ -22,14 +22,26 @@ pub(crate) struct Stored {
     pub(crate) kind: String,
     /// Write number → the id of the edit that caused it.
     pub(crate) sync_ids: BTreeMap<u64, String>,
+    /// Edits that could not be carried across yet, because their field has a write in flight or is held, and decisions not
+    /// carried out to the end: side written from and time → the edit's or decision's id.
+    pub(crate) waiting: BTreeMap<(Side, i64), String>,
 }
 
 impl Stored {
-    /// Remembers the edit behind a write.
-    pub(crate) fn note_edit(&mut self, write: WriteNumber, id: Option<&bytes::Bytes>) {
+    /// Remembers an edit or a decision until its writes are on their way.
+    pub(crate) fn note_edit(&mut self, side: Side, at: i64, id: Option<&bytes::Bytes>) {
         if let Some(id) = id {
-            self.sync_ids.insert(write.0, String::from_utf8_lossy(id).into_owned());
+            self.waiting.insert((side, at), String::from_utf8_lossy(id).into_owned());
         }
+    }
+
+    /// The edit that a new write carries, which is remembered with it: found by its time, for it may have waited for its
+    /// turn; or else what is at hand (a record that was waited for).
+    pub(crate) fn edit_of(&mut self, command: &WriteCommand, at_hand: Option<&bytes::Bytes>) -> Option<String> {
+        let waited = self.waiting.get(&(command.side.other(), command.caused_at)).cloned();
+        let id = waited.or_else(|| at_hand.map(|id| String::from_utf8_lossy(id).into_owned()))?;
+        self.sync_ids.insert(command.number.0, id.clone());
+        Some(id)
     }
 
     /// The edit behind a write.
@@ -37,22 +49,37 @@ impl Stored {
         self.sync_ids.get(&write.0).map(String::as_str)
     }
 
-    /// Forgets the edits of writes that are no longer open.
+    /// Forgets the edits of writes that are no longer open, and those that have been carried across or replaced.
     pub(crate) fn forget_closed(&mut self) {
         let open = &self.state.writes;
         self.sync_ids.retain(|number, _| open.contains_key(number));
+        let fields = &self.state.fields;
+        self.waiting.retain(|(side, at), _| fields.values().any(|field| is_waiting(field, *side, *at)));
     }
+}
+
+/// Whether a field's last edit on a side is of this time and has neither been agreed nor is on its way; or a decision of
+/// this time has writes to come.
+fn is_waiting(field: &FieldState, side: Side, at: i64) -> bool {
+    if field.resolution.as_ref().is_some_and(|resolution| resolution.by.is_some() && resolution.at == at) {
+        return true;
+    }
+    let Some(seen) = field.seen[side].as_ref().filter(|seen| seen.at == at) else { return false };
+    let busy = field.in_flight.is_some() || field.held_by.is_some() || field.resolution.is_some();
+    let sent = field.in_flight.as_ref().is_some_and(|flight| flight.target == side.other() && flight.source == seen.value);
+    busy && !sent && field.agreed.as_ref().is_none_or(|agreed| agreed[side] != seen.value)
 }
 
 impl Wire for Stored {
     fn put(&self, out: &mut Vec<u8>) {
-        let Self { state, kind, sync_ids } = self;
+        let Self { state, kind, sync_ids, waiting } = self;
         state.save(out);
         kind.save(out);
         sync_ids.save(out);
+        waiting.save(out);
     }
     fn take(input: &mut &[u8]) -> Result<Self, WireError> {
-        Ok(Self { state: Keep::load(input)?, kind: Keep::load(input)?, sync_ids: Keep::load(input)? })
+        Ok(Self { state: Keep::load(input)?, kind: Keep::load(input)?, sync_ids: Keep::load(input)?, waiting: Keep::load(input)? })
     }
     fn schema(_: &mut Names) -> serde_json::Value {
         // State is private to the processor; on the changelog it is opaque bytes.

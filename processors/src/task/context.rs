@@ -182,6 +182,11 @@ fn read<T: Wire>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
+/// An edit's id, for logs.
+pub(crate) fn shown(id: Option<&Bytes>) -> Option<&str> {
+    id.and_then(|id| std::str::from_utf8(id).ok())
+}
+
 /// The edit's id of a record.
 pub(crate) fn sync_id(record: &Record) -> Option<Bytes> {
     record.headers.iter().find(|(name, _)| &**name == SYNC_ID_HEADER).map(|(_, value)| value.clone())

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::context::Slot;
 use super::restore::restore;
-use super::{Context, Processor, Task, Work, sync_id};
+use super::{Context, Processor, Task, Work, shown, sync_id};
 use crate::error::{Error, Result};
 use crate::outbox::Channel;
 use crate::retry::Backoff;
@@ -174,7 +174,16 @@ impl<P: Processor> Session<'_, P> {
                     now: record.timestamp_ms.saturating_mul(1000),
                     sync_id: sync_id(record),
                 };
-                self.processor.process(input, record, &mut context)
+                let decided = self.processor.process(input, record, &mut context);
+                tracing::debug!(
+                    sync.id = shown(context.sync_id()),
+                    processor = self.task.name,
+                    topic = &*record.partition.topic,
+                    partition = record.partition.partition,
+                    offset = record.offset,
+                    "record processed"
+                );
+                decided
             }
             Err(error) => Err(error),
         };
@@ -191,7 +200,7 @@ impl<P: Processor> Session<'_, P> {
     }
 
     fn set_aside(&mut self, record: &Record, reason: &str, remedy: &str) {
-        tracing::warn!(processor = self.task.name, partition = %record.partition, offset = record.offset, reason, "record set aside");
+        tracing::warn!(sync.id = shown(sync_id(record).as_ref()), processor = self.task.name, partition = %record.partition, offset = record.offset, reason, "record set aside");
         self.task.metrics.dead_letters.with_label_values(&[self.task.name]).inc();
         let Some(channel) = self.dead.get(&*record.partition.topic) else { return };
         let letter = DeadLetter {

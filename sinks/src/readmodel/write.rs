@@ -115,16 +115,20 @@ async fn outcomes(connection: &mut PgConnection, batch: &Batch, flow: &mut Flow)
     Ok(())
 }
 
-async fn audit(connection: &mut PgConnection, entries: &BTreeMap<String, AuditEntry>, flow: &mut Flow) -> Result<(), sqlx::Error> {
-    let all = || entries.values();
+async fn audit(
+    connection: &mut PgConnection,
+    entries: &BTreeMap<String, (AuditEntry, Option<String>)>,
+    flow: &mut Flow,
+) -> Result<(), sqlx::Error> {
+    let all = || entries.values().map(|(entry, _)| entry);
     let column = |text: fn(&AuditEntry) -> &str| texts(all().map(text));
     let option = |text: fn(&AuditEntry) -> Option<&String>| maybe(all().map(text));
     let new: Vec<String> = sqlx::query_scalar(concat!(
-        "insert into audit (id, entity, kind, title, side, object, record, op, columns, altered, reason, actor, conflict, caused_at, at, mapping_version) \
+        "insert into audit (id, entity, kind, title, side, object, record, op, columns, altered, reason, actor, conflict, caused_at, at, mapping_version, sync_id) \
          select c1, c2, c3, c4, c5, c6, c7, c8, c9::jsonb, c10, c11, c12, c13, ",
-        at!("c14"), ", ", at!("c15"), ", c16 \
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[]) \
-         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16) on conflict (id) do nothing returning id",
+        at!("c14"), ", ", at!("c15"), ", c16, c17 \
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[]) \
+         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17) on conflict (id) do nothing returning id",
     ))
     .bind(column(|it| &it.id))
     .bind(column(|it| &it.entity))
@@ -142,9 +146,10 @@ async fn audit(connection: &mut PgConnection, entries: &BTreeMap<String, AuditEn
     .bind(all().map(|it| moment(it.caused_at)).collect::<Vec<i64>>())
     .bind(all().map(|it| moment(it.at)).collect::<Vec<i64>>())
     .bind(all().map(|it| it.mapping_version).collect::<Vec<i64>>())
+    .bind(entries.values().map(|(_, edit)| edit.clone()).collect::<Vec<Option<String>>>())
     .fetch_all(&mut *connection)
     .await?;
-    for entry in new.iter().filter_map(|id| entries.get(id)) {
+    for (entry, _) in new.iter().filter_map(|id| entries.get(id)) {
         flow.confirmed(entry.side, entry.caused_at, entry.at);
     }
     let at: Vec<i64> = all().map(|it| moment(it.at)).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::message::{SYNC_ID_HEADER, Side, Write};
+use schemas::message::{Side, Write};
 use stream::{Class, Codec, Member, MemberConfig, Membership, Offsets, Polled, Record, Sharing, Start};
 
 use super::Shell;
@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::window::Window;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::sync_id::sync_id;
 
 pub(crate) struct Inbox {
     member: Box<dyn Member>,
@@ -109,7 +110,7 @@ impl Inbox {
         }
         match self.codec.message::<Write>(&record).await {
             Ok(Some(write)) if write.side == self.side => {
-                let sync = record.headers.iter().find(|(name, _)| &**name == SYNC_ID_HEADER).map(|(_, value)| value.clone());
+                let sync = sync_id(&record);
                 let Record { partition, offset, key, value, .. } = record;
                 window.push(Job { write, partition, offset, key, value, sync, attempts: 0, read_at });
             }

@@ -24,7 +24,7 @@ pub(crate) struct Job {
 impl Job {
     /// The sync id for logs.
     pub(crate) fn sync_id(&self) -> Option<&str> {
-        self.sync.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())
+        crate::sync_id::shown(self.sync.as_ref())
     }
 
     #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schemas::message::{DeadLetter, Outcome, OutcomeResult, SYNC_ID_HEADER, Side};
+use schemas::message::{DeadLetter, Outcome, OutcomeResult, Side};
 use schemas::topic::Topics;
 use stream::{Class, Codec, Log, Membership, NewRecord, Offsets, Producer, Record};
 
@@ -12,6 +12,7 @@ use super::job::{Job, Verdict};
 use crate::config::Pace;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::sync_id::{shown, sync_id, with_sync_id};
 
 pub(crate) struct Outbox {
     log: Arc<dyn Log>,
@@ -43,6 +44,10 @@ impl Outbox {
             sink,
             waiting: Vec::new(),
         })
+    }
+
+    pub(crate) fn component(&self) -> &'static str {
+        self.component
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -92,7 +97,9 @@ impl Outbox {
 
     /// Sets a record aside that is no write we could answer.
     pub(crate) async fn set_aside(&mut self, record: &Record, reason: String, remedy: String, now: i64) -> Result<(), Error> {
+        let sync = sync_id(record);
         tracing::warn!(
+            sync.id = shown(sync.as_ref()),
             component = self.component,
             topic = &*record.partition.topic,
             partition = record.partition.partition,
@@ -111,7 +118,7 @@ impl Outbox {
             remedy,
             at: now,
         };
-        self.letter(&letter, record.key.clone(), None).await
+        self.letter(&letter, record.key.clone(), sync.as_ref()).await
     }
 
     async fn letter(&mut self, letter: &DeadLetter, key: Option<Bytes>, sync: Option<&Bytes>) -> Result<(), Error> {
@@ -160,12 +167,5 @@ impl Outbox {
             Ok(committed) => finished.iter().all(|(partition, next)| committed.get(partition) >= Some(next)),
             Err(_) => false,
         }
-    }
-}
-
-fn with_sync_id(record: NewRecord, sync: Option<&Bytes>) -> NewRecord {
-    match sync {
-        Some(id) => record.header(SYNC_ID_HEADER, id.clone()),
-        None => record,
     }
 }
