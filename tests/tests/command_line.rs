@@ -209,6 +209,11 @@ async fn what_the_erp_lacks_is_said_before_anything_is_written() {
         .await;
     place.refused(&place.with_erp(&postgres.url("nowhere")), &["\"nowhere\" does not exist", "CREATE DATABASE \"nowhere\""]).await;
     place.refused(&place.with_erp("postgres://concord:concord@127.0.0.1:1/erp"), &["ERP at 127.0.0.1:1", "pg_isready"]).await;
+    let protected = place.with_erp(&format!("{}?sslmode=verify-full", postgres.url(ERP_DATABASE)));
+    place.refused(&protected, &["no TLS", "does not offer it", "sslmode"]).await;
+    let path = place.file("spoilt.toml", &protected);
+    let said = message(&concord(&["run", "--role", "sinks", "--config", &path.to_string_lossy()]).await);
+    assert!(said.contains("no TLS with the ERP") && said.contains("sslmode"), "{said}");
 
     place.sql("alter table payments drop constraint payments_pkey").await;
     place.refused(&place.stack.config_text(), &["table public.payments", "no primary key", "ADD PRIMARY KEY"]).await;
