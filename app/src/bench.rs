@@ -23,18 +23,17 @@ use crate::stack::{LogChoice, Stack, StackOptions};
 pub async fn run(options: cli::Bench, printer: &Printer) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
     let say = |text: String| printer.line(&format!("bench: {text}"));
-    let stack = |choice: &cli::StackChoice, with_money| {
-        let options = StackOptions { companies: choice.companies, with_money, log: LogChoice::parse(&choice.kafka), ..StackOptions::default() };
-        Stack::start(options)
+    let stack = |choice: &cli::StackChoice, companies: usize, with_money| {
+        let companies = choice.companies.unwrap_or(companies);
+        say(format!("a private stack with {companies} companies"));
+        Stack::start(StackOptions { companies, with_money, log: LogChoice::parse(&choice.kafka), ..StackOptions::default() })
     };
     let report = match options.what {
         cli::What::Latency { rate, seconds, stack: choice } => {
-            say(format!("a private stack with {} companies", choice.companies));
-            serde_json::to_value(latency(&stack(&choice, true).await?, &program, rate, seconds, &say).await?)?
+            serde_json::to_value(latency(&stack(&choice, 2_000, true).await?, &program, rate, seconds, &say).await?)?
         }
         cli::What::Throughput { changes, stack: choice } => {
-            say(format!("a private stack with {} companies", choice.companies));
-            serde_json::to_value(throughput(&stack(&choice, false).await?, &program, changes, &say).await?)?
+            serde_json::to_value(throughput(&stack(&choice, 20_000, false).await?, &program, changes, &say).await?)?
         }
     };
     if printer.is_json() {

@@ -133,9 +133,9 @@ pub struct StackChoice {
     /// The log: `embedded`, a broker's `HOST:PORT`, or `private` for an Apache Kafka started for this run.
     #[arg(long, default_value = "embedded", value_name = "embedded|private|HOST:PORT")]
     pub kafka: String,
-    /// Sample companies.
-    #[arg(long, default_value_t = 2_000)]
-    pub companies: usize,
+    /// Sample companies; 2,000 for latency and 20,000 for throughput unless said.
+    #[arg(long)]
+    pub companies: Option<usize>,
 }
 
 /// `concord topics`.
@@ -161,6 +161,9 @@ pub struct Simulate {
     /// Run this one seed and print everything that happens.
     #[arg(long, conflicts_with_all = ["seeds", "start"])]
     pub seed: Option<u64>,
+    /// Go on after violations, and do not look for the shortest way to each.
+    #[arg(long)]
+    pub keep_going: bool,
     /// Plant a bug, to see it caught.
     #[arg(long, value_enum, hide = true)]
     pub plant: Option<crate::simulate::Plant>,

@@ -10,7 +10,7 @@
 //! their capture are models that keep the contracts of the real ones. One seed gives the same run: a digest over every
 //! line of the trace and every byte written to the log proves it.
 //!
-//! It leaves out: deletes, references between entities, the read model, Kafka's own protocol.
+//! It leaves out: references between entities, the read model, Kafka's own protocol.
 
 mod actor;
 mod auditor;

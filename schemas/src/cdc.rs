@@ -195,17 +195,7 @@ impl ChangeSchema {
         let json: Json = serde_json::from_str(text).map_err(|error| CdcError::Schema(error.to_string()))?;
         let side = json["concord.side"].as_str().and_then(Side::parse).ok_or_else(|| wrong("no concord.side"))?;
         let object = json["concord.object"].as_str().ok_or_else(|| wrong("no concord.object"))?.to_owned();
-        let columns = json["fields"][0]["type"][1]["fields"]
-            .as_array()
-            .ok_or_else(|| wrong("no row fields"))?
-            .iter()
-            .map(|field| {
-                let avro = field["name"].as_str().ok_or_else(|| wrong("a column without a name"))?;
-                let name = field["concord.name"].as_str().unwrap_or(avro).to_owned();
-                let kind = parse_type(&field["type"][1]).ok_or_else(|| CdcError::Schema(format!("column {name} has a type that is not ours")))?;
-                Ok(Column { name, kind })
-            })
-            .collect::<Result<_, CdcError>>()?;
+        let columns = columns_of(&json["fields"][0]["type"][1])?;
         Ok(Self { side, object, columns })
     }
 
@@ -286,6 +276,30 @@ pub fn row_schema(columns: &[Column]) -> Json {
         })
         .collect();
     json!({"type": "record", "name": "Row", "fields": fields})
+}
+
+/// Reads the columns of a schema that [`row_schema`] wrote, whatever its name.
+///
+/// # Errors
+/// [`CdcError::Schema`] when it is some other schema.
+pub fn parse_row_schema(text: &str) -> Result<Vec<Column>, CdcError> {
+    let json: Json = serde_json::from_str(text).map_err(|error| CdcError::Schema(error.to_string()))?;
+    columns_of(&json)
+}
+
+fn columns_of(row: &Json) -> Result<Vec<Column>, CdcError> {
+    let wrong = |what: &str| CdcError::Schema(what.to_owned());
+    row["fields"]
+        .as_array()
+        .ok_or_else(|| wrong("no row fields"))?
+        .iter()
+        .map(|field| {
+            let avro = field["name"].as_str().ok_or_else(|| wrong("a column without a name"))?;
+            let name = field["concord.name"].as_str().unwrap_or(avro).to_owned();
+            let kind = parse_type(&field["type"][1]).ok_or_else(|| CdcError::Schema(format!("column {name} has a type that is not ours")))?;
+            Ok(Column { name, kind })
+        })
+        .collect()
 }
 
 /// Appends a row in the binary form of [`row_schema`].

@@ -11,6 +11,9 @@ use crate::{record, symbols};
 /// Header of every record that follows from an edit: one id from the source's commit to the last effect.
 pub const SYNC_ID_HEADER: &str = "sync-id";
 
+/// What the id of a write begins with that has no values and only asks what its columns hold.
+pub const READ_WRITE: &str = "read-";
+
 symbols! {
     /// One of the two systems that Concord keeps in agreement.
     pub enum Side {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use apache_avro::Schema;
-use schemas::cdc::{Change, ChangeSchema};
+use schemas::cdc::{self, Change, ChangeSchema, Column, Row};
 use schemas::frame;
 use schemas::message::Message;
 
@@ -31,6 +31,8 @@ struct Known {
     texts: BTreeMap<u32, Arc<str>>,
     /// Our own message schema texts, by message name.
     ours: BTreeMap<&'static str, Arc<str>>,
+    /// Columns of bare rows, by schema id.
+    rows: BTreeMap<u32, Arc<[Column]>>,
     /// Change schemas, by id.
     changes: BTreeMap<u32, Arc<ChangeSchema>>,
     /// How to read what was written under an id as one of our messages.
@@ -164,6 +166,26 @@ impl Codec {
         };
         let change = schema.decode(payload).map_err(|error| fail(error.to_string()))?;
         Ok((schema, change))
+    }
+
+    /// Reads a framed row (a merged record, say), with the columns it was written with.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the bytes are not a row; what the registry says otherwise.
+    pub async fn decode_row(&self, topic: &str, bytes: &[u8]) -> Result<(Arc<[Column]>, Row)> {
+        let fail = |reason: String| Error::Decode { topic: topic.to_owned(), reason };
+        let (id, mut payload) = frame::unframe(bytes).map_err(|error| fail(error.to_string()))?;
+        let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).rows.get(&id).cloned();
+        let columns = match known {
+            Some(columns) => columns,
+            None => {
+                let columns: Arc<[Column]> = cdc::parse_row_schema(&*self.text(id).await?).map_err(|error| fail(error.to_string()))?.into();
+                self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).rows.insert(id, columns.clone());
+                columns
+            }
+        };
+        let row = cdc::take_row(&columns, &mut payload).map_err(|error| fail(error.to_string()))?;
+        Ok((columns, row))
     }
 
     /// Reads the message in a record's value; none when the record has no value.

@@ -100,7 +100,8 @@ const RIGHTS: &str = "
                 ELSE has_database_privilege(current_database(), 'CREATE') END,
            EXISTS (SELECT FROM pg_catalog.pg_replication_origin WHERE roname = $1),
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
-           (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_session_setup')";
+           (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
+            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup'))";
 
 async fn rights(client: &Client, place: &str, origin: &str) -> Result<Vec<Problem>, Error> {
     let row = client.query_one(RIGHTS, &[&origin]).await?;
@@ -132,7 +133,7 @@ async fn rights(client: &Client, place: &str, origin: &str) -> Result<Vec<Proble
         problems.push(Problem::new(
             place,
             format!("user {user} may not write under a replication origin, so our changes could not be told from others'"),
-            format!("as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO {};", quoted(&user)),
+            format!("as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_create(text) TO {};", quoted(&user)),
         ));
     } else if !has_origin && !may(6) {
         problems.push(Problem::new(

@@ -31,11 +31,19 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
         }
     }
     let mut records: BTreeMap<(String, Side), BTreeSet<String>> = BTreeMap::new();
+    let conflicts = world.latest_conflicts().await?.into_values().collect();
+    let systems = world.systems.lock();
     for ((side, id), entity) in &entities {
         records.entry((entity.clone(), *side)).or_default().insert(id.clone());
     }
-    let books = Books { entities, records, conflicts: world.latest_conflicts().await?.into_values().collect() };
-    let systems = world.systems.lock();
+    for ((_, side), ids) in &mut records {
+        // A record that was made anew stands for the one that was deleted.
+        let rows = &systems.at(*side).rows;
+        if ids.iter().any(|id| rows.contains_key(id)) {
+            ids.retain(|id| rows.contains_key(id));
+        }
+    }
+    let books = Books { entities, records, conflicts };
     let mut wrong = Vec::new();
     once(&systems, &books, &mut wrong);
     for entity in books.entities.values().collect::<BTreeSet<_>>() {
@@ -97,7 +105,12 @@ fn once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
             wrong.push(format!("P3: {count} records of {number} in {side}"));
         }
     }
-    for (write, count) in systems.effects.iter().filter(|(_, count)| **count > 1) {
+    // What a write made and a person deleted before the write's answer was known is made again.
+    let deleted = |write: &str| {
+        let made = systems.history.iter().filter(|put| put.by == By::Write(write.to_owned()));
+        made.map(|put| (put.side, &put.id)).any(|(side, id)| systems.deletions.iter().any(|(at, gone, _)| *at == side && gone == id))
+    };
+    for (write, count) in systems.effects.iter().filter(|(write, count)| **count > 1 && !deleted(write)) {
         wrong.push(format!("P3: write {} took effect {count} times", &write[..8]));
     }
 }
@@ -106,9 +119,15 @@ fn once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
 fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<String>) {
     let record = |side: Side| books.records.get(&(entity.to_owned(), side)).and_then(|ids| ids.first().filter(|_| ids.len() == 1));
     let (Some(crm), Some(erp)) = (record(Side::Crm), record(Side::Erp)) else {
+        if [Side::Crm, Side::Erp].into_iter().any(|side| record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id))) {
+            return;
+        }
         wrong.push(format!("P2: entity {} has {:?} in the CRM and {:?} in the ERP", &entity[..8], record(Side::Crm), record(Side::Erp)));
         return;
     };
+    if !systems.crm.rows.contains_key(crm) || !systems.erp.rows.contains_key(erp) {
+        return;
+    }
     for field in 0..FIELDS.len() {
         if books.is_held(entity, field) {
             continue;
@@ -128,14 +147,14 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         let (mut edits, mut writes) = (0, 0);
         // A row that is read again does not say who made of a written value what stands there.
         let nameless = systems.faults.contains_key("gap") || systems.faults.contains_key("expired_position");
-        let mut written: BTreeSet<(Side, &str)> = BTreeSet::new();
+        let mut written: BTreeSet<(Side, &str, &str)> = BTreeSet::new();
         for put in systems.history.iter().filter(ours) {
             match &put.by {
                 By::Person | By::Trigger => edits += 1,
                 By::Write(_) => {
                     writes += 1;
                     edits += usize::from(put.altered && nameless);
-                    if !written.insert((put.side, &put.value)) && conflicts == 0 {
+                    if !written.insert((put.side, &put.id, &put.value)) && conflicts == 0 {
                         wrong.push(format!("P4: {:?} was written to {} of {} {} twice", put.value, FIELDS[field].name, put.side, put.id));
                     }
                 }
@@ -154,6 +173,9 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     let here = |put: &Put| put.side == side && put.id == edit.id && put.field == field;
     let later = || systems.history.iter().skip(index + 1);
     if later().any(|put| here(put) && !matches!(put.by, By::Write(_))) {
+        return;
+    }
+    if systems.deletions.iter().any(|(at, id, before)| *at == side && *id == edit.id && *before > index) {
         return;
     }
     let other = side.other();
@@ -180,7 +202,8 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     let held = entity.is_some_and(|entity| books.is_held(entity, field));
     let stands = value(systems, side, &edit.id, field) == edit.value;
     let agrees = across.is_some_and(|id| same(&value(systems, other, id, field)));
-    if !(recorded || stands && (held || agrees)) {
+    let alone = across.is_none_or(|id| !systems.at(other).rows.contains_key(id));
+    if !(recorded || stands && (held || agrees || alone)) {
         wrong.push(format!("P1: {:?} of {} in {side} {} is lost", edit.value, FIELDS[field].name, edit.id));
     }
 }

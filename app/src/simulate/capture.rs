@@ -82,6 +82,9 @@ impl Capture {
                 let change = self.change(&schema, fact);
                 let bytes = stream::codec::encode_change_as(id, &topic, &schema, &change)?;
                 records.push(NewRecord::new(topic.as_str(), fact.id.clone(), bytes));
+                if fact.op == Op::Delete && self.side == Side::Erp {
+                    records.push(NewRecord::tombstone(topic.as_str(), fact.id.clone()));
+                }
             }
             let checkpoint = self.checkpoint(&next).await?;
             if plant == Some(Plant::PositionFirst) {
@@ -124,7 +127,8 @@ impl Capture {
         let system = systems.side(self.side);
         let end = system.stream.len();
         let Some(mut next) = place.next.filter(|next| *next >= system.floor && place.swept == system.sweeps) else {
-            let facts = system.rows.iter().map(|(id, row)| reread(system, id, row)).collect();
+            let gone = system.gone.iter().map(|(id, (at, by_us))| deleted(id, *at, *by_us, end));
+            let facts = gone.chain(system.rows.iter().map(|(id, row)| reread(system, id, row))).collect();
             *last = None;
             let (side, swept) = (self.side, system.sweeps);
             let again = place.next.is_some() && place.swept == swept;
@@ -167,10 +171,11 @@ impl Capture {
                     continue;
                 }
                 gaps += 1;
-                if let Some(row) = system.rows.get(&committed.id) {
-                    facts.push(reread(system, &committed.id, row));
-                    after.through.insert(committed.id.clone(), end);
-                }
+                facts.push(match system.rows.get(&committed.id) {
+                    Some(row) => reread(system, &committed.id, row),
+                    None => deleted(&committed.id, committed.at, committed.by_us, end),
+                });
+                after.through.insert(committed.id.clone(), end);
                 continue;
             }
             *last = Some(index);
@@ -199,7 +204,7 @@ impl Capture {
         let row = schema.columns.iter().map(|column| fact.row.get(&column.name).cloned().unwrap_or(Value::Null)).collect();
         Change {
             before: None,
-            after: Some(row),
+            after: (fact.op != Op::Delete).then_some(row),
             op: fact.op,
             changed: fact.changed.as_ref().map(|changed| changed.iter().filter_map(|name| schema.column(name)).collect()),
             source: Source {
@@ -241,6 +246,7 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
     let op = match committed.did {
         Did::Made => Op::Create,
         Did::Changed => Op::Update,
+        Did::Gone => Op::Delete,
     };
     Fact {
         id: committed.id.clone(),
@@ -251,6 +257,11 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
         at: committed.at,
         by_us: committed.by_us,
     }
+}
+
+/// A row that is gone.
+fn deleted(id: &str, at: i64, by_us: bool, position: usize) -> Fact {
+    Fact { id: id.to_owned(), op: Op::Delete, row: BTreeMap::new(), changed: None, position, at, by_us }
 }
 
 /// A row as it is now.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use reconcile::mapping::Mapping;
 
-/// Policies of name, phone, city, note and credit, and the side that wins a tie.
-const POLICIES: [([&str; 5], &str); 3] = [
-    (["last_write", "crm", "erp", "review", "last_write"], "erp"),
-    (["review", "last_write", "last_write", "last_write", "crm"], "crm"),
-    (["erp", "review", "crm", "last_write", "review"], "erp"),
+/// Policies of name, phone, city, note and credit, the side that wins a tie, and what follows a delete.
+const POLICIES: [([&str; 5], &str, &str); 3] = [
+    (["last_write", "crm", "erp", "review", "last_write"], "erp", "ignore"),
+    (["review", "last_write", "last_write", "last_write", "crm"], "crm", "delete"),
+    (["erp", "review", "crm", "last_write", "review"], "erp", "ask"),
 ];
 
 /// All of them.
@@ -17,12 +17,13 @@ const POLICIES: [([&str; 5], &str); 3] = [
 /// # Errors
 /// Never in practice.
 pub(super) fn all() -> anyhow::Result<Vec<Arc<Mapping>>> {
-    POLICIES.iter().zip(1..).map(|((policies, tie), version)| one(policies, tie, version)).collect()
+    POLICIES.iter().zip(1..).map(|((policies, tie, delete), version)| one(policies, tie, delete, version)).collect()
 }
 
-fn one(policies: &[&str; 5], tie: &str, version: i64) -> anyhow::Result<Arc<Mapping>> {
+fn one(policies: &[&str; 5], tie: &str, delete: &str, version: i64) -> anyhow::Result<Arc<Mapping>> {
     let mut text = format!(
         "version = {version}\n[entity.customer]\ntitle = \"name\"\ntie = \"{tie}\"\n\
+         delete = {{ crm = \"{delete}\", erp = \"{delete}\" }}\n\
          crm = {{ object = \"Account\", id_column = \"Concord_Id__c\" }}\n\
          erp = {{ object = \"public.customers\", id_column = \"concord_id\" }}\n\
          keys = [{{ name = \"number\", crm = \"Number__c\", erp = \"number\" }}]\n\

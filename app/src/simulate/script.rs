@@ -116,6 +116,8 @@ pub(super) enum Event {
     Edit(Edit),
     /// A person makes a record.
     Create(Side, u32),
+    /// A person deletes a record.
+    Delete(Side, u32),
     /// A person decides an open conflict: the CRM's value, the ERP's, another; twice if so; or a settled one, too late.
     Decide { which: u32, choice: u8, number: u32, twice: bool, late: bool },
     /// Something goes wrong.
@@ -142,6 +144,8 @@ pub(super) struct Setup {
     /// Fields that people edit; few make conflicts likely.
     pub(super) fields: usize,
     pub(super) markers: bool,
+    /// People delete, too.
+    pub(super) deletes: bool,
 }
 
 const SECOND: i64 = 1_000_000;
@@ -166,6 +170,7 @@ fn setup(random: &mut StdRng) -> Setup {
         batches: [random.random_range(1..8), random.random_range(1..12)],
         fields: random.random_range(1..=FIELDS.len()),
         markers: random.random_bool(0.5),
+        deletes: random.random_bool(0.5),
     }
 }
 
@@ -180,7 +185,9 @@ fn draw_event(random: &mut StdRng, setup: &Setup, index: u32, calm: bool) -> Tim
         0..=719 => Event::Step(who(random), random.random_range(1..=7)),
         720..=739 => Event::Wake(random.random_range(1..=9)),
         740..=869 => Event::Edit(edit(random, setup, number)),
-        870..=884 => Event::Create(side(random), number),
+        870..=881 => Event::Create(side(random), number),
+        882..=884 if setup.deletes => Event::Delete(side(random), random.random_range(0..6)),
+        882..=884 => Event::Edit(edit(random, setup, number)),
         885..=909 => {
             let (which, choice) = (random.random_range(0..8), random.random_range(0..3));
             Event::Decide { which, choice, number, twice: random.random_bool(0.3), late: random.random_bool(0.2) }

@@ -141,6 +141,7 @@ pub(super) struct Row {
 pub(super) enum Did {
     Made,
     Changed,
+    Gone,
 }
 
 /// One committed change as the stream carries it.
@@ -185,6 +186,8 @@ pub(super) struct System {
     /// How often everything was asked to be read again.
     pub(super) sweeps: u32,
     pub(super) ledger: BTreeMap<String, Kept>,
+    /// When rows were deleted, and whether by us.
+    pub(super) gone: BTreeMap<String, (i64, bool)>,
     /// What its clock is ahead of ours, microseconds.
     pub(super) skew: i64,
     made: u32,
@@ -218,6 +221,7 @@ impl System {
             floor: 0,
             sweeps: 0,
             ledger: BTreeMap::new(),
+            gone: BTreeMap::new(),
             skew,
             made: 0,
             fault: TargetFault::default(),
@@ -273,6 +277,24 @@ impl System {
         shown.iter().map(|field| Field { name: field.name.clone(), value: row.values.get(&field.name).cloned().unwrap_or(Value::Null) }).collect()
     }
 
+    /// The time by its own clock.
+    fn time(&self, now: i64) -> i64 {
+        let at = now + self.skew;
+        if self.side == Side::Crm { at - at.rem_euclid(1000) } else { at }
+    }
+
+    /// A row is deleted. False when there is none.
+    pub(super) fn delete(&mut self, now: i64, id: &str, by_us: bool) -> bool {
+        if self.rows.remove(id).is_none() {
+            return false;
+        }
+        let at = self.time(now);
+        self.gone.insert(id.to_owned(), (at, by_us));
+        let gap = std::mem::take(&mut self.fault.gap);
+        self.stream.push(Committed { id: id.to_owned(), did: Did::Gone, row: BTreeMap::new(), changed: Vec::new(), at, by_us, gap, shown: false });
+        true
+    }
+
     /// One transaction on one row; what it put where. `None` as the id makes the row.
     pub(super) fn commit(&mut self, now: i64, id: Option<&str>, values: Vec<(String, Value)>, by: &By, puts: &mut Vec<Put>) -> String {
         let (id, did) = match id {
@@ -306,10 +328,7 @@ impl System {
             let text = format!("({})", canonical(&after.unwrap_or(Value::Null)));
             put(&mut row, note, Value::text(text), &By::Trigger, false);
         }
-        let mut at = now + self.skew;
-        if self.side == Side::Crm {
-            at -= at.rem_euclid(1000);
-        }
+        let at = self.time(now);
         row.modified_at = at;
         row.by_us = ours;
         if !changed.is_empty() || did == Did::Made {

@@ -21,6 +21,8 @@ pub(super) struct Systems {
     pub(super) history: Vec<Put>,
     /// Times that a write changed something, by write id.
     pub(super) effects: BTreeMap<String, u32>,
+    /// Deletions by people, with how much of the history was before.
+    pub(super) deletions: Vec<(Side, String, usize)>,
     pub(super) faults: Counts,
     pub(super) plant: Option<Plant>,
     pub(super) trace: Trace,
@@ -38,6 +40,7 @@ impl Shared {
             erp: System::new(Side::Erp, manners[1], skews[1]),
             history: Vec::new(),
             effects: BTreeMap::new(),
+            deletions: Vec::new(),
             faults: Counts::new(),
             plant,
             trace,
@@ -101,6 +104,27 @@ impl Systems {
         let column = FIELDS[edit.field].column(edit.side).to_owned();
         self.commit(edit.side, Some(&id), vec![(column, value)], &By::Person);
         true
+    }
+
+    /// Somebody deletes a row.
+    pub(super) fn delete(&mut self, side: Side, id: &str, by: &By) -> bool {
+        let now = self.clock.load(Relaxed);
+        let done = self.side(side).delete(now, id, *by != By::Person);
+        if done {
+            self.trace.note(format_args!("{side} {id} is deleted by {by:?}"));
+            match by {
+                By::Write(write) => *self.effects.entry(write.clone()).or_default() += 1,
+                By::Person | By::Trigger => self.deletions.push((side, id.to_owned(), self.history.len())),
+            }
+        }
+        done
+    }
+
+    /// A person deletes a record.
+    pub(super) fn drop_record(&mut self, side: Side, record: u32) {
+        let rows = &self.at(side).rows;
+        let Some(id) = rows.keys().nth(record as usize % rows.len().max(1)).cloned() else { return };
+        self.delete(side, &id, &By::Person);
     }
 
     /// A person makes a record with a number of its own.

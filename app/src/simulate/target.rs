@@ -134,6 +134,11 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
         (WriteOp::Update, Some(id)) if systems.erp.holds(id, &write.expected) || (unguarded && systems.erp.rows.contains_key(id)) => {
             (true, Some(systems.carry_out(Side::Erp, write)))
         }
+        (WriteOp::Delete, Some(id)) if !systems.erp.rows.contains_key(id) => (true, Some(id.clone())),
+        (WriteOp::Delete, Some(id)) if systems.erp.holds(id, &write.expected) => {
+            systems.delete(Side::Erp, id, &By::Write(write.id.clone()));
+            (true, Some(id.clone()))
+        }
         (WriteOp::Update | WriteOp::Delete, record) => (false, record.clone()),
     };
     let actual = record.as_ref().map_or_else(Vec::new, |id| systems.erp.actual(id, shown(write)));
@@ -214,7 +219,17 @@ fn write(systems: &mut Systems, write: &Write) -> Reply {
     {
         return Reply::Applied { record: Some(id), actual: Vec::new() };
     }
+    if let Some(id) = &write.record
+        && !systems.crm.rows.contains_key(id)
+    {
+        // Deleted since it was read; reading again will tell.
+        return Reply::Later { code: "ENTITY_IS_DELETED".to_owned(), after: AGAIN };
+    }
     systems.trace.note(format_args!("crm takes write {}", &write.id[..8]));
+    if let (WriteOp::Delete, Some(id)) = (write.op, &write.record) {
+        systems.delete(Side::Crm, id, &By::Write(write.id.clone()));
+        return Reply::Applied { record: Some(id.clone()), actual: Vec::new() };
+    }
     let id = systems.carry_out(Side::Crm, write);
     Reply::Applied { record: Some(id), actual: Vec::new() }
 }

@@ -210,6 +210,7 @@ impl World {
                 self.systems.lock().edit(edit);
             }
             Event::Create(side, number) => self.systems.lock().create(side, &format!("C-{number}"), number),
+            Event::Delete(side, record) => self.systems.lock().drop_record(side, record),
             Event::Decide { which, choice, number, twice, late } => self.decide(which, choice, number, twice, late).await?,
             Event::Fault(fault) => self.fail(fault)?,
         }

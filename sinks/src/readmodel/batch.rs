@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemas::cdc::{self, ChangeSchema, Column, ColumnType};
+use schemas::cdc::{Column, ColumnType};
 use schemas::message::{
-    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, Setting,
+    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, READ_WRITE, Setting,
     Write,
 };
-use schemas::{Value, frame};
-use serde_json::{Map, Value as Json, json};
+use schemas::Value;
+use serde_json::{Map, Value as Json};
 use stream::{Codec, Offsets, Record};
 
 use super::json::{clean, plain};
@@ -91,13 +91,13 @@ impl Batch {
                 "golden"
             }
             Kind::Write => {
-                if let Some(write) = codec.message::<Write>(record).await? {
+                if let Some(write) = codec.message::<Write>(record).await?.filter(|write| !write.id.starts_with(READ_WRITE)) {
                     self.writes.insert(write.id.clone(), write);
                 }
                 "write"
             }
             Kind::Outcome => {
-                self.outcomes.extend(codec.message::<Outcome>(record).await?);
+                self.outcomes.extend(codec.message::<Outcome>(record).await?.filter(|outcome| !outcome.write.starts_with(READ_WRITE)));
                 "outcome"
             }
             Kind::Conflict => {
@@ -190,20 +190,11 @@ fn is_number(text: &str) -> bool {
 /// Reads a merged record by the schema it was written with.
 async fn golden(kind: &str, title: Option<&String>, codec: &Codec, topic: &str, bytes: &[u8]) -> stream::Result<Golden> {
     let fail = |reason: String| stream::Error::Decode { topic: topic.to_owned(), reason };
-    let (id, mut payload) = frame::unframe(bytes).map_err(|error| fail(error.to_string()))?;
-    let text = codec.registry().schema(id).await?;
-    let columns = row_columns(&text).ok_or_else(|| fail("the schema is not that of a merged record".to_owned()))?;
-    let row = cdc::take_row(&columns, &mut payload).map_err(|error| fail(error.to_string()))?;
+    let (columns, row) = codec.decode_row(topic, bytes).await?;
+    if !columns.iter().any(|column| column.name == "entity") {
+        return Err(fail("the schema is not that of a merged record".to_owned()));
+    }
     Ok(merged(kind, title, &columns, &row))
-}
-
-/// The columns of a row schema.
-fn row_columns(text: &str) -> Option<Vec<Column>> {
-    let row: Json = serde_json::from_str(text).ok()?;
-    // The reader of change schemas knows row schemas as a part of its own.
-    let envelope = json!({"concord.side": "crm", "concord.object": "golden", "fields": [{"name": "before", "type": ["null", row]}]});
-    let columns = ChangeSchema::parse(&envelope.to_string()).ok()?.columns;
-    columns.iter().any(|column| column.name == "entity").then_some(columns)
 }
 
 fn merged(kind: &str, title: Option<&String>, columns: &[Column], row: &[Value]) -> Golden {
@@ -230,6 +221,7 @@ fn merged(kind: &str, title: Option<&String>, columns: &[Column], row: &[Value])
 
 #[cfg(test)]
 mod tests {
+    use schemas::cdc;
     use schemas::message::Side;
 
     use super::*;
@@ -254,7 +246,7 @@ mod tests {
         let mut schema = cdc::row_schema(&columns);
         schema["name"] = "customer".into();
         schema["namespace"] = "concord.golden".into();
-        let columns = row_columns(&schema.to_string()).unwrap();
+        let columns = cdc::parse_row_schema(&schema.to_string()).unwrap();
         let row = [
             Value::text("e"),
             Value::text("001"),
