@@ -109,6 +109,7 @@ fn every_metric_has_a_row_that_says_what_bad_looks_like() {
         let text = fs::read_to_string(path).expect("text");
         for word in text.split('"').skip(1).step_by(2) {
             let is_metric = ["stream_", "ingest_", "processors_", "sinks_", "dashboard_"].iter().any(|head| word.starts_with(head))
+                && !word.ends_with('_')
                 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if is_metric {
                 names.insert(word.to_owned());
