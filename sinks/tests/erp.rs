@@ -60,6 +60,12 @@ impl Erp {
         self.rig.erp(self.config())
     }
 
+    /// The server's time as the replication protocol writes it: microseconds since 2000.
+    async fn now(&self) -> Result<i64> {
+        let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint - 946684800000000";
+        Ok(self.client.query_one(sql, &[]).await?.get(0))
+    }
+
     pub(crate) async fn name(&self, id: i32) -> Result<(String, i32)> {
         let row = self.client.query_one("select name, edits from customers where id = $1", &[&id]).await?;
         Ok((row.get(0), row.get(1)))
@@ -115,6 +121,34 @@ async fn changes_carry_the_replication_origin() -> Result<()> {
     let origins = messages.iter().filter(|message| message.first() == Some(&b'O')).collect::<Vec<_>>();
     assert_eq!(origins.len(), 1, "one of the two transactions has an origin");
     assert!(origins[0].windows(7).any(|part| part == b"concord"));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn every_commit_is_streamed_with_its_own_time() -> Result<()> {
+    let erp = Erp::new().await?;
+    erp.client.batch_execute("create publication p for table customers").await?;
+    erp.client.batch_execute("select pg_create_logical_replication_slot('s', 'pgoutput')").await?;
+    let running = erp.run()?;
+    let mut between = Vec::new();
+    for (id, name) in [("w1", "Acme"), ("w2", "Acme Ltd"), ("w3", "Acme GmbH")] {
+        let expected = erp.name(1).await?.0;
+        between.push(erp.now().await?);
+        erp.rig.write_one(rename(id, 1, name, &expected)).await?;
+    }
+    between.push(erp.now().await?);
+    let sql = "select data from pg_logical_slot_peek_binary_changes('s', null, null, 'proto_version', '1', 'publication_names', 'p')";
+    let messages: Vec<Vec<u8>> = erp.client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect();
+    // Begin: the final LSN, then the commit time.
+    let times: Vec<i64> = messages
+        .iter()
+        .filter(|message| message.first() == Some(&b'B'))
+        .filter_map(|begin| Some(i64::from_be_bytes(begin.get(9..17)?.try_into().ok()?)))
+        .collect();
+    assert_eq!(times.len(), 3);
+    for (nth, time) in times.iter().enumerate() {
+        assert!((between[nth]..=between[nth + 1]).contains(time), "commit {nth} says {time}, and was between {between:?}");
+    }
     running.stop().await
 }
 

@@ -249,12 +249,12 @@ async fn what_a_user_may_not_do_is_named_with_the_command_that_mends_it() -> Res
     let origin = lack().await;
     assert!(
         origin.contains(
-            "GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO \"sync\""
+            "GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_create(text) TO \"sync\""
         ),
         "{origin}"
     );
     erp.client
-        .batch_execute("grant execute on function pg_replication_origin_session_setup(text), pg_replication_origin_create(text) to sync")
+        .batch_execute("grant execute on function pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_create(text) to sync")
         .await?;
     assert!(lack().await.contains("GRANT INSERT, UPDATE ON \"public\".\"customers\" TO \"sync\""), "{}", lack().await);
     erp.client.batch_execute("grant insert, update on customers to sync").await?;

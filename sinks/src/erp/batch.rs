@@ -21,6 +21,10 @@ pub(crate) enum Care {
     EachRow,
 }
 
+/// Under a replication origin Postgres streams the origin's time as the commit time, and once set it stays what it was
+/// at the session's first commit: each commit says its own, as late as can be.
+const COMMIT: &str = "SELECT pg_catalog.pg_replication_origin_xact_setup('0/0', pg_catalog.clock_timestamp()); COMMIT";
+
 /// Does a batch; all of it or nothing has happened when this returns.
 pub(crate) async fn run(connection: &mut Connection, jobs: &[Job], care: Care) -> Result<Vec<Answer>, PgError> {
     let objects: BTreeSet<&str> = jobs.iter().map(|job| job.write.object.as_str()).collect();
@@ -72,14 +76,14 @@ async fn within(
     let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::untried)).collect();
     let entries = ledger::entries(jobs, &answers, |id| known.contains_key(id));
     let insert = connection.prepared(ledger::INSERT).await?;
-    let commit = connection.client().batch_execute("COMMIT");
+    let commit = connection.client().batch_execute(COMMIT);
     if entries.is_empty() {
         commit.await?;
     } else {
         let params = entries.params();
         let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
             params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
-        // A failed insert turns the commit behind it into a rollback, and is the error that is returned.
+        // After a failed insert nothing behind it runs; it is the error that is returned.
         futures::try_join!(connection.client().query(&insert, &params), commit)?;
     }
     Ok(answers)

@@ -30,7 +30,8 @@ const RIGHTS: &str = "
            has_database_privilege(current_database(), 'CREATE'),
            EXISTS (SELECT FROM pg_catalog.pg_replication_origin WHERE roname = $1),
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
-           (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_session_setup')";
+           (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
+            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup'))";
 
 /// Connects, checks rights, creates the ledger and the replication origin where they are missing, and checks that the
 /// tables (named `schema.table`) can be written. Returns what was done, for people.
@@ -106,7 +107,7 @@ fn lacks(rights: &Rights, origin: &str) -> Option<(String, String)> {
         return lack(
             format!("user {user} may not write under a replication origin, so capture could not tell Concord's changes from others"),
             format!(
-                "run as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_create(text) TO {user_name};"
+                "run as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_create(text) TO {user_name};"
             ),
         );
     }
