@@ -6,8 +6,8 @@ use anyhow::Result;
 use schemas::Value;
 use schemas::cdc::{self, Change, ChangeSchema, Column, ColumnType, Op};
 use schemas::message::{
-    AuditEntry, ColumnChange, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, HealthState, Outcome, OutcomeResult,
-    PipelineSummary, Side, Write, WriteOp,
+    AuditEntry, ColumnChange, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, HealthState, Lane, Outcome,
+    OutcomeResult, PipelineSummary, Side, Write, WriteOp,
 };
 use servers::{Postgres, PostgresOptions};
 use sinks::readmodel::{Config, SourceObject};
@@ -414,6 +414,26 @@ async fn listeners_hear_which_tables_changed() -> Result<()> {
     })
     .await?;
     assert_eq!(notice.as_deref(), Some("conflict,flow_minute"));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn backfill_has_no_latency_in_whatever_order_its_messages_come() -> Result<()> {
+    let pages = Pages::new().await?;
+    let backfill = |id: &str| Write { lane: Lane::Backfill, ..rename(id, 1, "b", "a") };
+    let (before, after, live) = (backfill("w1"), backfill("w2"), rename("w3", 3, "b", "a"));
+    let running = pages.rig.read_model(pages.config())?;
+    let figures = "select sum(confirmed)::text || ' ' || sum((select sum(n) from unnest(latency) n)) from flow_minute";
+    pages.rig.publish("audit", &[("e1", audit(&after, 61_000_000))]).await?;
+    pages.shows(figures, "1 1").await?;
+    pages.rig.send(&[before.clone(), after.clone()]).await?;
+    pages.shows(figures, "1 0").await?;
+    pages.rig.publish("audit", &[("e1", audit(&before, 61_000_000)), ("e3", audit(&live, 61_000_000))]).await?;
+    pages.shows(figures, "3 1").await?;
+    // The same write told again is the same write.
+    pages.rig.send(&[after, live]).await?;
+    pages.shows("select count(*)::text from write where lane = 'live'", "1").await?;
+    pages.shows(figures, "3 1").await?;
     running.stop().await
 }
 

@@ -1,4 +1,5 @@
-//! Figures per minute and direction. Latency is counted in buckets, so that minutes can be added up.
+//! Figures per minute and direction. Latency is counted in buckets, so that minutes can be added up. It is that of live
+//! edits and decisions: what a first copy or a sweep carries across was edited long before, and would say nothing but that.
 
 use std::collections::BTreeMap;
 
@@ -28,10 +29,18 @@ impl Flow {
         self.0.entry((at.div_euclid(MINUTE) * MINUTE, side)).or_default()
     }
 
-    pub(crate) fn confirmed(&mut self, side: Side, caused_at: i64, at: i64) {
+    /// A confirmed write; `caused_at` is none for backfill, which counts but has no latency.
+    pub(crate) fn confirmed(&mut self, side: Side, caused_at: Option<i64>, at: i64) {
         let minute = self.at(at, side);
         minute.confirmed += 1;
-        minute.latency[bucket(at - caused_at)] += 1;
+        if let Some(caused_at) = caused_at {
+            minute.latency[bucket(at - caused_at)] += 1;
+        }
+    }
+
+    /// A write counted as live turns out to be backfill.
+    pub(crate) fn was_backfill(&mut self, side: Side, caused_at: i64, at: i64) {
+        self.at(at, side).latency[bucket(at - caused_at)] -= 1;
     }
 
     pub(crate) fn rejected(&mut self, side: Side, at: i64) {
@@ -72,10 +81,20 @@ mod tests {
     #[test]
     fn edits_of_a_minute_add_up() {
         let mut flow = Flow::default();
-        flow.confirmed(Side::Erp, 0, 61_000_000);
-        flow.confirmed(Side::Erp, 60_000_000, 119_000_000);
+        flow.confirmed(Side::Erp, Some(0), 61_000_000);
+        flow.confirmed(Side::Erp, Some(60_000_000), 119_000_000);
         flow.rejected(Side::Erp, 120_000_000);
         let found: Vec<_> = flow.minutes().map(|(start, side, minute)| (start, side, minute.confirmed, minute.rejected)).collect();
         assert_eq!(found, [(60_000_000, Side::Erp, 2, 0), (120_000_000, Side::Erp, 0, 1)]);
+    }
+
+    #[test]
+    fn backfill_counts_and_has_no_latency_whenever_it_is_known() {
+        let mut flow = Flow::default();
+        flow.confirmed(Side::Crm, None, 61_000_000);
+        flow.confirmed(Side::Crm, Some(0), 61_000_000);
+        flow.was_backfill(Side::Crm, 0, 61_000_000);
+        let found: Vec<_> = flow.minutes().map(|(_, _, minute)| (minute.confirmed, minute.latency.iter().sum::<i64>())).collect();
+        assert_eq!(found, [(2, 0)]);
     }
 }

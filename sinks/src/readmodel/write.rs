@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::message::{AuditEntry, Outcome, OutcomeResult, Write};
+use schemas::message::{AuditEntry, Lane, Outcome, OutcomeResult, Side, Write};
 use serde_json::json;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -23,6 +23,7 @@ pub(crate) async fn store(
 ) -> Result<(), sqlx::Error> {
     if !batch.writes.is_empty() {
         changed.insert("write");
+        late_backfill(&mut *connection, &batch.writes, flow).await?;
         writes(&mut *connection, &batch.writes).await?;
     }
     if !batch.outcomes.is_empty() {
@@ -68,6 +69,27 @@ async fn writes(connection: &mut PgConnection, writes: &BTreeMap<String, Write>)
     .bind(all().map(|it| moment(it.caused_at)).collect::<Vec<i64>>())
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Confirmations that came before their writes were counted as live; those of backfill are taken back out of the latency.
+async fn late_backfill(connection: &mut PgConnection, writes: &BTreeMap<String, Write>, flow: &mut Flow) -> Result<(), sqlx::Error> {
+    let backfill: Vec<&str> = writes.values().filter(|write| write.lane == Lane::Backfill).map(|write| write.id.as_str()).collect();
+    if backfill.is_empty() {
+        return Ok(());
+    }
+    let early = sqlx::query(
+        "select a.side, (extract(epoch from a.caused_at) * 1000000)::bigint, (extract(epoch from a.at) * 1000000)::bigint \
+         from audit a left join write w on w.id = a.id where a.id = any($1) and coalesce(w.lane, '') = ''",
+    )
+    .bind(&backfill)
+    .fetch_all(connection)
+    .await?;
+    for row in &early {
+        if let Some(side) = Side::parse(row.get(0)) {
+            flow.was_backfill(side, row.get(1), row.get(2));
+        }
+    }
     Ok(())
 }
 
@@ -149,8 +171,11 @@ async fn audit(
     .bind(entries.values().map(|(_, edit)| edit.clone()).collect::<Vec<Option<String>>>())
     .fetch_all(&mut *connection)
     .await?;
+    let backfill: Vec<String> =
+        sqlx::query_scalar("select id from write where id = any($1) and lane = 'backfill'").bind(&new).fetch_all(&mut *connection).await?;
+    let backfill: BTreeSet<String> = backfill.into_iter().collect();
     for (entry, _) in new.iter().filter_map(|id| entries.get(id)) {
-        flow.confirmed(entry.side, entry.caused_at, entry.at);
+        flow.confirmed(entry.side, (!backfill.contains(&entry.id)).then_some(entry.caused_at), entry.at);
     }
     let at: Vec<i64> = all().map(|it| moment(it.at)).collect();
     sqlx::query(concat!(
