@@ -12,7 +12,7 @@ use std::borrow::Borrow;
 use askama::filters::HtmlSafeOutput;
 
 pub(crate) use diff::{Piece, compare};
-pub(crate) use number::{amount, bytes, count, millis, percent};
+pub(crate) use number::{amount, brief, bytes, count, millis, percent};
 pub(crate) use tide::Tide;
 pub(crate) use time::{When, span};
 pub(crate) use value::{Shown, shown};
@@ -57,6 +57,38 @@ pub(crate) fn sentence(text: &str) -> String {
     if text.is_empty() || text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
+/// A reason for people: the rule that asked for a person is written as in the mapping, `crm > 50000.0 || erp > 50000.0`.
+pub(crate) fn reason(text: &str) -> String {
+    let Some((start, rule)) = text.split_once(" when ").filter(|(start, _)| start.eq_ignore_ascii_case("a person decides")) else {
+        return sentence(text);
+    };
+    let words: Vec<String> = rule.split(' ').map(rule_word).collect();
+    sentence(&format!("{start} when {}", words.join(" ")))
+}
+
+fn rule_word(word: &str) -> String {
+    let known = match word {
+        "||" => "or",
+        "&&" => "and",
+        "crm" => "Salesforce",
+        "erp" => "the ERP",
+        ">" => "is above",
+        "<" => "is below",
+        ">=" => "is at least",
+        "<=" => "is at most",
+        "==" => "is",
+        "!=" => "is not",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    match word.strip_suffix(".0").unwrap_or(word).parse::<i64>() {
+        Ok(number) => count(number),
+        Err(_) => word.to_owned(),
+    }
+}
+
 /// Escapes a text for the query part of an address.
 pub(crate) fn query_escape(text: &str) -> String {
     text.bytes()
@@ -65,4 +97,24 @@ pub(crate) fn query_escape(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_of_the_mapping_reads_as_a_sentence() {
+        for (text, told) in [
+            (
+                "a person decides when crm > 50000.0 || erp > 50000.0",
+                "A person decides when Salesforce is above 50,000 or the ERP is above 50,000.",
+            ),
+            ("A person decides when size(crm) > 3", "A person decides when size(crm) is above 3."),
+            ("both sides changed it", "Both sides changed it."),
+            ("", ""),
+        ] {
+            assert_eq!(reason(text), told);
+        }
+    }
 }

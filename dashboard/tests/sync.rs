@@ -121,3 +121,25 @@ async fn failures_have_their_reason_and_remedy() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_refused_write_is_one_failure_until_a_later_one_gets_across() -> Result<()> {
+    let stack = Stack::start().await?;
+    let pool = &stack.pool;
+    stack.sign_in().await?;
+    rows::all_well(pool).await?;
+    rows::failed_write(pool, "w1").await?;
+    // The sink sets the refused write aside as well.
+    rows::dead_letter(pool, "FIELD_CUSTOM_VALIDATION_EXCEPTION: Terms must be 14 or more").await?;
+    sqlx::query("update dead_letter set source_topic = 'writes.crm', key = convert_to('e9', 'UTF8')").execute(pool).await?;
+    assert_eq!(headline(&stack.page("/").await?), "1 record failed");
+    let page = stack.page("/failures").await?;
+    assert!(page.contains("Terms must be 14 or more") && page.contains("No message was set aside"));
+    sqlx::query("update write set \"values\" = '{\"Terms__c\": 10}' where id = 'w1'").execute(pool).await?;
+    rows::write(pool, "w2", "e9", "crm", "confirmed", None).await?;
+    assert_eq!(headline(&stack.page("/").await?), "1 record failed", "the later write was of another column");
+    sqlx::query("update write set \"values\" = '{\"Terms__c\": 14, \"Name\": \"x\"}' where id = 'w2'").execute(pool).await?;
+    assert_eq!(headline(&stack.page("/").await?), "Everything is in sync");
+    assert!(stack.page("/failures").await?.contains("No write has failed"));
+    Ok(())
+}

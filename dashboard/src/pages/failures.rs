@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::sync::side::part_name;
 use super::{Region, Regions, Shell, badge, region, whole};
 use crate::auth::Principal;
 use crate::clock::now_micros;
@@ -13,7 +14,7 @@ use crate::queries::failures::{DeadLetter, FailedWrite};
 use crate::queries::{self, At};
 use crate::respond::Page;
 use crate::server::{App, Shared};
-use crate::show::When;
+use crate::show::{self, When};
 
 /// Rows shown of each kind.
 const ROWS: i64 = 100;
@@ -29,6 +30,10 @@ struct View {
 impl View {
     fn when(&self, at: &At) -> When {
         When::new(*at, self.now)
+    }
+
+    fn part(&self, component: &str) -> String {
+        show::capital(&part_name(component))
     }
 
     fn answered(&self, write: &FailedWrite) -> When {

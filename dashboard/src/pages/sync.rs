@@ -116,7 +116,7 @@ impl View {
             tide: Tide::new(&facts.flow),
             checks: side::checks(&facts),
             changes: changes.into_iter().map(|change| ChangeView::new(change, now)).collect(),
-            oldest_conflict: facts.counts.oldest.map(|at| show::span(at.age_s(now) / 60 * 60)).unwrap_or_default(),
+            oldest_conflict: facts.counts.oldest.map(|at| When::calm(at, now).ago).unwrap_or_default(),
             as_of: [all.as_ref().map(|all| all.at), receivables.at].into_iter().flatten().max().map(|at| When::calm(at, now)),
             stages,
             all,

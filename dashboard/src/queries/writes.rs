@@ -6,6 +6,15 @@ use sqlx::PgPool;
 use super::{At, reading};
 use crate::error::Result;
 
+/// A failed write, in SQL about `write w`, that no later confirmed write of the same columns has made good.
+macro_rules! still_failed {
+    () => {
+        "w.state = 'failed' and not exists (select from write l where l.entity = w.entity and l.side = w.side and l.state = 'confirmed' \
+         and l.caused_at > w.caused_at and l.\"values\" ?& array(select jsonb_object_keys(w.\"values\")))"
+    };
+}
+pub(super) use still_failed;
+
 /// Writes to one side that are not finished.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct InFlight {
@@ -35,9 +44,12 @@ pub(crate) struct Unfinished {
 
 /// Writes not finished, counted.
 pub(crate) async fn unfinished(pool: &PgPool) -> Result<Unfinished> {
-    let rows: Vec<(String, String, i64, Option<At>)> = sqlx::query_as(
-        "select side, state, count(*), min(caused_at) from write where state not in ('confirmed', 'rejected') group by side, state",
-    )
+    let rows: Vec<(String, String, i64, Option<At>)> = sqlx::query_as(concat!(
+        "select w.side, w.state, count(*), min(w.caused_at) from write w \
+         where w.state not in ('confirmed', 'rejected') and (w.state <> 'failed' or ",
+        still_failed!(),
+        ") group by w.side, w.state",
+    ))
     .fetch_all(pool)
     .await
     .map_err(reading("writes in flight"))?;

@@ -43,6 +43,12 @@ pub(crate) fn amount(text: &str) -> String {
     format!("{sign}{}.{cents}", group(if whole.is_empty() { "0" } else { whole }))
 }
 
+/// The same for narrow columns: whole amounts without their two noughts.
+pub(crate) fn brief(text: &str) -> String {
+    let exact = amount(text);
+    exact.strip_suffix(".00").map_or(exact.clone(), str::to_owned)
+}
+
 fn group(digits: &str) -> String {
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (nth, digit) in digits.chars().enumerate() {
@@ -83,6 +89,11 @@ pub(crate) fn percent(basis_points: impl Borrow<i64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_amounts_can_be_brief() {
+        assert_eq!((brief("282000"), brief("12.50"), brief("-3000.004")), ("282,000".into(), "12.50".into(), "−3,000".into()));
+    }
 
     #[test]
     fn amounts_keep_every_digit_and_two_places() {

@@ -113,8 +113,9 @@ impl Case {
         let (mut fields, mut settled, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for (one, (about, progress)) in conflicts.iter().zip(&progress) {
             if one.open() {
-                if !one.reason.is_empty() && !reasons.contains(&one.reason) {
-                    reasons.push(one.reason.clone());
+                let reason = show::reason(&one.reason);
+                if !reason.is_empty() && !reasons.contains(&reason) {
+                    reasons.push(reason);
                 }
                 let mut field = FieldView::new(one, about.as_ref(), echo, now);
                 field.overdue = decided.overdue(one, now).map(|late| {
@@ -188,7 +189,7 @@ impl FieldView {
             boolean: [&one.crm, &one.erp].into_iter().flatten().any(Json::is_boolean),
             chosen: echo.choices.get(&one.id).cloned().unwrap_or_default(),
             value: echo.values.get(&one.id).cloned().unwrap_or_default(),
-            reason: one.reason.clone(),
+            reason: show::reason(&one.reason),
             overdue: None,
             decided: about.map(|about| DecidedView {
                 words: match about.choice {
@@ -245,7 +246,7 @@ impl SettledView {
                 Some(person) => person.to_owned(),
             },
             when: one.settled_at.map(|at| When::calm(at, now)),
-            reason: one.reason.clone(),
+            reason: show::reason(&one.reason),
             notes,
             stage: progress.stage.id(),
             sides: [("crm", "Salesforce", progress.crm), ("erp", "ERP", progress.erp)],
@@ -261,31 +262,39 @@ fn points(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], n
         None => vec![0],
     };
     let of = || matters.iter().map(|nth| &conflicts[*nth]);
-    let mut timed: Vec<(At, Point)> = Vec::new();
-    let mut add = |class: &'static str, what: String, at: Option<At>, who: String| {
+    // What follows from something stands behind it, even where the sources' clocks say otherwise.
+    let mut timed: Vec<(u8, At, Point)> = Vec::new();
+    let mut add = |step: u8, class: &'static str, what: String, at: Option<At>, who: String| {
         if let Some(at) = at {
-            timed.push((at, Point { class, what, when: Some(When::calm(at, now)), who }));
+            timed.push((step, at, Point { class, what, when: Some(When::calm(at, now)), who }));
         }
     };
     let many = matters.len() as i64;
     let fields = if many == 1 { String::new() } else { format!(" {}", plural(many, "field", "fields")) };
     let who = |pick: fn(&Conflict) -> &Option<String>| of().find_map(|one| pick(one).clone()).unwrap_or_default();
-    add("crm", format!("Salesforce changed{fields}"), of().filter_map(|one| one.crm_at).max(), who(|one| &one.crm_actor));
-    add("erp", format!("ERP changed{fields}"), of().filter_map(|one| one.erp_at).max(), who(|one| &one.erp_actor));
-    add("warn", "Conflict found".into(), of().map(|one| one.opened_at).max(), String::new());
-    add("", "Settled".into(), of().filter_map(|one| one.settled_at).max(), of().find_map(|one| one.settled_by.clone()).unwrap_or_default());
+    add(0, "crm", format!("Salesforce changed{fields}"), of().filter_map(|one| one.crm_at).max(), who(|one| &one.crm_actor));
+    add(0, "erp", format!("ERP changed{fields}"), of().filter_map(|one| one.erp_at).max(), who(|one| &one.erp_actor));
+    add(1, "warn", "Conflict found".into(), of().map(|one| one.opened_at).max(), String::new());
+    add(
+        2,
+        "",
+        "Settled".into(),
+        of().filter_map(|one| one.settled_at).max(),
+        of().find_map(|one| one.settled_by.clone()).unwrap_or_default(),
+    );
     let decided = matters.iter().filter_map(|nth| progress[*nth].0.as_ref());
-    add("", "Decided".into(), decided.clone().map(|one| one.at).max(), decided.map(|one| one.actor.clone()).next().unwrap_or_default());
+    add(2, "", "Decided".into(), decided.clone().map(|one| one.at).max(), decided.map(|one| one.actor.clone()).next().unwrap_or_default());
     let all_confirmed = matters.iter().all(|nth| progress[*nth].1.stage == Stage::Confirmed);
     add(
+        3,
         "ok",
         "On both sides".into(),
         matters.iter().filter_map(|nth| progress[*nth].1.confirmed_at).max().filter(|_| all_confirmed),
         String::new(),
     );
-    timed.sort_by_key(|(at, _)| *at);
+    timed.sort_by_key(|(step, at, _)| (*step, *at));
     let mut points = vec![Point { class: "", what: "Last agreed".into(), when: None, who: "before these changes".into() }];
-    points.extend(timed.into_iter().map(|(_, point)| point));
+    points.extend(timed.into_iter().map(|(_, _, point)| point));
     points
 }
 

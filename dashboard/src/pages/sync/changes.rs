@@ -55,8 +55,9 @@ impl ChangeView {
                 .collect(),
             more,
             altered: change.altered,
+            // The reason usually names the actor; nobody needs to read the name twice.
+            actor: change.actor.filter(|actor| !change.reason.contains(actor.as_str())).unwrap_or_default(),
             reason: change.reason,
-            actor: change.actor.unwrap_or_default(),
             settled: change.conflict.map(|_| change.entity),
             when: When::new(change.at, now),
             took: show::millis((change.at.0 - change.caused_at.0).max(0) / 1000),

@@ -45,11 +45,20 @@ pub(crate) fn part_name(component: &str) -> String {
         ("ingest", "crm") => "Salesforce change events".into(),
         ("sink", "crm") => "writing to Salesforce".into(),
         ("sink", "erp") => "writing to the ERP".into(),
-        ("sink", "read_model" | "read-model" | "read model") | ("read_model" | "read-model" | "readmodel", _) => "the read model".into(),
+        ("sink", "readmodel" | "read_model" | "read-model") | ("read_model" | "read-model" | "readmodel", _) => "the read model".into(),
         ("matcher", _) => "matching".into(),
         ("reconciler", _) => "reconciling".into(),
         ("aggregates", _) => "totals".into(),
         _ => component.replace(['.', '_'], " "),
+    }
+}
+
+/// The ERP reports its version, and the package it came in: `15.18 (Debian 15.18-0+deb12u1)`.
+fn server_name(side: &str, server: String) -> String {
+    match server.split_once(' ') {
+        _ if side != "erp" || !server.starts_with(|first: char| first.is_ascii_digit()) => server,
+        Some((version, _)) => format!("Postgres {version}"),
+        None => format!("Postgres {server}"),
     }
 }
 
@@ -83,6 +92,9 @@ impl SideView {
         if let Some(lag) = lag {
             rows.push((if side == "erp" { "Capture lag" } else { "Event lag" }, show::millis(lag)));
         }
+        if let Some(changes) = number("changes") {
+            rows.push(("Changes read", show::count(changes)));
+        }
         if let Some(size) = number("slot_bytes") {
             rows.push(("Replication slot", show::bytes(size)));
         }
@@ -90,7 +102,7 @@ impl SideView {
         Self {
             class: side,
             name: show::side_name(side),
-            server: fact("server").unwrap_or_default(),
+            server: fact("server").map(|server| server_name(side, server)).unwrap_or_default(),
             status: worst.map_or(Status { class: "off", icon: "clock", word: "No report yet" }, |part| status(rank(part, now))),
             stale: parts.iter().filter(|part| part.stale(now)).map(|part| part.at).min().map(|at| When::new(at, now)),
             reason: worst.map(|part| show::sentence(&part.reason)).unwrap_or_default(),
