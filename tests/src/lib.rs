@@ -1,5 +1,6 @@
 //! What end-to-end tests share: a world of both systems with Concord as a child process, and waiting for states.
 
+pub mod node;
 pub mod wait;
 pub mod world;
 

@@ -1,5 +1,6 @@
 //! End to end on real systems, and what we agreed on about the shape of the project.
 
+mod browser;
 mod command_line;
 mod e2e;
 mod kill;

@@ -1,4 +1,5 @@
 // axe on each page, dark and light on a desktop, dark on a phone, with a screenshot of each and a look at its width.
+// Needs at least one open conflict.
 // node axe.mjs BASE_URL PASSWORD SCREENSHOT_FOLDER
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,7 +9,7 @@ import { check, finish, listen, open, signIn, usage } from './browser.mjs';
 const { base, password, shots } = usage('axe.mjs');
 fs.mkdirSync(shots, { recursive: true });
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-const variants = [['desktop', 'dark', { width: 1440, height: 900 }], ['desktop', 'light', { width: 1440, height: 900 }], ['phone', 'dark', { width: 390, height: 844 }], ['phone', 'light', { width: 390, height: 844 }]];
+const variants = [['desktop', 'dark', { width: 1440, height: 900 }], ['desktop', 'light', { width: 1440, height: 900 }], ['phone', 'dark', { width: 390, height: 844 }]];
 
 const browser = await open();
 for (const [device, theme, viewport] of variants) {
@@ -29,9 +30,10 @@ for (const [device, theme, viewport] of variants) {
   await signIn(page, base, password);
   await look('sync', '/');
   await look('conflicts', '/conflicts');
-  const first = await page.locator('.queue .cf').first().getAttribute('href').catch(() => null);
-  if (first) await look('conflict', first);
+  const records = page.locator('.queue .cf');
+  if (check(`${device}, ${theme}: a conflict is open`, (await records.count()) > 0)) await look('conflict', await records.first().getAttribute('href'));
   await look('settled', '/conflicts?state=settled');
+  if ((await records.count()) > 0) await look('settled-record', await records.first().getAttribute('href'));
   await look('failures', '/failures');
   check(`${device}, ${theme}: the browser complains about nothing`, complaints.length === 0, complaints.join('; '));
   await context.close();

@@ -1,10 +1,22 @@
 // What the scripts here share: a headless Chromium, checks with a line each, the sign-in.
+import fs from 'node:fs';
+import path from 'node:path';
 import { chromium } from 'playwright-core';
 
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-// CHROMIUM names another browser than the system's.
-export const open = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: flags });
+// CHROMIUM names another browser than the system's. Each launch has a profile of its own, which goes with it.
+function browser() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  const places = (process.env.PATH ?? '').split(path.delimiter);
+  const found = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) => places.map((place) => path.join(place, name))).find((file) => fs.existsSync(file));
+  if (!found) {
+    console.error('There is no chromium, chromium-browser or google-chrome in PATH. Install one with: sudo apt-get install -y chromium; or name one in CHROMIUM.');
+    process.exit(1);
+  }
+  return found;
+}
+export const open = () => chromium.launch({ executablePath: browser(), headless: true, args: flags });
 
 export function usage(name) {
   const [base, password, shots] = process.argv.slice(2);

@@ -1,0 +1,113 @@
+//! What people see, in a headless Chromium on the running product. The scripts are in `tests/browser`; what they did is
+//! then looked up in both systems. Screenshots stay in `target/tmp/browser`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use app::stack::{ERP_DATABASE, StackOptions};
+use app::traffic::{self, Pause};
+use serde_json::{Value as Json, json};
+use tests::world::PASSWORD;
+use tests::{Log, World, eventually, node};
+use tokio_util::sync::CancellationToken;
+
+/// A world where phones and streets wait for a person too, so that a record can have three open fields.
+async fn world() -> World {
+    let mut mapping = app::sample::MAPPING.to_owned();
+    for field in ["phone", "street"] {
+        let head = format!("[entity.customer.field.{field}]\n");
+        assert!(mapping.contains(&head), "the sample mapping has {field}");
+        mapping = mapping.replace(&head, &format!("{head}policy = \"review\"\n"));
+    }
+    World::start_with(Log::Embedded, StackOptions { companies: 24, mapping, ..StackOptions::default() }).await
+}
+
+async fn name(world: &World, customer: i64) -> String {
+    world.customer_field(customer, "name").await.expect("a name")
+}
+
+/// Different edits of credit limit, phone and street on both sides of some customers.
+async fn dispute(world: &World, customers: &[i64]) {
+    world.pause().await;
+    for customer in customers {
+        let account = world.account_of(*customer).await;
+        world.sql(&format!("update customers set credit_limit = 90000, phone = '+44 20 1', street = 'Dock Road 1', updated_by = 'mira.kovac' where id = {customer}")).await;
+        world.edit_account(account, &json!({"Credit_Limit__c": 120_000, "Phone": "+44 20 2", "BillingStreet": "Dock Road 1, Unit B"}));
+    }
+    world.resume().await;
+    for customer in customers {
+        let name = name(world, *customer).await;
+        eventually("three open fields", || world.conflicts("open", &name), |open: &Vec<Json>| open.len() == 3).await;
+    }
+}
+
+async fn script(world: &World, script: &str, environment: &[(&str, &str)]) -> String {
+    let shots = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("browser");
+    let (url, shots) = (world.url().await, shots.to_string_lossy().into_owned());
+    node::run(script, &[&url, PASSWORD, &shots], environment).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_costly_conflict_is_decided_in_the_browser_and_arrives_on_both_sides() {
+    let world = world().await;
+    dispute(&world, &[1]).await;
+    let (name, account) = (name(&world, 1).await, world.account_of(1).await);
+    let conflict = |field: &'static str| {
+        let (world, name) = (&world, &name);
+        async move {
+            let open = world.conflicts("open", name).await;
+            let found = open.iter().find(|one| one["field"] == field).unwrap_or_else(|| panic!("an open {field}: {open:?}"));
+            found["id"].as_str().expect("an id").to_owned()
+        }
+    };
+
+    script(&world, "conflict.mjs", &[("CONFLICT", &conflict("credit_limit").await)]).await;
+    // The page said confirmed, so nothing is waited for.
+    assert_eq!(world.customer_field(1, "credit_limit").await.as_deref(), Some("120000.00"));
+    assert_eq!(world.account_field(account, "Credit_Limit__c"), json!(120_000.0));
+    let open = world.conflicts("open", &name).await;
+    assert_eq!(open.len(), 2, "the other fields wait: {open:?}");
+
+    script(&world, "conflict.mjs", &[("CONFLICT", &conflict("street").await), ("CHOICE", "Harbour Street 9")]).await;
+    assert_eq!(world.customer_field(1, "street").await.as_deref(), Some("Harbour Street 9"));
+    assert_eq!(world.account_field(account, "BillingStreet"), "Harbour Street 9");
+
+    script(&world, "conflict.mjs", &[("CONFLICT", &conflict("phone").await), ("CHOICE", "erp")]).await;
+    assert_eq!(world.customer_field(1, "phone").await.as_deref(), Some("+44 20 1"));
+    assert_eq!(world.account_field(account, "Phone"), "+44 20 1");
+
+    let settled = world.conflicts("settled", &name).await;
+    assert!(settled.len() >= 3 && settled.iter().filter(|one| one["settled_by"] == "admin").count() == 3, "{settled:?}");
+    world.agree("three decisions").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axe_finds_nothing_on_any_page_and_every_page_fits_its_screen() {
+    let world = world().await;
+    dispute(&world, &[1, 2]).await;
+    let name = name(&world, 2).await;
+    for conflict in world.conflicts("open", &name).await {
+        let id = conflict["id"].as_str().expect("an id");
+        world.post(&format!("conflicts/{id}/resolve"), &json!({"choice": "crm"})).await;
+    }
+    eventually("a settled record", || world.conflicts("open", &name), Vec::is_empty).await;
+    // BillingCity takes 40 characters.
+    world.sql("update customers set city = repeat('x', 60) where id = 3").await;
+    eventually("a failure", || world.get("failures"), |failures: &Json| failures.to_string().contains("STRING_TOO_LONG")).await;
+    script(&world, "axe.mjs", &[]).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_pausing_themes_and_forms_without_javascript_work_while_changes_come() {
+    let world = world().await;
+    dispute(&world, &[1, 2]).await;
+    let end = CancellationToken::new();
+    let every = Duration::from_millis(500);
+    let traffic = tokio::spawn(traffic::run(world.stack.postgres.url(ERP_DATABASE), world.org(), 5, every, Pause::default(), end.clone()));
+    script(&world, "pages.mjs", &[]).await;
+    end.cancel();
+    traffic.await.expect("traffic ends in order");
+    world.stop().await;
+}
