@@ -20,6 +20,8 @@ pub struct Config {
     pub backoff_max_ms: u64,
     /// How often each processor says how it is doing, milliseconds.
     pub health_every_ms: u64,
+    /// How long an answered write may stay unseen in its target's stream before its record is read again, milliseconds.
+    pub reread_after_ms: u64,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             backoff_ms: 100,
             backoff_max_ms: 10_000,
             health_every_ms: 10_000,
+            reread_after_ms: 60_000,
         }
     }
 }

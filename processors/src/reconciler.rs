@@ -6,12 +6,15 @@
 //! decisions ──────┘          ▲────────────────┘      └▶ golden.<kind>
 //! ```
 //!
+//! A write that is answered and not shown by its target's stream is read again after a while ([`reread`]).
+//!
 //! All three inputs are keyed by entity id and have the same partitions, so that everything about one entity meets in one
 //! task. Nothing is decided here: messages become events, effects become messages.
 
 mod event;
 mod golden;
 mod message;
+mod reread;
 mod state;
 
 use std::collections::BTreeMap;
@@ -26,7 +29,7 @@ use stream::{Codec, NewRecord, Record};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::outbox::Channel;
-use crate::task::{Context, Processor};
+use crate::task::{Context, Processor, Work};
 use golden::Golden;
 use state::Stored;
 
@@ -44,6 +47,9 @@ pub struct Reconciler {
     partitions: u32,
     audit: Channel<AuditEntry>,
     golden: BTreeMap<String, Golden>,
+    metrics: Metrics,
+    /// How long an answered write may stay unseen before its record is read again.
+    reread_after_us: i64,
 }
 
 /// A decoded record.
@@ -57,11 +63,11 @@ pub enum Input {
 }
 
 impl Reconciler {
-    /// A reconciler for a mapping.
+    /// A reconciler for a mapping. A record whose answered write stays unseen for `reread_after_us` is read again.
     ///
     /// # Errors
     /// What the schema registry says.
-    pub async fn open(codec: Codec, topics: &Topics, mapping: Arc<Mapping>, metrics: Metrics) -> Result<Self> {
+    pub async fn open(codec: Codec, topics: &Topics, mapping: Arc<Mapping>, metrics: Metrics, reread_after_us: i64) -> Result<Self> {
         let registry = Error::log(NAME);
         let mut golden = BTreeMap::new();
         for entity in &mapping.entities {
@@ -79,6 +85,8 @@ impl Reconciler {
             partitions: topics.entity_partitions(),
             audit: Channel::open(&codec, &topics.audit()).await.map_err(&registry)?,
             golden,
+            metrics,
+            reread_after_us,
             mapping,
             codec,
         })
@@ -138,6 +146,7 @@ impl Processor for Reconciler {
         let Some(mapping) = mapping.entities.iter().find(|entity| entity.kind == kind) else {
             return Err(Error::Unmapped { what: format!("kind {kind}"), version: self.mapping.version });
         };
+        let answered = matches!(input, Input::Outcome(_));
         let event = match input {
             Input::Change(change) => {
                 if change.op != EntityOp::Released {
@@ -145,6 +154,10 @@ impl Processor for Reconciler {
                 }
                 event::changed(*change)?
             }
+            Input::Outcome(outcome) if reread::is_read(&outcome.write) => match event::read(mapping, &stored.state, &outcome)? {
+                Some(event) => event,
+                None => return Ok(()),
+            },
             Input::Outcome(outcome) => match event::answered(&stored.state, &outcome)? {
                 Some(event) => event,
                 None => return Ok(()),
@@ -161,8 +174,15 @@ impl Processor for Reconciler {
             self.follow(context, mapping, &mut stored, effect)?;
         }
         stored.forget_closed();
+        if answered {
+            self.note_unshown(context, &mut stored)?;
+        }
         context.put(key, &stored);
         Ok(())
+    }
+
+    fn work(&mut self, context: &mut Context<'_>) -> Result<Work> {
+        self.read_again(context)
     }
 }
 

@@ -151,6 +151,7 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let component = name.as_str();
     let health = topics.health();
     let prefix = health.strip_suffix("health").unwrap_or_default();
+    let reread_after_us = i64::try_from(config.reread_after_ms).unwrap_or(i64::MAX).saturating_mul(1000);
     let group = format!("{prefix}{component}");
     let task = Task {
         name: component,
@@ -171,7 +172,7 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let work = async {
         match name {
             ProcessorName::Matcher => task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone())).await,
-            ProcessorName::Reconciler => task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone())).await,
+            ProcessorName::Reconciler => task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us)).await,
             ProcessorName::Aggregates => task.run(|| Aggregates::open(codec.clone(), &topics, mapping.clone())).await,
         }
     };

@@ -63,19 +63,19 @@ pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, no
 /// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an
 /// edit older than `before`, or the value that a rejection before `before` told of.
 pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
-    let mut records = Vec::new();
-    for side in Side::BOTH {
-        let waiting = state.fields.values().any(|field| {
-            let unshown = field.in_flight.as_ref().is_some_and(|flight| {
-                flight.target == side
-                    && flight.answered
-                    && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
-            });
-            unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.side == side && ahead.at < before)
+    let record = |side: Side| state.sides[side].record.clone().map(|record| (side, record));
+    Side::BOTH.into_iter().filter(|side| !unshown(state, *side, before).is_empty()).filter_map(record).collect()
+}
+
+/// The fields of a side's record for which [`unconfirmed`] names it.
+pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
+    let waits = |field: &FieldState| {
+        let unshown = field.in_flight.as_ref().is_some_and(|flight| {
+            flight.target == side
+                && flight.answered
+                && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        if let (true, Some(record)) = (waiting, &state.sides[side].record) {
-            records.push((side, record.clone()));
-        }
-    }
-    records
+        unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.side == side && ahead.at < before)
+    };
+    state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

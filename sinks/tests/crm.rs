@@ -367,3 +367,18 @@ async fn our_changes_carry_our_name_and_their_outcome_the_count_of_calls() -> Re
     assert!(crm.calls().await? >= 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_write_without_values_reads_and_changes_nothing() -> Result<()> {
+    let crm = Crm::new().await?;
+    let running = crm.run()?;
+    let ids = crm.accounts(["One".to_owned(), "Two".to_owned()])?;
+    let modified = crm.account(&ids[1], "LastModifiedDate")?;
+    let compare = |id: &str, record: &str| rig::update(Side::Crm, id, "Account", record, &[], &[("Name", "One".into())]);
+    let outcomes = crm.rig.write(&[compare("w1", &ids[0]), compare("w2", &ids[1])]).await?;
+    assert!(outcomes.iter().all(|outcome| outcome.result == OutcomeResult::Applied));
+    assert_eq!(outcomes[0].actual, fields(&[("Name", "One".into())]));
+    assert_eq!(outcomes[1].actual, fields(&[("Name", "Two".into())]));
+    assert_eq!(crm.account(&ids[1], "LastModifiedDate")?, modified);
+    running.stop().await
+}

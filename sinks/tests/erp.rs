@@ -282,3 +282,28 @@ async fn a_thousand_writes_at_once_are_applied_in_few_transactions() -> Result<(
     assert!(transactions <= 20, "{transactions} transactions");
     running.stop().await
 }
+
+#[tokio::test]
+async fn a_write_without_values_reads_and_changes_nothing() -> Result<()> {
+    let erp = Erp::new().await?;
+    let running = erp.run()?;
+    let compare = |id: &str, record: i32, name: &str| {
+        rig::update(Side::Erp, id, "public.customers", &record.to_string(), &[], &[("name", name.into()), ("credit", decimal("1"))])
+    };
+    let outcomes = erp
+        .rig
+        .write(&[
+            compare("w1", 1, "customer 1"),
+            compare("w2", 2, "another"),
+            compare("w3", 9999, "x"),
+            rename("w4", 4, "Acme", "customer 4"),
+        ])
+        .await?;
+    use OutcomeResult::{Applied, Rejected};
+    assert_eq!(outcomes.iter().map(|it| it.result).collect::<Vec<_>>(), [Applied, Applied, Rejected, Applied]);
+    assert_eq!(outcomes[0].actual, fields(&[("name", "customer 1".into()), ("credit", decimal("100.00"))]));
+    assert_eq!(outcomes[1].actual, fields(&[("name", "customer 2".into()), ("credit", decimal("100.00"))]));
+    assert_eq!(outcomes[2].actual, []);
+    assert_eq!((erp.name(1).await?, erp.name(2).await?), (("customer 1".to_owned(), 0), ("customer 2".to_owned(), 0)));
+    running.stop().await
+}

@@ -1,6 +1,10 @@
 //! Messages into the core's events.
 
-use reconcile::merge::{Answer, Choice, ConflictNumber, EntityState, Event, Parent, SideChange, Verdict, WriteNumber};
+use std::collections::BTreeMap;
+
+use reconcile::Value;
+use reconcile::mapping::{EntityMapping, FieldType};
+use reconcile::merge::{self, Answer, Choice, ConflictNumber, EntityState, Event, Parent, SideChange, Verdict, WriteNumber};
 use schemas::message::{self, Decision, EntityChange, EntityOp, Outcome, OutcomeResult};
 
 use super::message::write_id;
@@ -52,6 +56,56 @@ pub(super) fn answered(state: &EntityState, outcome: &Outcome) -> Result<Option<
         }
     };
     Ok(Some(Event::Answered { write, answer, record: outcome.record.clone() }))
+}
+
+/// A record was read again because its stream owes something: what that is, and nothing else, is taken as a re-read. None
+/// when the stream has shown it since, or the answer says nothing.
+///
+/// The stream may still be behind, so fields that wait for nothing are left to it.
+pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outcome) -> Result<Option<Event>> {
+    let side = convert::side(outcome.side);
+    let Some(record) = state.sides[side].record.clone().filter(|record| outcome.record.as_ref() == Some(record)) else { return Ok(None) };
+    let waiting = merge::unshown(state, side, i64::MAX);
+    let gone = outcome.result == OutcomeResult::Rejected && outcome.actual.is_empty();
+    let told = matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::Rejected) && (gone || !outcome.actual.is_empty());
+    if waiting.is_empty() || !told {
+        return Ok(None);
+    }
+    let misfit = |(field, reason): (String, String)| Error::MapValue { field, object: outcome.object.clone(), record: record.clone(), reason };
+    let columns = convert::fields(&outcome.actual).map_err(misfit)?;
+    let mut fields = BTreeMap::new();
+    for field in waiting.into_iter().filter_map(|name| mapping.field(name)) {
+        let Some(column) = columns.get(&field.columns[side].column) else { continue };
+        let value = match (&field.kind, column) {
+            (FieldType::Reference { .. }, Value::Null) => Value::Null,
+            (FieldType::Reference { .. }, id) => {
+                let id = id.as_text().map_or_else(|| id.to_string(), str::to_owned);
+                let parent = state.references.iter().find(|(_, parent)| parent.records[side].as_ref() == Some(&id));
+                let Some((entity, _)) = parent else { continue };
+                Value::Text(entity.clone())
+            }
+            _ => reconcile::mapping::read(field, side, column).map_err(|error| misfit((field.name.clone(), error.to_string())))?,
+        };
+        fields.insert(field.name.clone(), value);
+    }
+    if fields.is_empty() && !gone {
+        return Ok(None);
+    }
+    let columns = columns.into_iter().filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].column == *name))).collect();
+    Ok(Some(Event::Changed(SideChange {
+        side,
+        record,
+        deleted: gone,
+        fields,
+        columns,
+        references: BTreeMap::new(),
+        may_create: false,
+        snapshot: true,
+        released: false,
+        at: outcome.at,
+        actor: None,
+        ours: false,
+    })))
 }
 
 /// Numbers of writes that may still be answered.

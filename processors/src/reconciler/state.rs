@@ -25,6 +25,8 @@ pub(crate) struct Stored {
     /// Edits that could not be carried across yet, because their field has a write in flight or is held, and decisions not
     /// carried out to the end: side written from and time → the edit's or decision's id.
     pub(crate) waiting: BTreeMap<(Side, i64), String>,
+    /// When to look whether the streams have shown what was answered; true of the index only while that lists it.
+    pub(crate) look_at: Option<i64>,
 }
 
 impl Stored {
@@ -72,14 +74,21 @@ fn is_waiting(field: &FieldState, side: Side, at: i64) -> bool {
 
 impl Wire for Stored {
     fn put(&self, out: &mut Vec<u8>) {
-        let Self { state, kind, sync_ids, waiting } = self;
+        let Self { state, kind, sync_ids, waiting, look_at } = self;
         state.save(out);
         kind.save(out);
         sync_ids.save(out);
         waiting.save(out);
+        look_at.save(out);
     }
     fn take(input: &mut &[u8]) -> Result<Self, WireError> {
-        Ok(Self { state: Keep::load(input)?, kind: Keep::load(input)?, sync_ids: Keep::load(input)?, waiting: Keep::load(input)? })
+        Ok(Self {
+            state: Keep::load(input)?,
+            kind: Keep::load(input)?,
+            sync_ids: Keep::load(input)?,
+            waiting: Keep::load(input)?,
+            look_at: Keep::load(input)?,
+        })
     }
     fn schema(_: &mut Names) -> serde_json::Value {
         // State is private to the processor; on the changelog it is opaque bytes.

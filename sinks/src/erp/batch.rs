@@ -143,8 +143,23 @@ async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row]) -> R
             Some(id_column) => create(connection, group, id_column, rows).await,
             None => create_unnamed(connection, group, rows).await,
         },
+        WriteOp::Update if group.set.is_empty() => compare(connection, group, rows).await,
         WriteOp::Update | WriteOp::Delete => change(connection, group, rows).await,
     }
+}
+
+/// Writes without values: what is there is the answer, whether it is what was expected or not.
+async fn compare(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    let found: BTreeMap<i64, PgRow> =
+        query(connection, &statement::actual(group, rows)).await?.into_iter().map(|row| (row.get(0), row)).collect();
+    let answer = |(place, row): (usize, &&Row)| {
+        let verdict = match found.get(&ordinal(place)) {
+            Some(actual) => Verdict::applied(row.record.clone(), group.fields(texts(actual, 2, group.shown().len()))),
+            None => Verdict::rejected(row.record.clone(), Vec::new()),
+        };
+        (row.job, Answer::Done(verdict))
+    };
+    Ok(rows.iter().enumerate().map(answer).collect())
 }
 
 async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {

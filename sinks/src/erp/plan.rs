@@ -127,7 +127,8 @@ fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Par
         WriteOp::Create => Vec::new(),
         WriteOp::Update | WriteOp::Delete => key(write.record.as_deref(), &table, &write.object)?,
     };
-    if write.op == WriteOp::Update && set.is_empty() {
+    // Without values and expectations there is nothing to do; with expectations alone they are read.
+    if write.op == WriteOp::Update && set.is_empty() && expect.is_empty() {
         return Err(Box::new(Answer::Done(Verdict::applied(write.record.clone(), Vec::new()))));
     }
     Ok((table, set, expect, id_column, key))

@@ -188,12 +188,13 @@ fn stored() -> impl Strategy<Value = Stored> {
         btree_map(any::<u64>(), open_write(), 0..3),
         btree_map(any::<u64>(), conflict(), 0..3),
     );
-    let rest = (word(), pair(side_state()), any::<bool>(), any::<u64>(), any::<u64>(), word(), btree_map(any::<u64>(), word(), 0..3), btree_map((side(), any::<i64>()), word(), 0..3));
-    (maps, rest).prop_map(|((fields, references, writes, conflicts), (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting))| Stored {
+    let rest = (word(), pair(side_state()), any::<bool>(), any::<u64>(), any::<u64>(), word(), btree_map(any::<u64>(), word(), 0..3), btree_map((side(), any::<i64>()), word(), 0..3), any::<Option<i64>>());
+    (maps, rest).prop_map(|((fields, references, writes, conflicts), (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at))| Stored {
         state: EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict },
         kind,
         sync_ids,
         waiting,
+        look_at,
     })
 }
 
