@@ -7,9 +7,9 @@ use app::simulate::{Outcome, Plant, Runner, Summary, Violation};
 /// Events in each run.
 const EVENTS: usize = 300;
 /// Seeds that always run.
-const SEEDS: std::ops::Range<u64> = 0..200;
+const SEEDS: std::ops::Range<u64> = 0..150;
 /// Seeds within which a planted bug must be caught.
-const SOON: u64 = 60;
+const SOON: u64 = 50;
 
 fn runner(plant: Option<Plant>) -> Runner {
     Runner::new(plant).expect("a runner")

@@ -131,6 +131,8 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
             Some(id) => (true, Some(id)),
             None => (true, Some(systems.carry_out(Side::Erp, write))),
         },
+        // Nothing to set: it only asks what is there.
+        (WriteOp::Update, Some(id)) if write.values.is_empty() => (systems.erp.rows.contains_key(id), Some(id.clone())),
         (WriteOp::Update, Some(id)) if systems.erp.holds(id, &write.expected) || (unguarded && systems.erp.rows.contains_key(id)) => {
             (true, Some(systems.carry_out(Side::Erp, write)))
         }
