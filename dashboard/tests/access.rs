@@ -1,3 +1,5 @@
+//! Every route with every scope: who gets in, and who is told to sign in.
+
 use anyhow::Result;
 use dashboard::{Access, Scope, table};
 use reqwest::{Client, redirect};

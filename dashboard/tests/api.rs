@@ -1,3 +1,5 @@
+//! The JSON under `/api/crm`: answers, errors, and the document that describes them.
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};

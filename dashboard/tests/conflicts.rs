@@ -1,3 +1,5 @@
+//! The conflicts page: the queue, the decision, and what is shown until both sides have it.
+
 use anyhow::Result;
 use schemas::Value;
 use schemas::message::{Choice, Decision};

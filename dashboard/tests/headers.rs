@@ -1,3 +1,5 @@
+//! What every answer carries: the content security policy, caching, and no entry for foreign forms.
+
 use anyhow::{Context as _, Result};
 use reqwest::Method;
 

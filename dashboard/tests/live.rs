@@ -1,3 +1,5 @@
+//! Live updates: only what changed, only while signed in.
+
 use anyhow::Result;
 
 use crate::rows::{self, Conflict};

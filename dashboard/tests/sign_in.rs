@@ -1,3 +1,5 @@
+//! Signing in and out, wrong passwords, and sessions that end.
+
 use anyhow::Result;
 use dashboard::{PasswordSource, Secret};
 use reqwest::{Method, header};

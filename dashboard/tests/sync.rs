@@ -1,3 +1,5 @@
+//! The sync page in its states: empty, healthy, failing, paused, stale.
+
 use anyhow::Result;
 use schemas::message::Setting;
 use serde_json::json;

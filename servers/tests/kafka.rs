@@ -1,3 +1,5 @@
+//! A private Kafka starts, answers, and leaves nothing behind.
+
 use servers::{Kafka, KafkaOptions};
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! What is left of private servers when their owner is killed: nothing.
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

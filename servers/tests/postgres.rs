@@ -1,3 +1,5 @@
+//! A private Postgres starts, decodes logically, and leaves nothing behind.
+
 use servers::{Postgres, PostgresOptions};
 
 async fn shown(server: &Postgres, setting: &str) -> anyhow::Result<String> {

@@ -1,3 +1,5 @@
+//! Bulk API 2.0: query and ingest jobs from upload to results.
+
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;

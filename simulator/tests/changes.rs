@@ -1,3 +1,5 @@
+//! Change events: headers, bitmaps, compound fields, transactions, gaps.
+
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value as Json, json};

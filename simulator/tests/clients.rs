@@ -1,3 +1,5 @@
+//! Two public clients that were not written here, against a running simulator.
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 

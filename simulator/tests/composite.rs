@@ -1,3 +1,5 @@
+//! Composite, collections, batch, graph and tree.
+
 use anyhow::Result;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Faults on demand, and that they end.
+
 use std::time::Duration;
 
 use anyhow::Result;

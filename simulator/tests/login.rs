@@ -1,3 +1,5 @@
+//! Signing in by every flow, and how it is refused.
+
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

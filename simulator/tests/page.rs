@@ -1,3 +1,5 @@
+//! The plain page: lists, a record, an edit.
+
 use anyhow::Result;
 use serde_json::json;
 

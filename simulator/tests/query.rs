@@ -1,3 +1,5 @@
+//! SOQL: what it selects, its pages, its errors.
+
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value as Json, json};

@@ -1,3 +1,5 @@
+//! Single records: create, read, change, delete, upsert, conditions.
+
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value as Json, json};

@@ -1,3 +1,5 @@
+//! Many records and many events at once: right, and without a limit hit by accident.
+
 use std::time::Instant;
 
 use anyhow::Result;

@@ -1,3 +1,5 @@
+//! Pub/Sub streams: credit, keepalive, resume, retention, errors.
+
 use std::time::Duration;
 
 use anyhow::Result;
