@@ -19,7 +19,7 @@ pub(crate) struct Channel<M> {
 impl<M: Message> Channel<M> {
     /// Registers the message's schema for the topic.
     pub(crate) async fn open(codec: &Codec, topic: &str) -> stream::Result<Self> {
-        let id = codec.schema_id(topic, &M::schema_text().into()).await?;
+        let id = codec.message_id::<M>(topic).await?;
         Ok(Self { topic: topic.into(), id, message: PhantomData })
     }
 

@@ -85,6 +85,14 @@ impl Codec {
         Ok(id)
     }
 
+    /// The id of our own schema of a message for the values of a topic, registering it the first time.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn message_id<M: Message>(&self, topic: &str) -> Result<u32> {
+        self.schema_id(topic, &self.our_text::<M>()).await
+    }
+
     async fn text(&self, id: u32) -> Result<Arc<str>> {
         if let Some(text) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).texts.get(&id) {
             return Ok(text.clone());
