@@ -24,7 +24,8 @@ const CUSTOMER_FIELDS: &[(&str, &str)] = &[
 ];
 
 /// Compared fields of a contact: ERP column, Contact field.
-const CONTACT_FIELDS: &[(&str, &str)] = &[("first_name", "FirstName"), ("last_name", "LastName"), ("email", "Email"), ("phone", "Phone"), ("title", "Title")];
+const CONTACT_FIELDS: &[(&str, &str)] =
+    &[("first_name", "FirstName"), ("last_name", "LastName"), ("email", "Email"), ("phone", "Phone"), ("title", "Title")];
 
 /// What was compared and what differs.
 #[derive(Debug, Default, Clone)]
@@ -133,7 +134,12 @@ pub async fn compare(erp: &tokio_postgres::Client, org: &Org) -> anyhow::Result<
 }
 
 /// Rows of a table by a key column: id and compared columns as plain text.
-async fn erp_rows(erp: &tokio_postgres::Client, table: &str, key: &str, fields: &[(&str, &str)]) -> anyhow::Result<BTreeMap<String, (String, Fields)>> {
+async fn erp_rows(
+    erp: &tokio_postgres::Client,
+    table: &str,
+    key: &str,
+    fields: &[(&str, &str)],
+) -> anyhow::Result<BTreeMap<String, (String, Fields)>> {
     let columns: Vec<String> = fields.iter().map(|(column, _)| format!("coalesce(trim_scale({column}::numeric)::text, '')")).collect();
     let list: Vec<String> = fields
         .iter()
@@ -151,7 +157,11 @@ async fn erp_rows(erp: &tokio_postgres::Client, table: &str, key: &str, fields: 
     Ok(rows
         .into_iter()
         .map(|row| {
-            let values = fields.iter().enumerate().map(|(n, (column, _))| ((*column).to_owned(), row.get::<_, String>(n + 2).trim().to_owned())).collect();
+            let values = fields
+                .iter()
+                .enumerate()
+                .map(|(n, (column, _))| ((*column).to_owned(), row.get::<_, String>(n + 2).trim().to_owned()))
+                .collect();
             (row.get(0), (row.get(1), values))
         })
         .collect())

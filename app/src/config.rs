@@ -147,8 +147,9 @@ impl Config {
     /// # Errors
     /// One message that says what is wrong, where, and how to mend it.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}; write one (see `concord run --help`) or name another with --config", path.display()))?;
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the configuration {}; write one (see `concord run --help`) or name another with --config", path.display())
+        })?;
         let mut table: Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
         from_environment(&mut table, std::env::vars())?;
         from_files(&mut table)?;
@@ -159,8 +160,10 @@ impl Config {
     fn from_table(table: Table, folder: &Path) -> anyhow::Result<Self> {
         let sections: Sections = Value::Table(table).try_into()?;
         let path = folder.join(&sections.mapping);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the mapping {}; correct `mapping`", path.display()))?;
-        let mapping = processors::mapping_file::parse(&text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read the mapping {}; correct `mapping`", path.display()))?;
+        let mapping =
+            processors::mapping_file::parse(&text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", path.display()))?;
         let mut capture_erp = sections.erp.capture;
         capture_erp.insert("url".to_owned(), sections.erp.url.clone().into());
         capture_erp.insert("tables".to_owned(), Value::try_from(objects(&mapping, Side::Erp))?);
@@ -168,11 +171,17 @@ impl Config {
         write_erp.insert("url".to_owned(), sections.erp.url.into());
         let (capture_crm, write_crm) = sections.crm.split(objects(&mapping, Side::Crm))?;
         let mut dashboard_section = sections.dashboard;
-        let read_model_url = sections.read_model.get("url").cloned().context("[read_model] has no url; set url = \"postgres://user:password@host/database\"")?;
+        let read_model_url = sections
+            .read_model
+            .get("url")
+            .cloned()
+            .context("[read_model] has no url; set url = \"postgres://user:password@host/database\"")?;
         dashboard_section.entry("database_url").or_insert(read_model_url);
         let mut read_model = sections.read_model;
-        let captured: Vec<_> = mapping.captured.iter().map(|captured| json!({"side": captured.side.as_str(), "object": captured.object})).collect();
-        let titles: serde_json::Map<_, _> = mapping.entities.iter().map(|entity| (entity.kind.clone(), entity.title.clone().into())).collect();
+        let captured: Vec<_> =
+            mapping.captured.iter().map(|captured| json!({"side": captured.side.as_str(), "object": captured.object})).collect();
+        let titles: serde_json::Map<_, _> =
+            mapping.entities.iter().map(|entity| (entity.kind.clone(), entity.title.clone().into())).collect();
         read_model.insert("source_objects".to_owned(), Value::try_from(captured)?);
         read_model.insert("titles".to_owned(), Value::try_from(titles)?);
         let mut log: stream::Config = section("log", sections.log)?;
@@ -208,7 +217,8 @@ fn section<T: DeserializeOwned>(name: &str, table: Table) -> anyhow::Result<T> {
 
 /// `CONCORD__ERP__URL` sets `url` in `[erp]`; deeper levels likewise. Numbers and booleans are read as such.
 fn from_environment(table: &mut Table, variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
-    let mut variables: Vec<_> = variables.filter_map(|(name, value)| Some((name.strip_prefix("CONCORD__")?.to_lowercase(), value))).collect();
+    let mut variables: Vec<_> =
+        variables.filter_map(|(name, value)| Some((name.strip_prefix("CONCORD__")?.to_lowercase(), value))).collect();
     variables.sort();
     for (name, text) in variables {
         let mut at = &mut *table;

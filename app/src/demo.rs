@@ -27,7 +27,10 @@ pub async fn demo(options: cli::Demo, printer: &Printer) -> anyhow::Result<()> {
     let started = Instant::now();
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone());
-    printer.line(&format!("Concord demo: a private Postgres with a small ERP of {} companies, and a simulated Salesforce org", options.companies));
+    printer.line(&format!(
+        "Concord demo: a private Postgres with a small ERP of {} companies, and a simulated Salesforce org",
+        options.companies
+    ));
     let password = std::env::var("CONCORD_ADMIN_PASSWORD").unwrap_or_else(|_| Alphanumeric.sample_string(&mut rand::rng(), 12));
     let log = options.kafka.as_deref().map_or(LogChoice::Embedded, LogChoice::parse);
     let starting = Stack::start(StackOptions {
@@ -123,7 +126,8 @@ fn guide(stack: &Stack, url: &str, password: &str, traffic: Duration) -> String 
         salesforce = stack.simulator.rest_url(),
         edit = psql("update customers set phone = '+49 40 5550100', updated_by = 'you' where id = 1"),
         read = psql("select id, name, street, phone, credit_limit from customers where id = 1"),
-        create = psql("insert into customers (name, city, country, updated_by) values ('Harbour Lights Ltd', 'Leeds', 'United Kingdom', 'you')"),
+        create =
+            psql("insert into customers (name, city, country, updated_by) values ('Harbour Lights Ltd', 'Leeds', 'United Kingdom', 'you')"),
         limit = psql("update customers set credit_limit = 90000, updated_by = 'you' where id = 1"),
     )
 }

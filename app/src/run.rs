@@ -105,8 +105,15 @@ struct Base {
 /// # Errors
 /// What is wrong with the configuration or the systems, before anything is written.
 pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) -> anyhow::Result<Pipeline> {
-    let roles: BTreeSet<Role> = if roles.is_empty() { [Role::Ingest, Role::Processors, Role::Sinks, Role::Dashboard].into() } else { roles.iter().copied().collect() };
-    let mapping = Arc::new(processors::mapping_file::parse(&config.mapping.text).map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))?);
+    let roles: BTreeSet<Role> = if roles.is_empty() {
+        [Role::Ingest, Role::Processors, Role::Sinks, Role::Dashboard].into()
+    } else {
+        roles.iter().copied().collect()
+    };
+    let mapping = Arc::new(
+        processors::mapping_file::parse(&config.mapping.text)
+            .map_err(|error| anyhow::anyhow!("in the mapping {}: {error}", config.mapping.path.display()))?,
+    );
     let topics = Topics::new(config.log.prefix.clone(), config.log.partitions);
     crate::check::preflight(&config, &roles).await?;
     let (log, registry) = stream::open(&config.log).await.context("opening the log")?;
@@ -121,7 +128,9 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
     if roles.contains(&Role::Dashboard) {
         // Data teams' clients take this as their registry's address.
         let routes = axum::Router::new().nest("/schema-registry", stream::registry_routes(&base.registry));
-        let dashboard = dashboard::serve(config.dashboard.clone(), base.log.clone(), base.codec.clone(), base.topics.clone(), routes, shutdown.clone()).await?;
+        let dashboard =
+            dashboard::serve(config.dashboard.clone(), base.log.clone(), base.codec.clone(), base.topics.clone(), routes, shutdown.clone())
+                .await?;
         pipeline.url = Some(format!("http://{}", dashboard.address()));
         pipeline.tasks.spawn(async move {
             dashboard.stopped().await;

@@ -131,7 +131,8 @@ fn progress(seeds: u64, printer: &Printer) -> indicatif::ProgressBar {
     if printer.is_json() || !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
-    let style = indicatif::ProgressStyle::with_template("{pos}/{len} seeds {bar:40} {per_sec} {eta}").unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    let style = indicatif::ProgressStyle::with_template("{pos}/{len} seeds {bar:40} {per_sec} {eta}")
+        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
     indicatif::ProgressBar::new(seeds).with_style(style)
 }
 
@@ -141,7 +142,12 @@ fn replay(runner: &Runner, seed: u64, options: &cli::Simulate, printer: &Printer
     for line in &trace {
         printer.line(line);
     }
-    printer.line(&format!("seed {seed}: {} events, digest {:016x}, {} faults", outcome.events, outcome.digest, outcome.faults.values().sum::<u64>()));
+    printer.line(&format!(
+        "seed {seed}: {} events, digest {:016x}, {} faults",
+        outcome.events,
+        outcome.digest,
+        outcome.faults.values().sum::<u64>()
+    ));
     printer.object(&serde_json::json!({
         "seed": seed, "events": outcome.events, "digest": format!("{:016x}", outcome.digest), "faults": outcome.faults, "violations": outcome.wrong,
     }));

@@ -33,7 +33,11 @@ pub async fn run(options: cli::Simulator, printer: &Printer) -> anyhow::Result<(
     let companies: Vec<_> = sample::companies(options.companies, 1).collect();
     let today = i32::try_from(jiff::Timestamp::now().as_second() / 86_400).unwrap_or_default();
     sample::load_crm(&simulator.org(), &companies, true, today)?;
-    printer.line(&format!("Salesforce org: {} (page and REST), {} (Pub/Sub), client id {client_id}", simulator.rest_url(), simulator.pubsub_url()));
+    printer.line(&format!(
+        "Salesforce org: {} (page and REST), {} (Pub/Sub), client id {client_id}",
+        simulator.rest_url(),
+        simulator.pubsub_url()
+    ));
     printer.object(&serde_json::json!({"rest": simulator.rest_url(), "pubsub": simulator.pubsub_url(), "client_id": client_id}));
     let shutdown = CancellationToken::new();
     stop_on_signal(shutdown.clone());

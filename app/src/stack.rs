@@ -169,7 +169,9 @@ impl Stack {
     pub fn config_text(&self) -> String {
         let dir = self.dir.path().display();
         let log = match (&self.options.log, &self.kafka) {
-            (LogChoice::Broker(broker), _) => kafka_section(broker, &format!("{}.", self.dir.path().file_name().unwrap_or_default().to_string_lossy())),
+            (LogChoice::Broker(broker), _) => {
+                kafka_section(broker, &format!("{}.", self.dir.path().file_name().unwrap_or_default().to_string_lossy()))
+            }
             (_, Some(kafka)) => kafka_section(&kafka.bootstrap(), ""),
             _ => format!("kind = \"embedded\"\npath = \"{dir}/log\"\npartitions = 4\n"),
         };
@@ -296,7 +298,8 @@ impl Concord {
     /// When it does not stop within 30 s, or ends with an error.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
-        let status = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.context("concord did not stop within 30 s")??;
+        let status =
+            tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.context("concord did not stop within 30 s")??;
         if !status.success() {
             bail!("concord ended with {status}");
         }

@@ -39,7 +39,10 @@ pub fn topic_table() -> String {
             Cleanup::Compact => "compact".to_owned(),
             Cleanup::Delete { days } => format!("delete after {days} days"),
         };
-        text.push_str(&format!("| `{}` | {} | {} | {partitions} | {cleanup} | {} | {} |\n", row.name, row.key, row.value, row.writer, row.readers));
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {partitions} | {cleanup} | {} | {} |\n",
+            row.name, row.key, row.value, row.writer, row.readers
+        ));
     }
     text
 }

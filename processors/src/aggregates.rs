@@ -106,7 +106,8 @@ impl Processor for Aggregates {
         let mut books = Books::new(context);
         let touched = aggregate::apply(&mut books, &counted);
         books.close()?;
-        let touched = touched.map_err(|error| Error::Meaningless { what: format!("{} {}", change.kind, change.record), reason: error.to_string() })?;
+        let touched = touched
+            .map_err(|error| Error::Meaningless { what: format!("{} {}", change.kind, change.record), reason: error.to_string() })?;
         for touched in &touched {
             books::note_newest(context, touched, change.committed_at)?;
         }

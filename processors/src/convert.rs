@@ -43,7 +43,8 @@ pub(crate) fn value(value: &schemas::Value) -> Result<Value, String> {
 }
 
 fn decimal(text: &str) -> Result<Decimal, String> {
-    Decimal::from_str_exact(text).map_err(|_| "the number has more digits than 28, which is more than can be computed with exactly".to_owned())
+    Decimal::from_str_exact(text)
+        .map_err(|_| "the number has more digits than 28, which is more than can be computed with exactly".to_owned())
 }
 
 /// The shortest decimal that reads back as the same double, which is what a person typed.
@@ -52,7 +53,9 @@ fn double(value: f64) -> Result<Decimal, String> {
         return Err("the number is not finite".to_owned());
     }
     let text = format!("{value}");
-    Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&format!("{value:e}"))).map_err(|_| "the number is too large to compute with exactly".to_owned())
+    Decimal::from_str_exact(&text)
+        .or_else(|_| Decimal::from_scientific(&format!("{value:e}")))
+        .map_err(|_| "the number is too large to compute with exactly".to_owned())
 }
 
 /// The log's form of a core value.
@@ -79,7 +82,10 @@ pub(crate) fn wire_fields(values: &BTreeMap<String, Value>) -> Vec<message::Fiel
 /// # Errors
 /// The first name whose value has no counterpart, and why.
 pub(crate) fn fields(fields: &[message::Field]) -> Result<BTreeMap<String, Value>, (String, String)> {
-    fields.iter().map(|field| value(&field.value).map(|value| (field.name.clone(), value)).map_err(|reason| (field.name.clone(), reason))).collect()
+    fields
+        .iter()
+        .map(|field| value(&field.value).map(|value| (field.name.clone(), value)).map_err(|reason| (field.name.clone(), reason)))
+        .collect()
 }
 
 /// The plain text of a value, as ids and keys are compared.

@@ -64,7 +64,9 @@ pub enum Error {
         reason: String,
     },
     /// State was written by another build or is damaged.
-    #[error("the state of {processor} cannot be read: {reason}; stop Concord, delete its folder under the state directory, and it is rebuilt from {changelog}")]
+    #[error(
+        "the state of {processor} cannot be read: {reason}; stop Concord, delete its folder under the state directory, and it is rebuilt from {changelog}"
+    )]
     ReadState {
         /// Which processor.
         processor: &'static str,

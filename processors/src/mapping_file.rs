@@ -31,8 +31,11 @@ use crate::error::{Error, Result};
 /// [`Error::Mapping`] with file, line and field.
 pub fn read(path: &Path) -> Result<Mapping> {
     let file = Some(path.display().to_string());
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::Mapping { file: file.clone(), line: None, reason: format!("the mapping cannot be read: {error}") })?;
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Mapping {
+        file: file.clone(),
+        line: None,
+        reason: format!("the mapping cannot be read: {error}"),
+    })?;
     parse(&text).map_err(|error| match error {
         Error::Mapping { line, reason, .. } => Error::Mapping { file, line, reason },
         other => other,
@@ -45,8 +48,8 @@ pub fn read(path: &Path) -> Result<Mapping> {
 /// [`Error::Mapping`] with line and field.
 pub fn parse(text: &str) -> Result<Mapping> {
     let name = |wrong: Wrong| Error::Mapping { file: None, line: wrong.at.map(|at| line(text, at)), reason: wrong.reason };
-    let shape: shape::File =
-        toml::from_str(text).map_err(|error| name(Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() }))?;
+    let shape: shape::File = toml::from_str(text)
+        .map_err(|error| name(Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() }))?;
     let mapping = convert::mapping(shape).map_err(name)?;
     check::check(&mapping).map_err(|reason| name(Wrong { at: None, reason }))?;
     Ok(mapping)

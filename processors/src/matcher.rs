@@ -85,7 +85,14 @@ impl Matcher {
     ///
     /// # Errors
     /// What the schema registry says.
-    pub async fn open(log: Arc<dyn Log>, codec: Codec, topics: &Topics, mapping: Arc<Mapping>, group: &str, metrics: Metrics) -> Result<Self> {
+    pub async fn open(
+        log: Arc<dyn Log>,
+        codec: Codec,
+        topics: &Topics,
+        mapping: Arc<Mapping>,
+        group: &str,
+        metrics: Metrics,
+    ) -> Result<Self> {
         let registry = Error::log(NAME);
         Ok(Self {
             changes: Channel::open(&codec, &topics.entity_changes()).await.map_err(&registry)?,

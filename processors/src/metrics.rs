@@ -49,8 +49,14 @@ impl Metrics {
             lag,
             oversized: counter("processors_oversized_records_total", "records whose outputs were larger than the log takes")?,
             misfits: counter("processors_golden_misfit_fields_total", "golden fields left empty because the value was of another type")?,
-            ambiguous: counter("processors_ambiguous_records_total", "records that matched several entities; nothing is made for them on the other side")?,
-            rereads: counter("processors_reread_records_total", "records asked for again because their stream did not show an answered write")?,
+            ambiguous: counter(
+                "processors_ambiguous_records_total",
+                "records that matched several entities; nothing is made for them on the other side",
+            )?,
+            rereads: counter(
+                "processors_reread_records_total",
+                "records asked for again because their stream did not show an answered write",
+            )?,
         })
     }
 

@@ -135,10 +135,16 @@ impl Processor for Reconciler {
                 ..Stored::default()
             },
             (None, Input::Outcome(outcome)) => {
-                return Err(Error::Meaningless { what: format!("the outcome of write {}", outcome.write), reason: format!("nothing is known of entity {entity}") });
+                return Err(Error::Meaningless {
+                    what: format!("the outcome of write {}", outcome.write),
+                    reason: format!("nothing is known of entity {entity}"),
+                });
             }
             (None, Input::Decision(decision)) => {
-                return Err(Error::Meaningless { what: format!("a decision about {}", decision.conflict), reason: format!("nothing is known of entity {entity}") });
+                return Err(Error::Meaningless {
+                    what: format!("a decision about {}", decision.conflict),
+                    reason: format!("nothing is known of entity {entity}"),
+                });
             }
         };
         let kind = stored.kind.clone();

@@ -171,8 +171,12 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     };
     let work = async {
         match name {
-            ProcessorName::Matcher => task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone())).await,
-            ProcessorName::Reconciler => task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us)).await,
+            ProcessorName::Matcher => {
+                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone())).await
+            }
+            ProcessorName::Reconciler => {
+                task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us)).await
+            }
             ProcessorName::Aggregates => task.run(|| Aggregates::open(codec.clone(), &topics, mapping.clone())).await,
         }
     };
@@ -185,6 +189,7 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
         Err(error) => task.report.failing(error),
     }
     // The last word, if the log still takes it.
-    let _told: std::result::Result<Result<()>, _> = tokio::time::timeout(std::time::Duration::from_secs(2), health::publish(&task, &health)).await;
+    let _told: std::result::Result<Result<()>, _> =
+        tokio::time::timeout(std::time::Duration::from_secs(2), health::publish(&task, &health)).await;
     ended.inspect_err(|error: &Error| tracing::error!(processor = component, %error, remedy = error.remedy(), "processor stopped"))
 }

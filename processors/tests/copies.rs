@@ -108,7 +108,10 @@ async fn a_copy_counts_although_its_last_rows_were_deleted_and_compacted_away() 
     let partition = schemas::topic::partition(b"1", crate::harness::PARTITIONS);
     let topic = world.topics.cdc_erp("public.customers");
     // Keys of one partition that were made and removed while nobody looked.
-    let keys: Vec<String> = (2..40).map(|id: i64| id.to_string()).filter(|key| schemas::topic::partition(key.as_bytes(), crate::harness::PARTITIONS) == partition).collect();
+    let keys: Vec<String> = (2..40)
+        .map(|id: i64| id.to_string())
+        .filter(|key| schemas::topic::partition(key.as_bytes(), crate::harness::PARTITIONS) == partition)
+        .collect();
     let tombstones = keys.iter().map(|key| NewRecord::tombstone(topic.clone(), key.clone())).collect();
     world.log.publish(tombstones).await.expect("publishes");
     world.pass(2 * 86_400);

@@ -73,7 +73,11 @@ impl World {
         let tick = clock.clone();
         // With gaps between offsets, as Kafka has them.
         // A schema must fit into a record, too.
-        let options = MemoryOptions { markers: true, max_record_bytes: 64 << 10, ..MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000) };
+        let options = MemoryOptions {
+            markers: true,
+            max_record_bytes: 64 << 10,
+            ..MemoryOptions::with_clock(move || tick.load(Ordering::Relaxed) / 1000)
+        };
         let log = MemoryLog::new(options);
         let topics = Topics::new("", PARTITIONS);
         let mapping = Arc::new(processors::mapping_file::parse(MAPPING).expect("the mapping is right"));
@@ -83,7 +87,17 @@ impl World {
         let codec = Codec::new(Arc::new(registry));
         let registry_of_metrics = prometheus::Registry::new();
         let metrics = processors::metrics::Metrics::new(&registry_of_metrics).expect("metrics");
-        Self { log, codec, topics, mapping, stores: MemoryStores::default(), clock, registry: registry_of_metrics, metrics, position: Arc::new(AtomicI64::new(100)) }
+        Self {
+            log,
+            codec,
+            topics,
+            mapping,
+            stores: MemoryStores::default(),
+            clock,
+            registry: registry_of_metrics,
+            metrics,
+            position: Arc::new(AtomicI64::new(100)),
+        }
     }
 
     /// A world whose first copies are done, with all processors running.
@@ -177,11 +191,17 @@ impl World {
     pub(crate) async fn show(&self) -> String {
         let mut out = String::new();
         for change in self.changes().await {
-            out += &format!("change {} {} {} {:?} {:?} refs {:?} may_create {}\n", change.side, change.object, change.record, change.op, change.fields, change.references, change.may_create);
+            out += &format!(
+                "change {} {} {} {:?} {:?} refs {:?} may_create {}\n",
+                change.side, change.object, change.record, change.op, change.fields, change.references, change.may_create
+            );
         }
         for side in [Side::Crm, Side::Erp] {
             for write in self.writes(side).await {
-                out += &format!("write {side} {} {:?} {:?} {:?} expecting {:?}\n", write.object, write.op, write.record, write.values, write.expected);
+                out += &format!(
+                    "write {side} {} {:?} {:?} {:?} expecting {:?}\n",
+                    write.object, write.op, write.record, write.values, write.expected
+                );
             }
         }
         for conflict in self.messages::<schemas::message::Conflict>(&self.topics.conflicts()).await {
@@ -259,14 +279,25 @@ impl World {
         self.log.publish(vec![record]).await.expect("publishes");
     }
 
-    pub(crate) async fn cdc(&self, side: Side, object: &str, id: &str, op: Op, values: &[(&str, Value)], origin: Option<&str>) -> NewRecord {
+    pub(crate) async fn cdc(
+        &self,
+        side: Side,
+        object: &str,
+        id: &str,
+        op: Op,
+        values: &[(&str, Value)],
+        origin: Option<&str>,
+    ) -> NewRecord {
         let schema = schema(side, object);
         let topic = match side {
             Side::Crm => self.topics.cdc_crm(object),
             Side::Erp => self.topics.cdc_erp(object),
         };
-        let row: Vec<Value> =
-            schema.columns.iter().map(|column| values.iter().find(|(name, _)| *name == column.name).map_or(Value::Null, |(_, value)| fit(&column.kind, value))).collect();
+        let row: Vec<Value> = schema
+            .columns
+            .iter()
+            .map(|column| values.iter().find(|(name, _)| *name == column.name).map_or(Value::Null, |(_, value)| fit(&column.kind, value)))
+            .collect();
         let changed = (side == Side::Crm && op == Op::Update).then(|| values.iter().filter_map(|(name, _)| schema.column(name)).collect());
         let position = self.position.fetch_add(1, Ordering::Relaxed);
         let change = Change {
@@ -388,10 +419,20 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("updated_by", ColumnType::Text),
         ],
         (Side::Crm, "Contact") => {
-            vec![("LastName", ColumnType::Text), ("Email", ColumnType::Text), ("AccountId", ColumnType::Text), ("Concord_Id__c", ColumnType::Text)]
+            vec![
+                ("LastName", ColumnType::Text),
+                ("Email", ColumnType::Text),
+                ("AccountId", ColumnType::Text),
+                ("Concord_Id__c", ColumnType::Text),
+            ]
         }
         (Side::Erp, "public.contacts") => {
-            vec![("last_name", ColumnType::Text), ("email", ColumnType::Text), ("customer_id", ColumnType::Int), ("concord_id", ColumnType::Text)]
+            vec![
+                ("last_name", ColumnType::Text),
+                ("email", ColumnType::Text),
+                ("customer_id", ColumnType::Int),
+                ("concord_id", ColumnType::Text),
+            ]
         }
         (Side::Crm, "Opportunity") => vec![
             ("Name", ColumnType::Text),

@@ -42,7 +42,14 @@ async fn step(world: &World, number: usize) {
     world.pass(30);
     let account = "001000000000001AAA";
     let row = |name: &str, limit: &str| {
-        vec![("id", Value::Int(7)), ("name", text(name)), ("credit_limit", money(limit)), ("payment_terms", text("N30")), ("rating", Value::Int(2)), ("tax_id", text("AT 1"))]
+        vec![
+            ("id", Value::Int(7)),
+            ("name", text(name)),
+            ("credit_limit", money(limit)),
+            ("payment_terms", text("N30")),
+            ("rating", Value::Int(2)),
+            ("tax_id", text("AT 1")),
+        ]
     };
     match number {
         0 => {
@@ -54,8 +61,28 @@ async fn step(world: &World, number: usize) {
             let create = world.writes(Side::Crm).await.remove(0);
             world.carry_out(&create, &BTreeMap::new(), account).await;
         }
-        3 => world.change(Side::Crm, "Contact", "003000000000001AAA", Op::Create, &[("LastName", text("Novak")), ("AccountId", text(account))]).await,
-        4 => world.change(Side::Erp, "public.invoices", "1", Op::Create, &[("number", text("R1")), ("amount", money("5.00")), ("status", text("open")), ("customer_id", Value::Int(7))]).await,
+        3 => {
+            world
+                .change(
+                    Side::Crm,
+                    "Contact",
+                    "003000000000001AAA",
+                    Op::Create,
+                    &[("LastName", text("Novak")), ("AccountId", text(account))],
+                )
+                .await
+        }
+        4 => {
+            world
+                .change(
+                    Side::Erp,
+                    "public.invoices",
+                    "1",
+                    Op::Create,
+                    &[("number", text("R1")), ("amount", money("5.00")), ("status", text("open")), ("customer_id", Value::Int(7))],
+                )
+                .await
+        }
         5 => world.change(Side::Erp, "public.payments", "1", Op::Create, &[("invoice_id", Value::Int(1)), ("amount", money("2.00"))]).await,
         6 => {
             let mut odd = row("Acme", "10.00");
@@ -64,7 +91,8 @@ async fn step(world: &World, number: usize) {
         }
         7 => world.change(Side::Crm, "Account", account, Op::Update, &[("Name", text("Acme Ltd"))]).await,
         _ => {
-            let write = world.writes(Side::Erp).await.into_iter().find(|write| write.object == "public.customers").expect("the name goes across");
+            let write =
+                world.writes(Side::Erp).await.into_iter().find(|write| write.object == "public.customers").expect("the name goes across");
             let before: BTreeMap<String, Value> = row("Acme", "10.00").into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             world.carry_out(&write, &before, "").await;
         }
@@ -200,7 +228,10 @@ async fn a_store_rebuilt_from_its_changelog_equals_the_store() {
         world.quiet().await;
     }
     running.stop().await;
-    let all = || [("matcher", 0), ("reconciler", 0), ("reconciler", 1), ("aggregates", 0)].map(|(name, partition)| world.stores.entries(name, partition));
+    let all = || {
+        [("matcher", 0), ("reconciler", 0), ("reconciler", 1), ("aggregates", 0)]
+            .map(|(name, partition)| world.stores.entries(name, partition))
+    };
     let before = all();
     assert!(before[0].len() > 10 && before[1].len() + before[2].len() >= 2);
     for (name, partition) in [("matcher", 0), ("reconciler", 0), ("reconciler", 1), ("aggregates", 0)] {

@@ -22,7 +22,10 @@ fn the_example_says_everything() {
     let rating = customer.field("rating").expect("there");
     assert_eq!((rating.direction, rating.drift), (Direction::ToCrm, Drift::Reassert));
     assert!(rating.columns.erp.read.is_some());
-    assert_eq!(mapping.entities[1].field("customer").map(|field| field.kind.clone()), Some(FieldType::Reference { kind: "customer".into() }));
+    assert_eq!(
+        mapping.entities[1].field("customer").map(|field| field.kind.clone()),
+        Some(FieldType::Reference { kind: "customer".into() })
+    );
     let payment = mapping.captured.iter().find(|captured| captured.kind == "payment").expect("there");
     assert_eq!(payment.via.as_deref(), Some("invoice"));
     assert_eq!(payment.types["amount"], FieldType::Decimal { scale: 2 });
@@ -53,9 +56,17 @@ fn a_mistake_is_named_with_its_line_and_field() {
         ("title = \"last_name\"", "title = \"surname\"", "which is not a field of it"),
         ("crm = \"Email\"\nerp = \"email\"", "crm = \"LastName\"\nerp = \"email\"", "LastName"),
         ("via = \"invoice\" ", "via = \"bill\" ", "which is not another captured kind"),
-        ("review_when = \"crm > 50000.0 || erp > 50000.0\"", "review_when = \"crm >\"", "entity.customer.field.credit_limit.review_when is not a CEL expression"),
+        (
+            "review_when = \"crm > 50000.0 || erp > 50000.0\"",
+            "review_when = \"crm >\"",
+            "entity.customer.field.credit_limit.review_when is not a CEL expression",
+        ),
         ("object = \"public.contacts\"", "object = \"public.customers\"", "mapped twice"),
-        ("[entity.contact]\n", "[entity.customer.field.main]\ntype = \"reference(contact)\"\ncrm = \"Main__c\"\nerp = \"main\"\n\n[entity.contact]\n", "entities customer, contact refer to each other in a circle"),
+        (
+            "[entity.contact]\n",
+            "[entity.customer.field.main]\ntype = \"reference(contact)\"\ncrm = \"Main__c\"\nerp = \"main\"\n\n[entity.contact]\n",
+            "entities customer, contact refer to each other in a circle",
+        ),
     ] {
         let complaint = complaint(from, to);
         assert!(complaint.contains(expected), "{to}: {complaint}");

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemas::Value;
 use schemas::cdc::Op;
 use schemas::message::{
-    AuditEntry, Choice, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, EntityOp, Health, HealthState, Lane, OutcomeResult, PipelineSummary, Side, WriteOp,
+    AuditEntry, Choice, Conflict, ConflictState, CustomerFinancials, DeadLetter, EntityLink, EntityOp, Health, HealthState, Lane,
+    OutcomeResult, PipelineSummary, Side, WriteOp,
 };
 
 use crate::harness::{World, money, text};
@@ -45,7 +46,10 @@ async fn a_new_erp_customer_is_made_in_the_crm_and_its_echo_ends_there() {
     let (world, running) = World::copied().await;
     let entity = linked(&world).await;
     let create = world.writes(Side::Crm).await.remove(0);
-    assert_eq!((create.op, create.object.as_str(), create.id_column.as_deref(), create.lane), (WriteOp::Create, "Account", Some("Concord_Id__c"), Lane::Live));
+    assert_eq!(
+        (create.op, create.object.as_str(), create.id_column.as_deref(), create.lane),
+        (WriteOp::Create, "Account", Some("Concord_Id__c"), Lane::Live)
+    );
     assert!(create.values.iter().any(|field| field.name == "Name" && field.value == text("Acme")));
     let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
     let rules: Vec<(Side, &str, &str)> = links.iter().map(|link| (link.side, link.rule.as_str(), link.entity.as_str())).collect();
@@ -99,7 +103,9 @@ async fn an_edit_that_waits_for_an_earlier_write_goes_across_under_its_own_id() 
     let second = world.writes(Side::Erp).await.remove(1);
     world.carry_out(&second, &row(&customer_row("Acme", "2500.00")), "").await;
     world.quiet().await;
-    let ids = |records: Vec<stream::Record>| records.iter().map(|record| String::from_utf8_lossy(record.header("sync-id").unwrap_or_default()).into_owned()).collect::<Vec<_>>();
+    let ids = |records: Vec<stream::Record>| {
+        records.iter().map(|record| String::from_utf8_lossy(record.header("sync-id").unwrap_or_default()).into_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(ids(world.records(&world.topics.writes(Side::Erp)).await), ["edit-1", "edit-2"]);
     let audit = ids(world.records(&world.topics.audit()).await);
     assert_eq!(audit[audit.len() - 2..], ["edit-1", "edit-2"]);
@@ -110,7 +116,15 @@ async fn an_edit_that_waits_for_an_earlier_write_goes_across_under_its_own_id() 
 async fn a_contact_waits_for_its_parents_record() {
     let (world, running) = World::copied().await;
     // The contact's account is not known yet.
-    world.change(Side::Crm, "Contact", CONTACT, Op::Create, &[("LastName", text("Novak")), ("Email", text("n@x.example")), ("AccountId", text(ACCOUNT))]).await;
+    world
+        .change(
+            Side::Crm,
+            "Contact",
+            CONTACT,
+            Op::Create,
+            &[("LastName", text("Novak")), ("Email", text("n@x.example")), ("AccountId", text(ACCOUNT))],
+        )
+        .await;
     world.quiet().await;
     assert!(world.changes().await.is_empty(), "it waits");
     world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(10.0))]).await;
@@ -136,13 +150,33 @@ async fn nothing_is_made_until_both_first_copies_are_read() {
     let running = world.start();
     world.quiet().await;
     assert!(world.writes(Side::Crm).await.is_empty(), "the CRM may have it");
-    world.change(Side::Crm, "Account", ACCOUNT, Op::Read, &[("Name", text("ACME")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0)), ("Tax_Id__c", text("at123"))]).await;
+    world
+        .change(
+            Side::Crm,
+            "Account",
+            ACCOUNT,
+            Op::Read,
+            &[
+                ("Name", text("ACME")),
+                ("Credit_Limit__c", Value::Double(1000.0)),
+                ("Payment_Terms__c", text("NET30")),
+                ("Rating__c", Value::Double(20.0)),
+                ("Tax_Id__c", text("at123")),
+            ],
+        )
+        .await;
     world.change(Side::Crm, "Account", "001000000000002AAA", Op::Read, &[("Name", text("Only CRM"))]).await;
     world.checkpoint("crm", &["Account"]).await;
     world.quiet().await;
     let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
     assert!(links.iter().any(|link| link.rule == "key:tax id" && link.record == ACCOUNT), "{links:?}");
-    let creates: Vec<String> = world.writes(Side::Erp).await.into_iter().filter(|write| write.op == WriteOp::Create).map(|write| write.values[0].value.as_text().unwrap_or_default().to_owned()).collect();
+    let creates: Vec<String> = world
+        .writes(Side::Erp)
+        .await
+        .into_iter()
+        .filter(|write| write.op == WriteOp::Create)
+        .map(|write| write.values[0].value.as_text().unwrap_or_default().to_owned())
+        .collect();
     assert_eq!(world.writes(Side::Erp).await.iter().filter(|write| write.op == WriteOp::Create).count(), 1, "{creates:?}");
     assert!(world.writes(Side::Crm).await.iter().all(|write| write.op != WriteOp::Create));
     running.stop().await;
@@ -161,14 +195,17 @@ async fn a_conflict_by_amount_waits_for_a_person_and_is_carried_out() {
     let running = world.start();
     world.quiet().await;
     // Whichever was read first was written across, and refused.
-    for write in world.writes(Side::Erp).await.into_iter().chain(world.writes(Side::Crm).await).filter(|write| write.op == WriteOp::Update) {
-        let actual = if write.side == Side::Erp { [("credit_limit", money("2000.00"))] } else { [("Credit_Limit__c", Value::Double(60_000.0))] };
+    for write in world.writes(Side::Erp).await.into_iter().chain(world.writes(Side::Crm).await).filter(|write| write.op == WriteOp::Update)
+    {
+        let actual =
+            if write.side == Side::Erp { [("credit_limit", money("2000.00"))] } else { [("Credit_Limit__c", Value::Double(60_000.0))] };
         world.answer(&write, OutcomeResult::Rejected, None, &actual).await;
     }
     world.quiet().await;
     let shown = world.show().await;
     let conflicts: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
-    let open = conflicts.iter().find(|conflict| conflict.state == ConflictState::Open).unwrap_or_else(|| panic!("a person is asked: {shown}"));
+    let open =
+        conflicts.iter().find(|conflict| conflict.state == ConflictState::Open).unwrap_or_else(|| panic!("a person is asked: {shown}"));
     assert_eq!((open.field.as_str(), open.title.as_str(), open.crm_column.as_str()), ("credit_limit", "Acme", "Credit_Limit__c"));
     let before = world.writes(Side::Erp).await.len();
     world.decide(&entity, &open.id, Choice::Crm, Value::Null).await;
@@ -227,13 +264,27 @@ async fn totals_follow_invoices_payments_orders_and_opportunities() {
     let entity = linked(&world).await;
     let today = i32::try_from(world.now() / 86_400_000_000).expect("a day");
     let invoice = |amount: &str, customer: i64| {
-        vec![("number", text("R1")), ("amount", money(amount)), ("due_date", Value::Date(today)), ("status", text("open")), ("customer_id", Value::Int(customer))]
+        vec![
+            ("number", text("R1")),
+            ("amount", money(amount)),
+            ("due_date", Value::Date(today)),
+            ("status", text("open")),
+            ("customer_id", Value::Int(customer)),
+        ]
     };
     // The payment comes before its invoice, the invoice of an unknown customer waits.
     world.change(Side::Erp, "public.payments", "1", Op::Create, &[("invoice_id", Value::Int(1)), ("amount", money("40.00"))]).await;
     world.change(Side::Erp, "public.invoices", "1", Op::Create, &invoice("100.00", 7)).await;
     world.change(Side::Erp, "public.invoices", "2", Op::Create, &invoice("999.00", 77)).await;
-    world.change(Side::Erp, "public.orders", "1", Op::Create, &[("number", text("O1")), ("status", text("open")), ("total", money("25.50")), ("customer_id", Value::Int(7))]).await;
+    world
+        .change(
+            Side::Erp,
+            "public.orders",
+            "1",
+            Op::Create,
+            &[("number", text("O1")), ("status", text("open")), ("total", money("25.50")), ("customer_id", Value::Int(7))],
+        )
+        .await;
     let deal = |stage: &str, amount: f64, probability: f64, closed: bool, won: bool| {
         vec![
             ("Name", text("Deal")),
@@ -250,9 +301,14 @@ async fn totals_follow_invoices_payments_orders_and_opportunities() {
     world.quiet().await;
     let latest = |all: Vec<CustomerFinancials>| all.into_iter().rfind(|sums| sums.customer == entity).expect("said");
     let sums = latest(world.messages(&world.topics.customer_financials()).await);
-    assert_eq!((sums.ar_balance.as_str(), sums.overdue.as_str(), sums.open_orders, sums.open_order_value.as_str()), ("60.00", "0", 1, "25.50"));
+    assert_eq!(
+        (sums.ar_balance.as_str(), sums.overdue.as_str(), sums.open_orders, sums.open_order_value.as_str()),
+        ("60.00", "0", 1, "25.50")
+    );
     // A partial CRM update moves an opportunity on.
-    world.change(Side::Crm, "Opportunity", "006a", Op::Update, &[("StageName", text("Closed Lost")), ("IsClosed", Value::Bool(true))]).await;
+    world
+        .change(Side::Crm, "Opportunity", "006a", Op::Update, &[("StageName", text("Closed Lost")), ("IsClosed", Value::Bool(true))])
+        .await;
     world.quiet().await;
     let pipeline: Vec<PipelineSummary> = world.messages(&world.topics.pipeline_summary()).await;
     let of = |stage: &str| pipeline.iter().rfind(|sums| sums.stage == stage).expect("said");
@@ -295,7 +351,15 @@ async fn a_truncated_table_loses_every_record_it_had_and_none_it_gets_afterwards
         record.partition = Some(partition);
         stream::Log::publish(&world.log, vec![record]).await.expect("publishes");
     }
-    world.change(Side::Erp, "public.invoices", "3", Op::Create, &[("number", text("new")), ("amount", money("2.00")), ("status", text("open"))]).await;
+    world
+        .change(
+            Side::Erp,
+            "public.invoices",
+            "3",
+            Op::Create,
+            &[("number", text("new")), ("amount", money("2.00")), ("status", text("open"))],
+        )
+        .await;
     world.quiet().await;
     let changes = world.changes().await;
     let deleted = changes.iter().filter(|change| change.op == EntityOp::Deleted).count();
@@ -315,7 +379,20 @@ async fn a_deleted_record_finds_its_entity_again_when_it_comes_back() {
     let deleted = world.changes().await.into_iter().find(|change| change.op == EntityOp::Deleted).expect("said");
     assert_eq!(deleted.entity, entity);
     assert!(deleted.before.iter().any(|field| field.name == "name" && field.value == text("Acme")));
-    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0))]).await;
+    world
+        .change(
+            Side::Crm,
+            "Account",
+            ACCOUNT,
+            Op::Create,
+            &[
+                ("Name", text("Acme")),
+                ("Credit_Limit__c", Value::Double(1000.0)),
+                ("Payment_Terms__c", text("NET30")),
+                ("Rating__c", Value::Double(20.0)),
+            ],
+        )
+        .await;
     world.quiet().await;
     let back = world.changes().await.into_iter().rfind(|change| change.record == ACCOUNT).expect("said");
     assert_eq!((back.entity, back.op), (entity, EntityOp::Changed));
@@ -358,11 +435,33 @@ async fn health_says_who_runs_and_who_has_stopped() {
 async fn children_copied_before_their_parents_are_matched_and_nothing_is_made_twice() {
     let world = World::new().await;
     let contact = |parent: Value| [("LastName", text("Novak")), ("Email", text("n@acme.example")), ("AccountId", parent)];
-    world.change(Side::Crm, "Account", ACCOUNT, Op::Read, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(1000.0)), ("Payment_Terms__c", text("NET30")), ("Rating__c", Value::Double(20.0)), ("Tax_Id__c", text("AT 123"))]).await;
+    world
+        .change(
+            Side::Crm,
+            "Account",
+            ACCOUNT,
+            Op::Read,
+            &[
+                ("Name", text("Acme")),
+                ("Credit_Limit__c", Value::Double(1000.0)),
+                ("Payment_Terms__c", text("NET30")),
+                ("Rating__c", Value::Double(20.0)),
+                ("Tax_Id__c", text("AT 123")),
+            ],
+        )
+        .await;
     world.change(Side::Crm, "Contact", CONTACT, Op::Read, &contact(text(ACCOUNT))).await;
     world.checkpoint("crm", &["Account", "Contact"]).await;
     // The ERP's contacts are read, all of them, before any customer.
-    world.change(Side::Erp, "public.contacts", "1", Op::Read, &[("last_name", text("Novak")), ("email", text("n@acme.example")), ("customer_id", Value::Int(7))]).await;
+    world
+        .change(
+            Side::Erp,
+            "public.contacts",
+            "1",
+            Op::Read,
+            &[("last_name", text("Novak")), ("email", text("n@acme.example")), ("customer_id", Value::Int(7))],
+        )
+        .await;
     world.checkpoint("erp", &["public.contacts"]).await;
     let running = world.start();
     world.quiet().await;
@@ -377,9 +476,20 @@ async fn children_copied_before_their_parents_are_matched_and_nothing_is_made_tw
         assert!(world.writes(side).await.iter().all(|write| write.op != WriteOp::Create), "{}", world.show().await);
     }
     // Once all is copied, what is on one side only is made.
-    world.change(Side::Crm, "Contact", "003000000000002AAA", Op::Create, &[("LastName", text("Weber")), ("Email", text("w@acme.example")), ("AccountId", text(ACCOUNT))]).await;
+    world
+        .change(
+            Side::Crm,
+            "Contact",
+            "003000000000002AAA",
+            Op::Create,
+            &[("LastName", text("Weber")), ("Email", text("w@acme.example")), ("AccountId", text(ACCOUNT))],
+        )
+        .await;
     world.quiet().await;
-    assert_eq!(world.writes(Side::Erp).await.iter().filter(|write| write.op == WriteOp::Create && write.object == "public.contacts").count(), 1);
+    assert_eq!(
+        world.writes(Side::Erp).await.iter().filter(|write| write.op == WriteOp::Create && write.object == "public.contacts").count(),
+        1
+    );
     running.stop().await;
 }
 
@@ -392,7 +502,9 @@ async fn a_record_that_may_be_one_of_several_entities_is_not_made_on_the_other_s
     twin[0].1 = Value::Int(8);
     world.change(Side::Erp, "public.customers", "8", Op::Create, &twin).await;
     world.quiet().await;
-    world.change(Side::Crm, "Account", "001000000000002AAA", Op::Create, &[("Name", text("Acme again")), ("Tax_Id__c", text("AT 123"))]).await;
+    world
+        .change(Side::Crm, "Account", "001000000000002AAA", Op::Create, &[("Name", text("Acme again")), ("Tax_Id__c", text("AT 123"))])
+        .await;
     world.quiet().await;
     let links: Vec<EntityLink> = world.messages(&world.topics.entity_links()).await;
     let ambiguous: Vec<&str> = links.iter().filter(|link| link.rule == "ambiguous:tax id").map(|link| link.record.as_str()).collect();
@@ -448,7 +560,12 @@ async fn a_write_whose_echo_never_comes_is_confirmed_by_reading() {
     // The echo of the first write comes after all.
     world.change_by(Side::Erp, "public.customers", "7", Op::Update, &customer_row("Acme Ltd", "1000.00"), Some("concord")).await;
     world.quiet().await;
-    assert_eq!((world.writes(Side::Crm).await.len(), world.records(&world.topics.conflicts()).await.len()), (1, 0), "{}", world.show().await);
+    assert_eq!(
+        (world.writes(Side::Crm).await.len(), world.records(&world.topics.conflicts()).await.len()),
+        (1, 0),
+        "{}",
+        world.show().await
+    );
     assert_eq!(world.counted("processors_reread_records_total"), 1);
     running.stop().await;
 }

@@ -133,7 +133,12 @@ mod tests {
         assert_eq!(values[0].value, "001A0000006Vm9uIAC");
         assert_eq!(values[1].value, "dana@acme.example");
         let by = |key: usize| {
-            decide(&keys, "7", &values, |value| if value.key >= key { vec![candidate(&format!("e{}", value.key), None)] } else { Vec::new() })
+            decide(
+                &keys,
+                "7",
+                &values,
+                |value| if value.key >= key { vec![candidate(&format!("e{}", value.key), None)] } else { Vec::new() },
+            )
         };
         assert_eq!(by(0), Placement::Link { entity: "e0".to_owned(), rule: "crm id".to_owned() });
         assert_eq!(by(1), Placement::Link { entity: "e1".to_owned(), rule: "e-mail".to_owned() });
@@ -145,7 +150,9 @@ mod tests {
         let keys = keys();
         let values = vec![KeyValue { key: 1, value: "dana@acme.example".to_owned() }];
         let place = |found: Vec<Candidate>| decide(&keys, "7", &values, |_| found.clone());
-        assert!(matches!(place(vec![candidate("a", None), candidate("b", None)]), Placement::Ambiguous { entities, .. } if entities.len() == 2));
+        assert!(
+            matches!(place(vec![candidate("a", None), candidate("b", None)]), Placement::Ambiguous { entities, .. } if entities.len() == 2)
+        );
         assert!(matches!(place(vec![candidate("a", Some("8"))]), Placement::Ambiguous { .. }));
         assert!(matches!(place(vec![candidate("a", Some("7"))]), Placement::Link { .. }));
     }

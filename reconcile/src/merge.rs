@@ -34,8 +34,8 @@ mod turn;
 pub use effect::{Confirmed, ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
 pub use event::{Answer, Choice, Event, SideChange, Verdict};
 pub use state::{
-    Ahead, ConflictNumber, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen,
-    SideState, Unseen, WriteNumber,
+    Ahead, ConflictNumber, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen, SideState, Unseen,
+    WriteNumber,
 };
 
 use crate::mapping::{EntityMapping, Side};

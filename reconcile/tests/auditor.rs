@@ -68,8 +68,7 @@ fn accounted(world: &World, index: usize, edit: &Commit, wrong: &mut Vec<String>
     let stood = world.history.iter().take(index).any(|commit| same(commit, other) && commit.value == edit.value);
     let recorded = world.conflicts.values().any(|record| {
         record.field == edit.field
-            && (record.values[edit.side].value == edit.value
-                || record.settled.as_ref().is_some_and(|settled| settled.chosen == edit.value))
+            && (record.values[edit.side].value == edit.value || record.settled.as_ref().is_some_and(|settled| settled.chosen == edit.value))
     });
     let gone = Side::BOTH.iter().any(|side| world.systems[*side].record.is_none());
     let failed = world.state.fields.get(&edit.field).is_some_and(|field| field.failed.is_some() || field.held_by.is_some());

@@ -47,7 +47,14 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn manner() -> impl Strategy<Value = Manner> {
     (prop::option::weighted(0.3, 3..6_usize), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(
-        |(cut, trigger, racy, whole_rows, coalesces)| Manner { cut, racy, whole_rows, coalesces, trigger: trigger.then(|| (String::new(), String::new())), nameless: false },
+        |(cut, trigger, racy, whole_rows, coalesces)| Manner {
+            cut,
+            racy,
+            whole_rows,
+            coalesces,
+            trigger: trigger.then(|| (String::new(), String::new())),
+            nameless: false,
+        },
     )
 }
 
@@ -195,7 +202,9 @@ fn balance(facts: &[&Change], customer: &str, before: Option<i32>) -> Decimal {
                     .sum();
                 sum += *amount - paid;
             }
-            Some(Fact::Payment { amount, invoice: None }) if change.customer.as_deref() == Some(customer) && before.is_none() => sum -= *amount,
+            Some(Fact::Payment { amount, invoice: None }) if change.customer.as_deref() == Some(customer) && before.is_none() => {
+                sum -= *amount
+            }
             _ => {}
         }
     }
@@ -206,10 +215,10 @@ fn change() -> impl Strategy<Value = Change> {
     let customer = prop::option::weighted(0.9, prop_oneof![Just("c1".to_owned()), Just("c2".to_owned())]);
     let amount = || (0..100_000_i64).prop_map(|cents| Decimal::new(cents, 2));
     let fact = prop_oneof![
-        (amount(), prop::option::of(0..10), any::<bool>()).prop_map(|(amount, due, open)| (Kind::Invoice, Fact::Invoice { amount, due, open })),
-        (amount(), prop::option::weighted(0.8, 0..4_u8)).prop_map(|(amount, invoice)| {
-            (Kind::Payment, Fact::Payment { amount, invoice: invoice.map(|number| number.to_string()) })
-        }),
+        (amount(), prop::option::of(0..10), any::<bool>())
+            .prop_map(|(amount, due, open)| (Kind::Invoice, Fact::Invoice { amount, due, open })),
+        (amount(), prop::option::weighted(0.8, 0..4_u8))
+            .prop_map(|(amount, invoice)| { (Kind::Payment, Fact::Payment { amount, invoice: invoice.map(|number| number.to_string()) }) }),
         (amount(), any::<bool>()).prop_map(|(amount, open)| (Kind::Order, Fact::Order { amount, open })),
         (amount(), 0..101_i64, 0..3_u8, any::<bool>(), any::<bool>()).prop_map(|(amount, percent, stage, closed, won)| {
             let (stage, probability) = (format!("s{stage}"), Decimal::from(percent));

@@ -158,7 +158,12 @@ fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget
             }
             if !wrong.is_empty() {
                 let steps: Vec<String> = path(&trail, index).iter().map(|step| format!("{step:?}")).collect();
-                panic!("{name}: {wrong:#?}\nafter\n  {}\nstate {:?}\nconflicts {:?}", steps.join("\n  "), node.world.state, node.world.conflicts);
+                panic!(
+                    "{name}: {wrong:#?}\nafter\n  {}\nstate {:?}\nconflicts {:?}",
+                    steps.join("\n  "),
+                    node.world.state,
+                    node.world.conflicts
+                );
             }
             for step in steps {
                 let after = take(mapping, &node, &step);
@@ -229,10 +234,8 @@ fn a_target_that_does_not_check_at_commit_loses_nothing() {
 #[test]
 fn a_target_that_cuts_and_a_trigger_lose_nothing() {
     let trigger = Some(("name".to_owned(), "phone".to_owned()));
-    let manners = Pair {
-        crm: Manner { cut: Some(3), ..Manner::default() },
-        erp: Manner { trigger, whole_rows: true, ..Manner::default() },
-    };
+    let manners =
+        Pair { crm: Manner { cut: Some(3), ..Manner::default() }, erp: Manner { trigger, whole_rows: true, ..Manner::default() } };
     search("altered", &world::mapping(Policy::LastWrite), manners, SMALL, &["name", "phone"], false);
 }
 
@@ -247,10 +250,8 @@ fn changes_that_become_one_before_they_are_read_lose_nothing() {
 
 #[test]
 fn sides_that_do_not_say_who_loses_nothing() {
-    let manners = Pair {
-        crm: Manner { nameless: true, ..Manner::default() },
-        erp: Manner { nameless: true, whole_rows: true, ..Manner::default() },
-    };
+    let manners =
+        Pair { crm: Manner { nameless: true, ..Manner::default() }, erp: Manner { nameless: true, whole_rows: true, ..Manner::default() } };
     search("nameless", &world::mapping(Policy::LastWrite), manners, Budget { edits: 3, ..SMALL }, &["name"], false);
 }
 

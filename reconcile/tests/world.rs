@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use reconcile::Value;
 use reconcile::mapping::{
-    ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side,
-    SideMapping,
+    ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping,
 };
 use reconcile::merge::{
-    self, Answer, Choice, ConflictRecord, Confirmed, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
+    self, Answer, Choice, Confirmed, ConflictRecord, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -326,9 +325,10 @@ impl World {
         let system = &mut self.systems[side];
         system.commands.pop_front();
         system.checked = false;
-        let actual = system.record.is_some().then(|| {
-            command.expected.keys().map(|name| (name.clone(), system.row.get(name).cloned().unwrap_or_default())).collect()
-        });
+        let actual = system
+            .record
+            .is_some()
+            .then(|| command.expected.keys().map(|name| (name.clone(), system.row.get(name).cloned().unwrap_or_default())).collect());
         self.reply(command, Answer::Rejected(actual), None);
     }
 
@@ -438,10 +438,11 @@ impl World {
 
     /// Nothing is on its way anywhere.
     pub(crate) fn quiet(&self) -> bool {
-        self.answers.is_empty() && Side::BOTH.iter().all(|side| {
-            let system = &self.systems[*side];
-            system.stream.is_empty() && system.commands.is_empty()
-        })
+        self.answers.is_empty()
+            && Side::BOTH.iter().all(|side| {
+                let system = &self.systems[*side];
+                system.stream.is_empty() && system.commands.is_empty()
+            })
     }
 
     /// Runs everything until nothing is on its way, reading again what stays unconfirmed.

@@ -211,7 +211,9 @@ impl ChangeSchema {
         change
             .changed
             .as_ref()
-            .map(|changed| changed.iter().filter_map(|&index| self.columns.get(index)).map(|column| column.name.clone()).collect::<Vec<_>>())
+            .map(|changed| {
+                changed.iter().filter_map(|&index| self.columns.get(index)).map(|column| column.name.clone()).collect::<Vec<_>>()
+            })
             .put(&mut out);
         change.source.put(&mut out);
         wire::put_long(change.ts_ms, &mut out);
@@ -296,7 +298,8 @@ fn columns_of(row: &Json) -> Result<Vec<Column>, CdcError> {
         .map(|field| {
             let avro = field["name"].as_str().ok_or_else(|| wrong("a column without a name"))?;
             let name = field["concord.name"].as_str().unwrap_or(avro).to_owned();
-            let kind = parse_type(&field["type"][1]).ok_or_else(|| CdcError::Schema(format!("column {name} has a type that is not ours")))?;
+            let kind =
+                parse_type(&field["type"][1]).ok_or_else(|| CdcError::Schema(format!("column {name} has a type that is not ours")))?;
             Ok(Column { name, kind })
         })
         .collect()
@@ -311,7 +314,8 @@ pub fn put_row(columns: &[Column], row: &Row, out: &mut Vec<u8>) -> Result<(), C
         return Err(CdcError::RowWidth { found: row.len(), expected: columns.len() });
     }
     for (column, value) in columns.iter().zip(row) {
-        put_cell(&column.kind, value, out).ok_or_else(|| CdcError::ColumnType { column: column.name.clone(), expected: format!("{:?}", column.kind) })?;
+        put_cell(&column.kind, value, out)
+            .ok_or_else(|| CdcError::ColumnType { column: column.name.clone(), expected: format!("{:?}", column.kind) })?;
     }
     Ok(())
 }
@@ -338,7 +342,9 @@ fn type_schema(kind: &ColumnType) -> Json {
         ColumnType::Boolean => json!("boolean"),
         ColumnType::Int => json!("long"),
         ColumnType::Double => json!("double"),
-        ColumnType::Decimal { precision, scale } => json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}),
+        ColumnType::Decimal { precision, scale } => {
+            json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale})
+        }
         ColumnType::BigDecimal => json!({"type": "string", "concord.type": "decimal"}),
         ColumnType::Text => json!("string"),
         ColumnType::Uuid => json!({"type": "string", "logicalType": "uuid"}),

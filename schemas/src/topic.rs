@@ -61,25 +61,97 @@ const fn row(
 
 /// Every topic.
 pub const TABLE: &[TopicRow] = &[
-    row("cdc.crm.<object>", "record id", "typed from the org's own event schema, in the change envelope", Cleanup::Compact, Spread::Entity, "ingest", "matcher, read model"),
-    row("cdc.erp.<schema>.<table>", "primary key", "typed from the table, in the change envelope; a delete is followed by a tombstone", Cleanup::Compact, Spread::Entity, "ingest", "matcher, read model"),
+    row(
+        "cdc.crm.<object>",
+        "record id",
+        "typed from the org's own event schema, in the change envelope",
+        Cleanup::Compact,
+        Spread::Entity,
+        "ingest",
+        "matcher, read model",
+    ),
+    row(
+        "cdc.erp.<schema>.<table>",
+        "primary key",
+        "typed from the table, in the change envelope; a delete is followed by a tombstone",
+        Cleanup::Compact,
+        Spread::Entity,
+        "ingest",
+        "matcher, read model",
+    ),
     row("ingest.checkpoint", "source name", "concord.Checkpoint", Cleanup::Compact, Spread::One, "ingest", "ingest, matcher"),
-    row("entity.changes", "entity id", "concord.EntityChange", Cleanup::Delete { days: COMMAND_DAYS }, Spread::Entity, "matcher", "reconciler, aggregates"),
+    row(
+        "entity.changes",
+        "entity id",
+        "concord.EntityChange",
+        Cleanup::Delete { days: COMMAND_DAYS },
+        Spread::Entity,
+        "matcher",
+        "reconciler, aggregates",
+    ),
     row("entity.links", "side:object:record id", "concord.EntityLink", Cleanup::Compact, Spread::Entity, "matcher", "read model"),
-    row("writes.crm", "entity id", "concord.Write", Cleanup::Delete { days: COMMAND_DAYS }, Spread::Entity, "reconciler", "Salesforce sink, read model"),
-    row("writes.erp", "entity id", "concord.Write", Cleanup::Delete { days: COMMAND_DAYS }, Spread::Entity, "reconciler", "ERP sink, read model"),
-    row("outcomes", "entity id", "concord.Outcome", Cleanup::Delete { days: COMMAND_DAYS }, Spread::Entity, "sinks", "reconciler, read model"),
+    row(
+        "writes.crm",
+        "entity id",
+        "concord.Write",
+        Cleanup::Delete { days: COMMAND_DAYS },
+        Spread::Entity,
+        "reconciler",
+        "Salesforce sink, read model",
+    ),
+    row(
+        "writes.erp",
+        "entity id",
+        "concord.Write",
+        Cleanup::Delete { days: COMMAND_DAYS },
+        Spread::Entity,
+        "reconciler",
+        "ERP sink, read model",
+    ),
+    row(
+        "outcomes",
+        "entity id",
+        "concord.Outcome",
+        Cleanup::Delete { days: COMMAND_DAYS },
+        Spread::Entity,
+        "sinks",
+        "reconciler, read model",
+    ),
     row("conflicts", "conflict id, placed by entity id", "concord.Conflict", Cleanup::Compact, Spread::Entity, "reconciler", "read model"),
     row("audit", "entity id", "concord.AuditEntry", Cleanup::Delete { days: AUDIT_DAYS }, Spread::Entity, "reconciler", "read model"),
     row("golden.<entity>", "entity id", "typed from the mapping", Cleanup::Compact, Spread::Entity, "reconciler", "data teams, read model"),
-    row("customer.financials", "customer entity id", "concord.CustomerFinancials", Cleanup::Compact, Spread::Entity, "aggregates", "data teams, read model"),
+    row(
+        "customer.financials",
+        "customer entity id",
+        "concord.CustomerFinancials",
+        Cleanup::Compact,
+        Spread::Entity,
+        "aggregates",
+        "data teams, read model",
+    ),
     row("pipeline.summary", "stage", "concord.PipelineSummary", Cleanup::Compact, Spread::One, "aggregates", "data teams, read model"),
     row("decisions", "entity id", "concord.Decision", Cleanup::Delete { days: AUDIT_DAYS }, Spread::Entity, "dashboard", "reconciler"),
     row("control", "setting", "concord.Setting", Cleanup::Compact, Spread::One, "dashboard, app", "everyone"),
     row("health", "component", "concord.Health", Cleanup::Compact, Spread::One, "everyone", "read model"),
-    row("<topic>.dlq", "as the input", "concord.DeadLetter", Cleanup::Delete { days: DEAD_DAYS }, Spread::One, "whoever set it aside", "read model"),
+    row(
+        "<topic>.dlq",
+        "as the input",
+        "concord.DeadLetter",
+        Cleanup::Delete { days: DEAD_DAYS },
+        Spread::One,
+        "whoever set it aside",
+        "read model",
+    ),
     row("<app>-<store>-changelog", "store key", "state store writes", Cleanup::Compact, Spread::Entity, "processors", "processors"),
-    row("_schemas", "subject and version", "registered schemas, when no registry is configured", Cleanup::Compact, Spread::One, "schema routes", "schema routes"),
+    row(
+        "_schemas",
+        "subject and version",
+        "registered schemas, when no registry is configured",
+        Cleanup::Compact,
+        Spread::One,
+        "schema routes",
+        "schema routes",
+    ),
 ];
 
 /// A topic with everything filled in, ready to be created.
@@ -247,7 +319,12 @@ mod tests {
     #[test]
     fn names_find_their_row() {
         let topics = Topics::new("acme.", 8);
-        for name in [topics.cdc_erp("public.customers"), topics.cdc_crm("Account"), topics.golden("customer"), topics.writes(crate::message::Side::Crm)] {
+        for name in [
+            topics.cdc_erp("public.customers"),
+            topics.cdc_crm("Account"),
+            topics.golden("customer"),
+            topics.writes(crate::message::Side::Crm),
+        ] {
             assert_eq!(topics.config(&name).map(|config| config.partitions), Some(8), "{name}");
         }
         let changelog = topics.config(&topics.changelog("reconciler", "entities")).expect("in the table");
@@ -260,7 +337,13 @@ mod tests {
     #[test]
     fn partitions_agree_with_java_clients() {
         // Vectors from Apache Kafka's own UtilsTest.testMurmur2.
-        for (key, hash) in [("21", -973_932_308i32), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536), ("a-little-bit-longer-string", -1_486_304_829), ("abc", 479_470_107)] {
+        for (key, hash) in [
+            ("21", -973_932_308i32),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("abc", 479_470_107),
+        ] {
             assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
         }
     }

@@ -116,9 +116,7 @@ impl Wire for Value {
         if !names.define("Value") {
             return json!("concord.Value");
         }
-        let one = |name: &str, field: &str, kind: Json| {
-            json!({"type": "record", "name": name, "namespace": "concord", "fields": [{"name": field, "type": kind}]})
-        };
+        let one = |name: &str, field: &str, kind: Json| json!({"type": "record", "name": name, "namespace": "concord", "fields": [{"name": field, "type": kind}]});
         json!({"type": "record", "name": "Value", "namespace": "concord", "doc": "one value of one field", "fields": [{"name": "is", "type": [
             "null", "boolean", "long", "double", "string", "bytes",
             one("Decimal", "text", json!("string")),

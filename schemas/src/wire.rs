@@ -67,11 +67,7 @@ pub trait Message: Wire {
     /// Reads exactly one message.
     fn from_bytes(mut input: &[u8]) -> Result<Self, WireError> {
         let value = Self::take(&mut input)?;
-        if input.is_empty() {
-            Ok(value)
-        } else {
-            Err(WireError::Trailing(input.len()))
-        }
+        if input.is_empty() { Ok(value) } else { Err(WireError::Trailing(input.len())) }
     }
 }
 
@@ -245,10 +241,7 @@ impl<T: Wire> Wire for Option<T> {
 }
 
 /// Reads the blocks of an array or map: calls `item` once for each element.
-fn take_blocks(
-    input: &mut &[u8],
-    mut item: impl FnMut(&mut &[u8]) -> Result<(), WireError>,
-) -> Result<(), WireError> {
+fn take_blocks(input: &mut &[u8], mut item: impl FnMut(&mut &[u8]) -> Result<(), WireError>) -> Result<(), WireError> {
     loop {
         let mut count = take_long(input)?;
         if count == 0 {

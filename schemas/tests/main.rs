@@ -5,7 +5,7 @@ use std::path::Path;
 
 use apache_avro::{Schema, types::Value as Avro};
 use schemas::cdc::{Change, ChangeSchema, Column, ColumnType, Op, Source};
-use schemas::message::{self, Field, Health, HealthState, Message, Outcome, OutcomeResult, Side, Write, WriteOp, Lane};
+use schemas::message::{self, Field, Health, HealthState, Lane, Message, Outcome, OutcomeResult, Side, Write, WriteOp};
 use schemas::{Decimal, Value};
 
 fn every_value() -> Vec<Value> {
@@ -170,8 +170,21 @@ fn a_value_of_another_type_is_named() {
 
 #[test]
 fn decimals_keep_every_digit() {
-    let schema = ChangeSchema { side: Side::Erp, object: "t".into(), columns: vec![Column { name: "d".into(), kind: ColumnType::Decimal { precision: 38, scale: 3 } }] };
-    for text in ["0.000", "-0.001", "127.000", "128.000", "-128.000", "-129.000", "99999999999999999999999999999999999.999", "-99999999999999999999999999999999999.999"] {
+    let schema = ChangeSchema {
+        side: Side::Erp,
+        object: "t".into(),
+        columns: vec![Column { name: "d".into(), kind: ColumnType::Decimal { precision: 38, scale: 3 } }],
+    };
+    for text in [
+        "0.000",
+        "-0.001",
+        "127.000",
+        "128.000",
+        "-128.000",
+        "-129.000",
+        "99999999999999999999999999999999999.999",
+        "-99999999999999999999999999999999999.999",
+    ] {
         let mut one = change();
         one.before = None;
         one.changed = None;

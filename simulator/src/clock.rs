@@ -29,9 +29,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that others take")]
     pub fn now_ms(&self) -> i64 {
         match self {
-            Self::Real => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            Self::Real => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            }
             Self::Manual(ms) => ms.load(Ordering::SeqCst),
         }
     }

@@ -97,7 +97,9 @@ impl ApiError {
     /// The element of the array a single call answers with.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        if self.fields.is_empty() && !matches!(self.code, "UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE" | "INVALID_CROSS_REFERENCE_KEY" | "ENTITY_IS_DELETED") {
+        if self.fields.is_empty()
+            && !matches!(self.code, "UNABLE_TO_LOCK_ROW" | "DUPLICATE_VALUE" | "INVALID_CROSS_REFERENCE_KEY" | "ENTITY_IS_DELETED")
+        {
             json!({"message": self.message, "errorCode": self.code})
         } else {
             json!({"message": self.message, "errorCode": self.code, "fields": self.fields})

@@ -88,7 +88,8 @@ const EVENT_BYTES: usize = 1_000_000;
 
 /// Turns what a transaction changed into events.
 pub(crate) fn publish_changes(state: &mut State, actor: &Actor, number: u64, now: i64, touched: Vec<Touched>) {
-    let (enabled, hidden, overflow_after) = state.live.read(|live| (live.change_events.clone(), live.hidden_fields.clone(), live.overflow_after));
+    let (enabled, hidden, overflow_after) =
+        state.live.read(|live| (live.change_events.clone(), live.hidden_fields.clone(), live.overflow_after));
     let mut groups: Vec<(Likeness, Vec<RecordId>)> = Vec::new();
     let mut places: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
     let mut unseen = Vec::new();
@@ -154,7 +155,16 @@ pub(crate) fn publish_changes(state: &mut State, actor: &Actor, number: u64, now
     for object in overflowed {
         sequence += 1;
         let definition = Arc::clone(&state.objects[object]);
-        let header = gap_header(&definition, ChangeType::GapOverflow, vec![RecordId::from_bytes([b'0'; 15])], &key, sequence, now, state.commit_number, actor.user);
+        let header = gap_header(
+            &definition,
+            ChangeType::GapOverflow,
+            vec![RecordId::from_bytes([b'0'; 15])],
+            &key,
+            sequence,
+            now,
+            state.commit_number,
+            actor.user,
+        );
         publications.push(publication(state, &definition, &header, &avro::empty_body(&definition)));
     }
     let bus = Arc::clone(&state.bus);
@@ -176,8 +186,29 @@ pub(crate) fn publish_gap(state: &mut State, object: usize, change: ChangeType, 
 }
 
 #[expect(clippy::too_many_arguments, reason = "a header has that many fields")]
-fn gap_header<'a>(definition: &'a Object, change: ChangeType, record_ids: Vec<RecordId>, transaction_key: &'a str, sequence: i32, commit_ms: i64, commit_number: u64, user: RecordId) -> Header<'a> {
-    Header { entity: &definition.name, record_ids, change, origin: "", transaction_key, sequence, commit_ms, commit_number, user, nulled: Vec::new(), changed: Vec::new() }
+fn gap_header<'a>(
+    definition: &'a Object,
+    change: ChangeType,
+    record_ids: Vec<RecordId>,
+    transaction_key: &'a str,
+    sequence: i32,
+    commit_ms: i64,
+    commit_number: u64,
+    user: RecordId,
+) -> Header<'a> {
+    Header {
+        entity: &definition.name,
+        record_ids,
+        change,
+        origin: "",
+        transaction_key,
+        sequence,
+        commit_ms,
+        commit_number,
+        user,
+        nulled: Vec::new(),
+        changed: Vec::new(),
+    }
 }
 
 fn publication(state: &State, definition: &Object, header: &Header<'_>, body: &[u8]) -> Publication {

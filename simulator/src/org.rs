@@ -126,28 +126,50 @@ impl State {
         let now = self.now();
         if let Some(object) = self.index_of("User") {
             self.tables[object].next_number = 1;
-            for (first, last, username) in [("Integration", "User", settings.username.as_str()), ("Ada", "Admin", "ada.admin@simulator.example")] {
-                self.plant(object, now, &[("Username", username), ("FirstName", first), ("LastName", last), ("Name", &format!("{first} {last}")), ("Email", username), ("UserType", "Standard"), ("IsActive", "true")]);
+            for (first, last, username) in
+                [("Integration", "User", settings.username.as_str()), ("Ada", "Admin", "ada.admin@simulator.example")]
+            {
+                self.plant(
+                    object,
+                    now,
+                    &[
+                        ("Username", username),
+                        ("FirstName", first),
+                        ("LastName", last),
+                        ("Name", &format!("{first} {last}")),
+                        ("Email", username),
+                        ("UserType", "Standard"),
+                        ("IsActive", "true"),
+                    ],
+                );
             }
         }
         if let Some(object) = self.index_of("OpportunityStage") {
             for (order, stage) in objects::STAGES.iter().enumerate() {
-                self.plant(object, now, &[
-                    ("MasterLabel", stage.name),
-                    ("ApiName", stage.name),
-                    ("IsActive", "true"),
-                    ("SortOrder", &(order + 1).to_string()),
-                    ("IsClosed", &stage.closed.to_string()),
-                    ("IsWon", &stage.won.to_string()),
-                    ("ForecastCategory", stage.category),
-                    ("ForecastCategoryName", stage.category_name),
-                    ("DefaultProbability", &stage.probability.to_string()),
-                ]);
+                self.plant(
+                    object,
+                    now,
+                    &[
+                        ("MasterLabel", stage.name),
+                        ("ApiName", stage.name),
+                        ("IsActive", "true"),
+                        ("SortOrder", &(order + 1).to_string()),
+                        ("IsClosed", &stage.closed.to_string()),
+                        ("IsWon", &stage.won.to_string()),
+                        ("ForecastCategory", stage.category),
+                        ("ForecastCategoryName", stage.category_name),
+                        ("DefaultProbability", &stage.probability.to_string()),
+                    ],
+                );
             }
         }
         if let Some(object) = self.index_of("Organization") {
             self.tables[object].next_number = 100_000 + self.seed;
-            self.plant(object, now, &[("Name", "Simulated Org"), ("InstanceName", "SIM1"), ("OrganizationType", "Enterprise Edition"), ("IsSandbox", "false")]);
+            self.plant(
+                object,
+                now,
+                &[("Name", "Simulated Org"), ("InstanceName", "SIM1"), ("OrganizationType", "Enterprise Edition"), ("IsSandbox", "false")],
+            );
         }
         if let Some(object) = self.index_of("Pricebook2") {
             self.plant(object, now, &[("Name", "Standard Price Book"), ("IsActive", "true"), ("IsStandard", "true")]);
@@ -231,5 +253,7 @@ impl State {
 
 pub(crate) fn hides(hidden: &[String], object: &Object, field: usize) -> bool {
     let name = &object.fields[field].name;
-    hidden.iter().any(|entry| entry.split_once('.').is_some_and(|(o, f)| o.eq_ignore_ascii_case(&object.name) && f.eq_ignore_ascii_case(name)))
+    hidden
+        .iter()
+        .any(|entry| entry.split_once('.').is_some_and(|(o, f)| o.eq_ignore_ascii_case(&object.name) && f.eq_ignore_ascii_case(name)))
 }

@@ -87,7 +87,9 @@ impl Call {
     }
 
     pub(crate) fn json(&self) -> Result<Json, ApiError> {
-        serde_json::from_slice(&self.body).map_err(|error| ApiError::json(format!("Unexpected character or end of input at [line:{}, column:{}]", error.line(), error.column())))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            ApiError::json(format!("Unexpected character or end of input at [line:{}, column:{}]", error.line(), error.column()))
+        })
     }
 
     pub(crate) fn fields(&self) -> Result<crate::org::dml::Fields, ApiError> {
@@ -190,10 +192,14 @@ pub(crate) fn dispatch(server: &Arc<Server>, state: &mut State, call: &Call, out
         ("PATCH", ["composite", "sobjects"]) => collections::update(state, call, outer),
         ("DELETE", ["composite", "sobjects"]) => collections::delete(state, call, outer),
         ("PATCH", ["composite", "sobjects", name, field]) => collections::upsert(state, call, outer, name, field),
-        ("POST" | "PATCH" | "PUT" | "DELETE", ["jobs", kind @ ("query" | "ingest"), rest @ ..]) => bulk::change(server, state, call, kind, rest),
-        (_, ["limits" | "query" | "queryAll" | "sobjects" | "composite", ..]) if method != "GET" => {
-            Err(ApiError::new(405, "METHOD_NOT_ALLOWED", format!("HTTP Method '{method}' not allowed. Allowed are HEAD,GET,POST,PATCH,DELETE")))
+        ("POST" | "PATCH" | "PUT" | "DELETE", ["jobs", kind @ ("query" | "ingest"), rest @ ..]) => {
+            bulk::change(server, state, call, kind, rest)
         }
+        (_, ["limits" | "query" | "queryAll" | "sobjects" | "composite", ..]) if method != "GET" => Err(ApiError::new(
+            405,
+            "METHOD_NOT_ALLOWED",
+            format!("HTTP Method '{method}' not allowed. Allowed are HEAD,GET,POST,PATCH,DELETE"),
+        )),
         _ => Err(ApiError::not_found()),
     };
     Reply::of(reply)

@@ -52,7 +52,8 @@ impl Simulator {
     pub async fn start(settings: Settings) -> Result<Self, SimulatorError> {
         let live = SettingsHandle::new(settings.live.clone());
         let jwt_pem = settings.jwt_public_key_pem.as_deref().unwrap_or(DEMO_PUBLIC_KEY_PEM);
-        let jwt_key = jsonwebtoken::DecodingKey::from_rsa_pem(jwt_pem.as_bytes()).map_err(|error| SimulatorError::JwtKey { reason: error.to_string() })?;
+        let jwt_key = jsonwebtoken::DecodingKey::from_rsa_pem(jwt_pem.as_bytes())
+            .map_err(|error| SimulatorError::JwtKey { reason: error.to_string() })?;
         let certificate = Certificate::new(&settings.certificate_names)?;
         let org = Org::new(State::new(&settings, live.clone(), Arc::new(Bus::new()), Arc::new(Catalog::new()))?);
 
@@ -224,11 +225,20 @@ fn serve_rest(server: &Arc<Server>, accept: Accept, stop: CancellationToken) -> 
     })
 }
 
-fn serve_pubsub(server: &Arc<Server>, listener: TcpListener, certificate: &Certificate, stop: CancellationToken) -> Result<JoinHandle<()>, SimulatorError> {
+fn serve_pubsub(
+    server: &Arc<Server>,
+    listener: TcpListener,
+    certificate: &Certificate,
+    stop: CancellationToken,
+) -> Result<JoinHandle<()>, SimulatorError> {
     let failed = |reason: String| SimulatorError::Certificate { reason };
     let identity = Identity::from_pem(&certificate.chain_pem, &certificate.key_pem);
-    let mut builder = tonic::transport::Server::builder().tls_config(ServerTlsConfig::new().identity(identity)).map_err(|error| failed(error.to_string()))?;
-    let service = PubSubServer::new(Service::new(Arc::clone(server))).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES * 16);
+    let mut builder = tonic::transport::Server::builder()
+        .tls_config(ServerTlsConfig::new().identity(identity))
+        .map_err(|error| failed(error.to_string()))?;
+    let service = PubSubServer::new(Service::new(Arc::clone(server)))
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES * 16);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let router = builder.add_service(service);
     Ok(tokio::spawn(async move {
@@ -240,7 +250,9 @@ fn serve_pubsub(server: &Arc<Server>, listener: TcpListener, certificate: &Certi
 
 fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, SimulatorError> {
     let failed = |reason: String| SimulatorError::Certificate { reason };
-    let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+    let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| failed(error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes()).map_err(|error| failed(error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)

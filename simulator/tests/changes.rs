@@ -12,7 +12,8 @@ async fn the_life_of_a_record_is_told_in_events() -> Result<()> {
     let world = World::new().await?;
     let mut events = world.subscribe("/data/AccountChangeEvent").await?;
     let call = world.request(Method::POST, "/sobjects/Account").header("Sforce-Call-Options", "client=concord");
-    let id = call.json(&json!({"Name": "Acme", "BillingCity": "Oslo", "AnnualRevenue": 5})).send().await?.json::<Json>().await?["id"].clone();
+    let id =
+        call.json(&json!({"Name": "Acme", "BillingCity": "Oslo", "AnnualRevenue": 5})).send().await?.json::<Json>().await?["id"].clone();
     let created = events.event().await?;
     assert_eq!(created.replay_id.len(), 10);
     assert_eq!(created.schema_id.len(), 22);
@@ -22,7 +23,10 @@ async fn the_life_of_a_record_is_told_in_events() -> Result<()> {
     assert_eq!(header["commitUser"], json!(world.simulator.org().integration_user().to_string()));
     assert_eq!((&header["sequenceNumber"], &header["changedFields"]), (&json!(1), &json!([])));
     assert!(header["commitTimestamp"].as_i64().is_some_and(|ms| ms % 1000 == 0));
-    assert_eq!((&created.body["Name"], &created.body["BillingAddress"], &created.body["AnnualRevenue"]), (&json!("Acme"), &json!({"City": "Oslo"}), &json!(5.0)));
+    assert_eq!(
+        (&created.body["Name"], &created.body["BillingAddress"], &created.body["AnnualRevenue"]),
+        (&json!("Acme"), &json!({"City": "Oslo"}), &json!(5.0))
+    );
     assert!(created.body["CreatedDate"].is_i64() && created.body["OwnerId"].is_string());
 
     let path = format!("/sobjects/Account/{}", id.as_str().unwrap_or_default());
@@ -79,7 +83,10 @@ async fn records_changed_alike_share_an_event_and_a_transaction_its_key() -> Res
     assert!(org.record(ids[0]).is_some_and(|record| record["Site"].is_null()));
     org.delete(&person, ids[0])?;
     let (account, contact) = (events.event().await?, events.event().await?);
-    assert_eq!((&account.header["entityName"], &contact.header["entityName"], &contact.header["changeType"]), (&json!("Account"), &json!("Contact"), &json!("DELETE")));
+    assert_eq!(
+        (&account.header["entityName"], &contact.header["entityName"], &contact.header["changeType"]),
+        (&json!("Account"), &json!("Contact"), &json!("DELETE"))
+    );
     Ok(())
 }
 
@@ -87,7 +94,12 @@ async fn records_changed_alike_share_an_event_and_a_transaction_its_key() -> Res
 async fn flows_change_other_fields_in_the_same_event() -> Result<()> {
     let world = World::new().await?;
     world.simulator.settings().update(|live| {
-        live.flows = vec![simulator::Flow { object: "Contact".to_owned(), when: "Title".to_owned(), set: "Department".to_owned(), to: simulator::FlowValue::UpperOf("Title".to_owned()) }];
+        live.flows = vec![simulator::Flow {
+            object: "Contact".to_owned(),
+            when: "Title".to_owned(),
+            set: "Department".to_owned(),
+            to: simulator::FlowValue::UpperOf("Title".to_owned()),
+        }];
     });
     let id = world.create("Contact", json!({"LastName": "A"})).await?;
     let mut events = world.subscribe("/data/ContactChangeEvent").await?;
@@ -111,7 +123,10 @@ async fn a_new_field_changes_the_schema_and_old_events_keep_theirs() -> Result<(
     let (status, schema) = world.get(&format!("/event/eventSchema/{}", after.schema_id)).await?;
     assert_eq!((status, &schema["name"], &schema["uuid"]), (200, &json!("AccountChangeEvent"), &json!(after.schema_id)));
     let name = schema["fields"][1].clone();
-    assert_eq!((&name["name"], &name["doc"], &name["type"][2]["name"]), (&json!("Name"), &json!("Data:Switchable_PersonName"), &json!("Switchable_PersonName")));
+    assert_eq!(
+        (&name["name"], &name["doc"], &name["type"][2]["name"]),
+        (&json!("Name"), &json!("Data:Switchable_PersonName"), &json!("Switchable_PersonName"))
+    );
     Ok(())
 }
 

@@ -17,14 +17,20 @@ async fn simple_salesforce_works_with_it() -> Result<()> {
     let python = folder.join("bin/python");
     if !python.is_file() || run(Command::new(&python).args(["-c", "import simple_salesforce"])).await.is_err() {
         println!("installing {PYTHON_CLIENT} into {}", folder.display());
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).await.context("python3 with its venv module is needed to test with simple-salesforce")?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            .await
+            .context("python3 with its venv module is needed to test with simple-salesforce")?;
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PYTHON_CLIENT])).await?;
     }
     let world = World::new().await?;
     let key = std::env::temp_dir().join(format!("simulator-key-{}.pem", std::process::id()));
     std::fs::write(&key, world.simulator.private_key_pem())?;
     let simulator = &world.simulator;
-    let outcome = run(Command::new(&python).arg(script("rest.py")).args([simulator.rest_url(), simulator.client_id(), simulator.client_secret(), simulator.username()]).arg(&key)).await;
+    let outcome = run(Command::new(&python)
+        .arg(script("rest.py"))
+        .args([simulator.rest_url(), simulator.client_id(), simulator.client_secret(), simulator.username()])
+        .arg(&key))
+    .await;
     std::fs::remove_file(&key)?;
     assert!(outcome?.ends_with("ok\n"));
     Ok(())
@@ -37,16 +43,23 @@ async fn salesforce_pubsub_api_client_works_with_it() -> Result<()> {
         println!("installing {} into {}", NODE_CLIENTS.join(" and "), folder.display());
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-        run(Command::new("npm").current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).args(NODE_CLIENTS)).await.context("node with npm is needed to test with salesforce-pubsub-api-client")?;
+        run(Command::new("npm").current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).args(NODE_CLIENTS))
+            .await
+            .context("node with npm is needed to test with salesforce-pubsub-api-client")?;
     }
     let settings = simulator::Settings { rest_tls_address: Some(([127, 0, 0, 1], 0).into()), ..Default::default() };
     let world = World::with(settings).await?;
     let simulator = &world.simulator;
     simulator.settings().update(|live| live.keepalive_ms = 300);
     let https = simulator.rest_tls_url().context("no https")?;
-    let outcome = run(Command::new("node").arg(script("events.mjs")).arg(&folder).args([simulator.pubsub_address(), https, simulator.rest_url(), world.token.clone()]))
-        .await
-        .context("node is needed to test with salesforce-pubsub-api-client")?;
+    let outcome = run(Command::new("node").arg(script("events.mjs")).arg(&folder).args([
+        simulator.pubsub_address(),
+        https,
+        simulator.rest_url(),
+        world.token.clone(),
+    ]))
+    .await
+    .context("node is needed to test with salesforce-pubsub-api-client")?;
     assert!(outcome.ends_with("ok\n"), "{outcome}");
     Ok(())
 }

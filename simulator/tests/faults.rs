@@ -24,7 +24,10 @@ async fn calls_are_refused_as_often_as_told() -> Result<()> {
     assert_eq!(seen, [(401, false), (429, true), (503, true), (200, false)]);
     world.simulator.settings().update(|live| live.quota_exhausted = true);
     let (status, body) = world.get("/limits").await?;
-    assert_eq!((status, &body[0]["errorCode"], &body[0]["message"]), (403, &json!("REQUEST_LIMIT_EXCEEDED"), &json!("TotalRequests Limit exceeded.")));
+    assert_eq!(
+        (status, &body[0]["errorCode"], &body[0]["message"]),
+        (403, &json!("REQUEST_LIMIT_EXCEEDED"), &json!("TotalRequests Limit exceeded."))
+    );
     Ok(())
 }
 
@@ -79,7 +82,10 @@ async fn streams_stall_close_and_run_out() -> Result<()> {
     assert_eq!(trailer(&events.failure().await?), "subscription.limit.exceeded");
     settings.update(|live| (live.delivery_allocation, live.replay_expired) = (None, true));
     let tip = world.simulator.org().latest_replay_id();
-    assert_eq!(trailer(&world.subscribe_from("/data/ChangeEvents", ReplayPreset::Custom, tip, 1).await?.failure().await?), "subscription.fetch.replayid.corrupted");
+    assert_eq!(
+        trailer(&world.subscribe_from("/data/ChangeEvents", ReplayPreset::Custom, tip, 1).await?.failure().await?),
+        "subscription.fetch.replayid.corrupted"
+    );
     Ok(())
 }
 
@@ -99,13 +105,21 @@ async fn an_event_can_come_twice_under_one_id() -> Result<()> {
 async fn settings_change_over_http_and_unknown_ones_are_refused() -> Result<()> {
     let world = World::new().await?;
     let url = world.url("/simulator/settings");
-    let response = world.http().patch(&url).json(&json!({"latency_ms": 3, "flows": [{"object": "Account", "when": "Site", "set": "Rating", "to": {"literal": "Hot"}}]})).send().await?;
+    let response = world
+        .http()
+        .patch(&url)
+        .json(&json!({"latency_ms": 3, "flows": [{"object": "Account", "when": "Site", "set": "Rating", "to": {"literal": "Hot"}}]}))
+        .send()
+        .await?;
     assert_eq!(response.status(), 200);
     assert_eq!(world.simulator.settings().get().latency_ms, 3);
     assert_eq!(world.http().patch(&url).json(&json!({"latency": 3})).send().await?.status(), 400);
     world.create("Account", json!({"Name": "A", "Site": "x"})).await?;
     assert_eq!(world.query("SELECT Rating FROM Account").await?.1["records"][0]["Rating"], "Hot");
-    assert_eq!(world.http().post(world.url("/simulator/actions")).json(&json!({"overflow": "Account", "repeat": 1})).send().await?.status(), 200);
+    assert_eq!(
+        world.http().post(world.url("/simulator/actions")).json(&json!({"overflow": "Account", "repeat": 1})).send().await?.status(),
+        200
+    );
     assert_eq!(world.simulator.org().stored_events(), 3);
     Ok(())
 }

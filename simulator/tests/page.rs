@@ -9,7 +9,10 @@ use crate::support::World;
 async fn a_person_finds_edits_creates_and_deletes_a_record() -> Result<()> {
     let world = World::new().await?;
     let org = world.simulator.org();
-    let ids = org.load("Account", (0..60).map(|n| json!({"Name": format!("<Acme & {n}>"), "Phone": "1", "Payment_Terms__c": "NET30", "Credit_Limit__c": 1000})))?;
+    let ids = org.load(
+        "Account",
+        (0..60).map(|n| json!({"Name": format!("<Acme & {n}>"), "Phone": "1", "Payment_Terms__c": "NET30", "Credit_Limit__c": 1000})),
+    )?;
     let mut events = world.subscribe("/data/AccountChangeEvent").await?;
     let text = |path: String| {
         let request = world.http().get(world.url(&path));

@@ -16,11 +16,14 @@ async fn names(world: &World, condition: &str) -> Result<Vec<String>> {
 async fn conditions_select_and_order_sorts() -> Result<()> {
     let world = World::with(simulator::Settings { clock: simulator::Clock::manual(1_790_000_000_000), ..Default::default() }).await?;
     let org = world.simulator.org();
-    org.load("Account", [
-        json!({"Name": "Alpha", "Industry": "Energy", "AnnualRevenue": 100, "BillingCity": "Oslo"}),
-        json!({"Name": "Beta's", "Industry": "Retail", "AnnualRevenue": 200, "Concord_Id__c": "c-2"}),
-        json!({"Name": "Gamma", "AnnualRevenue": 300, "Industry": "Energy"}),
-    ])?;
+    org.load(
+        "Account",
+        [
+            json!({"Name": "Alpha", "Industry": "Energy", "AnnualRevenue": 100, "BillingCity": "Oslo"}),
+            json!({"Name": "Beta's", "Industry": "Retail", "AnnualRevenue": 200, "Concord_Id__c": "c-2"}),
+            json!({"Name": "Gamma", "AnnualRevenue": 300, "Industry": "Energy"}),
+        ],
+    )?;
     for (condition, expected) in [
         ("WHERE Name = 'alpha'", vec!["Alpha"]),
         ("WHERE Name = 'Beta\\'s'", vec!["Beta's"]),
@@ -46,7 +49,10 @@ async fn conditions_select_and_order_sorts() -> Result<()> {
     world.create("Contact", json!({"LastName": "Y"})).await?;
     let (_, body) = world.query("SELECT LastName, Account.Name, Account.Owner.Name FROM Contact WHERE Account.Name = 'Alpha'").await?;
     assert_eq!(body["totalSize"], 1);
-    assert_eq!((&body["records"][0]["Account"]["Name"], &body["records"][0]["Account"]["Owner"]["Name"]), (&json!("Alpha"), &json!("Ada Admin")));
+    assert_eq!(
+        (&body["records"][0]["Account"]["Name"], &body["records"][0]["Account"]["Owner"]["Name"]),
+        (&json!("Alpha"), &json!("Ada Admin"))
+    );
     let (_, body) = world.query("SELECT Name, (SELECT LastName FROM Contacts) FROM Account ORDER BY Name").await?;
     assert_eq!((&body["records"][0]["Contacts"]["records"][0]["LastName"], &body["records"][1]["Contacts"]), (&json!("X"), &Json::Null));
     Ok(())
@@ -56,8 +62,16 @@ async fn conditions_select_and_order_sorts() -> Result<()> {
 async fn mistakes_are_pointed_at() -> Result<()> {
     let world = World::new().await?;
     for (soql, code, text) in [
-        ("SELECT Id FROM Nope", "INVALID_TYPE", "\nSELECT Id FROM Nope\n               ^\nERROR at Row:1:Column:16\nsObject type 'Nope' is not supported."),
-        ("SELECT Nope FROM Account", "INVALID_FIELD", "No such column 'Nope' on entity 'Account'. If you are attempting to use a custom field, be sure to append the '__c'"),
+        (
+            "SELECT Id FROM Nope",
+            "INVALID_TYPE",
+            "\nSELECT Id FROM Nope\n               ^\nERROR at Row:1:Column:16\nsObject type 'Nope' is not supported.",
+        ),
+        (
+            "SELECT Nope FROM Account",
+            "INVALID_FIELD",
+            "No such column 'Nope' on entity 'Account'. If you are attempting to use a custom field, be sure to append the '__c'",
+        ),
         ("SELECT Id FROM Account WHERE", "MALFORMED_QUERY", "unexpected token: '<EOF>'"),
         ("SELECT Id FROM Account WHERE Name = 'x", "MALFORMED_QUERY", "unterminated"),
         ("SELECT Id FROM Account WHERE AnnualRevenue = 'x'", "INVALID_FIELD", "should not be enclosed in quotes"),
@@ -82,7 +96,12 @@ async fn long_results_come_in_pages() -> Result<()> {
         seen += body["records"].as_array().map_or(0, Vec::len);
     }
     assert_eq!((seen, &body["done"]), (4_500, &json!(true)));
-    let response = world.request(Method::GET, "/query/").query(&[("q", "SELECT Id FROM Account")]).header("Sforce-Query-Options", "batchSize=200").send().await?;
+    let response = world
+        .request(Method::GET, "/query/")
+        .query(&[("q", "SELECT Id FROM Account")])
+        .header("Sforce-Query-Options", "batchSize=200")
+        .send()
+        .await?;
     let (_, body) = answer(response).await?;
     assert_eq!(body["records"].as_array().map(Vec::len), Some(200));
     let (status, body) = world.get("/query/01gQy0000000000-2000").await?;

@@ -9,12 +9,16 @@ use crate::support::World;
 #[tokio::test]
 async fn a_row_is_created_read_changed_and_deleted() -> Result<()> {
     let world = World::new().await?;
-    let response = world.request(Method::POST, "/sobjects/Account/").json(&json!({"Name": "  Acme  ", "Credit_Limit__c": "1000.005"})).send().await?;
+    let response =
+        world.request(Method::POST, "/sobjects/Account/").json(&json!({"Name": "  Acme  ", "Credit_Limit__c": "1000.005"})).send().await?;
     assert_eq!(response.status(), 201);
     assert!(response.headers()["sforce-limit-info"].to_str()?.starts_with("api-usage="));
     assert_eq!(response.headers()["content-type"], "application/json;charset=UTF-8");
     let body: Json = response.json().await?;
-    assert_eq!(body.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>()), Some(["id", "success", "errors"].map(str::to_owned).to_vec()));
+    assert_eq!(
+        body.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>()),
+        Some(["id", "success", "errors"].map(str::to_owned).to_vec())
+    );
     let id = body["id"].as_str().unwrap_or_default().to_owned();
     assert_eq!(id.len(), 18);
 
@@ -23,7 +27,8 @@ async fn a_row_is_created_read_changed_and_deleted() -> Result<()> {
     assert_eq!(record["attributes"], json!({"type": "Account", "url": format!("/services/data/v66.0/sobjects/Account/{id}")}));
     assert!(record["LastModifiedDate"].as_str().is_some_and(|date| date.ends_with(".000+0000")), "{record}");
 
-    let (status, body) = world.patch(&format!("/sobjects/Account/{}", &id[..15]), json!({"BillingCity": "Oslo", "Name": "Acme AS"})).await?;
+    let (status, body) =
+        world.patch(&format!("/sobjects/Account/{}", &id[..15]), json!({"BillingCity": "Oslo", "Name": "Acme AS"})).await?;
     assert_eq!((status, body), (204, json!("")));
     let (_, record) = world.get(&format!("/sobjects/Account/{id}?fields=Name,BillingAddress")).await?;
     assert_eq!(record["Name"], "Acme AS");
@@ -42,16 +47,46 @@ async fn bad_values_are_refused_with_the_codes_of_the_service() -> Result<()> {
     let account = world.create("Account", json!({"Name": "Acme", "Concord_Id__c": "k-1"})).await?;
     let cases = [
         ("Contact", json!({"FirstName": "A"}), "REQUIRED_FIELD_MISSING", "Required fields are missing: [LastName]", json!(["LastName"])),
-        ("Contact", json!({"LastName": "A", "Email": "nobody"}), "INVALID_EMAIL_ADDRESS", "Email: invalid email address: nobody", json!(["Email"])),
+        (
+            "Contact",
+            json!({"LastName": "A", "Email": "nobody"}),
+            "INVALID_EMAIL_ADDRESS",
+            "Email: invalid email address: nobody",
+            json!(["Email"]),
+        ),
         ("Account", json!({"Name": "A", "Tax_Id__c": "x".repeat(21)}), "STRING_TOO_LONG", "max length=20", json!(["Tax_Id__c"])),
-        ("Account", json!({"Name": "A", "Payment_Terms__c": "NET99"}), "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "bad value for restricted picklist field: NET99", json!(["Payment_Terms__c"])),
-        ("Account", json!({"Name": "A", "Credit_Limit__c": 1e17}), "NUMBER_OUTSIDE_VALID_RANGE", "value outside of valid range", json!(["Credit_Limit__c"])),
+        (
+            "Account",
+            json!({"Name": "A", "Payment_Terms__c": "NET99"}),
+            "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+            "bad value for restricted picklist field: NET99",
+            json!(["Payment_Terms__c"]),
+        ),
+        (
+            "Account",
+            json!({"Name": "A", "Credit_Limit__c": 1e17}),
+            "NUMBER_OUTSIDE_VALID_RANGE",
+            "value outside of valid range",
+            json!(["Credit_Limit__c"]),
+        ),
         ("Account", json!({"Name": "A", "Credit_Limit__c": "many"}), "JSON_PARSER_ERROR", "VALUE_STRING", Json::Null),
         ("Account", json!({"Name": "A", "Nope__c": 1}), "INVALID_FIELD", "No such column 'Nope__c'", Json::Null),
-        ("Account", json!({"Name": "A", "CreatedDate": "2026-01-01T00:00:00Z"}), "INVALID_FIELD_FOR_INSERT_UPDATE", "CreatedDate", json!(["CreatedDate"])),
+        (
+            "Account",
+            json!({"Name": "A", "CreatedDate": "2026-01-01T00:00:00Z"}),
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            "CreatedDate",
+            json!(["CreatedDate"]),
+        ),
         ("Account", json!({"Name": "A", "Concord_Id__c": "K-1"}), "DUPLICATE_VALUE", "duplicates value on record with id: ", json!([])),
         ("Contact", json!({"LastName": "A", "AccountId": "003000000000001AAA"}), "MALFORMED_ID", "Account ID", json!(["AccountId"])),
-        ("Contact", json!({"LastName": "A", "AccountId": "001Qy0000000001"}), "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", json!(["AccountId"])),
+        (
+            "Contact",
+            json!({"LastName": "A", "AccountId": "001Qy0000000001"}),
+            "INVALID_CROSS_REFERENCE_KEY",
+            "invalid cross reference id",
+            json!(["AccountId"]),
+        ),
     ];
     for (object, fields, code, text, about) in cases {
         let (status, body) = world.post(&format!("/sobjects/{object}"), fields.clone()).await?;
@@ -108,8 +143,14 @@ async fn conditions_on_rows_hold() -> Result<()> {
     assert_eq!(world.request(Method::GET, &path).header("if-modified-since", &seen).send().await?.status(), 304);
 
     clock.advance_ms(5_000);
-    assert_eq!(world.request(Method::PATCH, &path).header("if-unmodified-since", &seen).json(&json!({"Phone": "1"})).send().await?.status(), 204);
-    assert_eq!(world.request(Method::PATCH, &path).header("if-unmodified-since", &seen).json(&json!({"Phone": "2"})).send().await?.status(), 412);
+    assert_eq!(
+        world.request(Method::PATCH, &path).header("if-unmodified-since", &seen).json(&json!({"Phone": "1"})).send().await?.status(),
+        204
+    );
+    assert_eq!(
+        world.request(Method::PATCH, &path).header("if-unmodified-since", &seen).json(&json!({"Phone": "2"})).send().await?.status(),
+        412
+    );
     assert_eq!(world.request(Method::PATCH, &path).header("if-match", &tag).json(&json!({"Phone": "2"})).send().await?.status(), 412);
     assert_eq!(world.get(&path).await?.1["Phone"], "1");
     Ok(())
@@ -118,13 +159,17 @@ async fn conditions_on_rows_hold() -> Result<()> {
 #[tokio::test]
 async fn an_opportunity_follows_its_stage_and_a_contact_its_name() -> Result<()> {
     let world = World::new().await?;
-    let id = world.create("Opportunity", json!({"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-31", "Amount": 1000})).await?;
+    let id =
+        world.create("Opportunity", json!({"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-31", "Amount": 1000})).await?;
     let path = format!("/sobjects/Opportunity/{id}?fields=Probability,IsClosed,IsWon,ExpectedRevenue,ForecastCategoryName");
     let (_, record) = world.get(&path).await?;
     assert_eq!((&record["Probability"], &record["ExpectedRevenue"], &record["IsClosed"]), (&json!(10.0), &json!(100.0), &json!(false)));
     world.patch(&format!("/sobjects/Opportunity/{id}"), json!({"StageName": "Closed Won"})).await?;
     let (_, record) = world.get(&path).await?;
-    assert_eq!((&record["Probability"], &record["ExpectedRevenue"], &record["IsWon"], &record["ForecastCategoryName"]), (&json!(100.0), &json!(1000.0), &json!(true), &json!("Closed")));
+    assert_eq!(
+        (&record["Probability"], &record["ExpectedRevenue"], &record["IsWon"], &record["ForecastCategoryName"]),
+        (&json!(100.0), &json!(1000.0), &json!(true), &json!("Closed"))
+    );
 
     let id = world.create("Contact", json!({"FirstName": "Ada", "LastName": "Byron"})).await?;
     world.patch(&format!("/sobjects/Contact/{id}"), json!({"LastName": "Lovelace"})).await?;
@@ -141,7 +186,10 @@ async fn a_delete_takes_children_along_and_undelete_brings_them_back() -> Result
     let contact = org.create(&person, "Contact", &json!({"LastName": "A", "AccountId": account.to_string()}))?;
     org.delete(&person, account)?;
     assert_eq!((org.count("Account"), org.count("Contact")), (0, 0));
-    let (_, all) = crate::support::answer(world.request(Method::GET, "/queryAll").query(&[("q", "SELECT Id, IsDeleted FROM Contact WHERE IsDeleted = true")]).send().await?).await?;
+    let (_, all) = crate::support::answer(
+        world.request(Method::GET, "/queryAll").query(&[("q", "SELECT Id, IsDeleted FROM Contact WHERE IsDeleted = true")]).send().await?,
+    )
+    .await?;
     assert_eq!(all["records"][0]["Id"], json!(contact.to_string()));
     org.undelete(&person, account)?;
     assert_eq!((org.count("Account"), org.count("Contact")), (1, 1));
@@ -159,9 +207,17 @@ async fn a_delete_takes_children_along_and_undelete_brings_them_back() -> Result
 async fn describe_tells_what_can_be_written_and_hides_what_is_hidden() -> Result<()> {
     let world = World::new().await?;
     let (_, describe) = world.get("/sobjects/Account/describe").await?;
-    let field = |name: &str| describe["fields"].as_array().and_then(|fields| fields.iter().find(|field| field["name"] == name)).cloned().unwrap_or(Json::Null);
-    assert_eq!((&field("Concord_Id__c")["externalId"], &field("Concord_Id__c")["unique"], &field("Concord_Id__c")["length"]), (&json!(true), &json!(true), &json!(36)));
-    assert_eq!((&field("Name")["nillable"], &field("BillingAddress")["createable"], &field("BillingCity")["compoundFieldName"]), (&json!(false), &json!(false), &json!("BillingAddress")));
+    let field = |name: &str| {
+        describe["fields"].as_array().and_then(|fields| fields.iter().find(|field| field["name"] == name)).cloned().unwrap_or(Json::Null)
+    };
+    assert_eq!(
+        (&field("Concord_Id__c")["externalId"], &field("Concord_Id__c")["unique"], &field("Concord_Id__c")["length"]),
+        (&json!(true), &json!(true), &json!(36))
+    );
+    assert_eq!(
+        (&field("Name")["nillable"], &field("BillingAddress")["createable"], &field("BillingCity")["compoundFieldName"]),
+        (&json!(false), &json!(false), &json!("BillingAddress"))
+    );
     assert_eq!(field("Payment_Terms__c")["picklistValues"].as_array().map(Vec::len), Some(4));
     assert_eq!((&field("Credit_Limit__c")["precision"], &field("Credit_Limit__c")["scale"]), (&json!(18), &json!(2)));
 

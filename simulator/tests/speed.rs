@@ -16,7 +16,9 @@ async fn collections_and_delivery_are_quick() -> Result<()> {
     println!("load: {:.0} records/s", 50_000.0 / start.elapsed().as_secs_f64());
 
     let mut events = world.subscribe("/data/AccountChangeEvent").await?;
-    let records: Vec<_> = (0..200).map(|n| json!({"attributes": {"type": "Account"}, "Concord_Id__c": format!("key-{n}"), "Phone": format!("{n}")})).collect();
+    let records: Vec<_> = (0..200)
+        .map(|n| json!({"attributes": {"type": "Account"}, "Concord_Id__c": format!("key-{n}"), "Phone": format!("{n}")}))
+        .collect();
     let start = Instant::now();
     let (status, _) = world.patch("/composite/sobjects/Account/Concord_Id__c", json!({"records": records})).await?;
     let call = start.elapsed();

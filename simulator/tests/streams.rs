@@ -17,12 +17,19 @@ async fn topics_and_schemas_are_told_to_those_who_signed_in() -> Result<()> {
     assert!(topic.can_subscribe && !topic.can_publish);
     let schema = client.get_schema(SchemaRequest { schema_id: topic.schema_id.clone() }).await?.into_inner();
     assert!(schema.schema_json.contains("\"AccountChangeEvent\""));
-    for (name, code, error) in [("/data/Nope", Code::NotFound, "topic.not.found"), ("/data/accountchangeevent", Code::NotFound, "topic.not.found"), ("/data/LeadChangeEvent", Code::NotFound, "topic.not.found"), ("", Code::InvalidArgument, "topic.validation.empty")] {
+    for (name, code, error) in [
+        ("/data/Nope", Code::NotFound, "topic.not.found"),
+        ("/data/accountchangeevent", Code::NotFound, "topic.not.found"),
+        ("/data/LeadChangeEvent", Code::NotFound, "topic.not.found"),
+        ("", Code::InvalidArgument, "topic.validation.empty"),
+    ] {
         let Err(status) = client.get_topic(TopicRequest { topic_name: name.to_owned() }).await else { anyhow::bail!("{name} was found") };
         assert_eq!((status.code(), trailer(&status)), (code, error), "{name}");
         assert!(status.message().contains("rpcId: "));
     }
-    let Err(status) = world.pubsub_as("wrong").await?.get_topic(TopicRequest { topic_name: "/data/ChangeEvents".to_owned() }).await else { anyhow::bail!("a wrong token worked") };
+    let Err(status) = world.pubsub_as("wrong").await?.get_topic(TopicRequest { topic_name: "/data/ChangeEvents".to_owned() }).await else {
+        anyhow::bail!("a wrong token worked")
+    };
     assert_eq!((status.code(), trailer(&status)), (Code::Unauthenticated, "service.auth.error"));
     Ok(())
 }
@@ -71,7 +78,11 @@ async fn a_stream_resumes_strictly_after_a_replay_id_of_either_length() -> Resul
     let mut all = world.subscribe_from("/data/ChangeEvents", ReplayPreset::Earliest, Vec::new(), 10).await?;
     assert_eq!(all.event().await?.body["Name"], "A");
 
-    for (id, error) in [(Vec::new(), "subscription.fetch.replayid.validation.failed"), (b"1104718".to_vec(), "subscription.fetch.replayid.corrupted"), (vec![255; 8], "subscription.fetch.replayid.corrupted")] {
+    for (id, error) in [
+        (Vec::new(), "subscription.fetch.replayid.validation.failed"),
+        (b"1104718".to_vec(), "subscription.fetch.replayid.corrupted"),
+        (vec![255; 8], "subscription.fetch.replayid.corrupted"),
+    ] {
         let status = world.subscribe_from("/data/ChangeEvents", ReplayPreset::Custom, id, 10).await?.failure().await?;
         assert_eq!((status.code(), trailer(&status)), (Code::InvalidArgument, error));
     }
@@ -101,7 +112,10 @@ async fn an_idle_stream_is_kept_alive_and_one_without_credit_closed() -> Result<
 async fn a_stream_keeps_its_topic() -> Result<()> {
     let world = World::new().await?;
     let mut events = world.subscribe("/data/AccountChangeEvent").await?;
-    events.requests.send(FetchRequest { topic_name: "/data/ContactChangeEvent".to_owned(), num_requested: 1, ..FetchRequest::default() }).await?;
+    events
+        .requests
+        .send(FetchRequest { topic_name: "/data/ContactChangeEvent".to_owned(), num_requested: 1, ..FetchRequest::default() })
+        .await?;
     assert_eq!(trailer(&events.failure().await?), "subscription.fetch.topic.mismatch");
     Ok(())
 }

@@ -36,7 +36,11 @@ impl World {
         let simulator = Simulator::start(settings).await?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-        let form = [("grant_type", "client_credentials".to_owned()), ("client_id", simulator.client_id()), ("client_secret", simulator.client_secret())];
+        let form = [
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", simulator.client_id()),
+            ("client_secret", simulator.client_secret()),
+        ];
         let answer: Json = client.post(format!("{}/services/oauth2/token", simulator.rest_url())).form(&form).send().await?.json().await?;
         let token = answer["access_token"].as_str().context("no access token")?.to_owned();
         Ok(Self { simulator, token, client })
@@ -101,7 +105,13 @@ impl World {
     pub(crate) async fn subscribe_from(&self, topic: &str, preset: ReplayPreset, replay_id: Vec<u8>, credit: i32) -> Result<Subscription> {
         let mut client = self.pubsub().await?;
         let (requests, receiver) = mpsc::channel(8);
-        let first = FetchRequest { topic_name: topic.to_owned(), replay_preset: preset.into(), replay_id: replay_id.into(), num_requested: credit, auth_refresh: String::new() };
+        let first = FetchRequest {
+            topic_name: topic.to_owned(),
+            replay_preset: preset.into(),
+            replay_id: replay_id.into(),
+            num_requested: credit,
+            auth_refresh: String::new(),
+        };
         requests.send(first).await?;
         let responses = client.subscribe(ReceiverStream::new(receiver)).await?.into_inner();
         Ok(Subscription { client, requests, responses, schemas: BTreeMap::new(), waiting: Vec::new() })
@@ -200,7 +210,9 @@ impl Subscription {
 fn plain(value: Avro) -> Json {
     match value {
         Avro::Union(_, inner) => plain(*inner),
-        Avro::Record(fields) => Json::Object(fields.into_iter().map(|(name, value)| (name, plain(value))).filter(|(_, value)| !value.is_null()).collect()),
+        Avro::Record(fields) => {
+            Json::Object(fields.into_iter().map(|(name, value)| (name, plain(value))).filter(|(_, value)| !value.is_null()).collect())
+        }
         Avro::Array(items) => Json::Array(items.into_iter().map(plain).collect()),
         Avro::String(text) | Avro::Enum(_, text) => json!(text),
         Avro::Boolean(flag) => json!(flag),
@@ -218,5 +230,10 @@ pub(crate) async fn answer(response: Response) -> Result<(u16, Json)> {
 }
 
 pub(crate) fn trailer(status: &Status) -> &str {
-    status.metadata().get("error-code").and_then(|value| value.to_str().ok()).unwrap_or_default().trim_start_matches("sfdc.platform.eventbus.grpc.")
+    status
+        .metadata()
+        .get("error-code")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .trim_start_matches("sfdc.platform.eventbus.grpc.")
 }

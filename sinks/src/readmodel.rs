@@ -390,7 +390,13 @@ impl Session<'_> {
             match batch.take(wanted, &self.sink.config.titles, self.codec, record).await {
                 Ok(()) => {
                     let id = sync_id(record);
-                    tracing::debug!(sync.id = shown(id.as_ref()), component = COMPONENT, topic = &*record.partition.topic, offset = record.offset, "record read");
+                    tracing::debug!(
+                        sync.id = shown(id.as_ref()),
+                        component = COMPONENT,
+                        topic = &*record.partition.topic,
+                        offset = record.offset,
+                        "record read"
+                    );
                 }
                 Err(error) if error.class() == stream::Class::Record => {
                     self.set_aside(record, error.to_string(), "It was written by another program or damaged; pages do without it").await?

@@ -142,7 +142,12 @@ impl<T: Target> writer::Target for Adapted<T> {
     async fn apply(&mut self, jobs: &[Job]) -> Applied {
         let attempts: Vec<Attempt> = jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts }).collect();
         let replies = self.0.apply(&attempts).await;
-        let halt = replies.halted.map(|after| Error::Busy { target: "the simulated system", doing: "writing", reason: "it is down".to_owned(), after: Some(after) });
+        let halt = replies.halted.map(|after| Error::Busy {
+            target: "the simulated system",
+            doing: "writing",
+            reason: "it is down".to_owned(),
+            after: Some(after),
+        });
         Applied { answers: replies.replies.into_iter().map(answer).collect(), halt }
     }
 

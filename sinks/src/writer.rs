@@ -256,7 +256,14 @@ impl<'a> Session<'a> {
                         continue;
                     }
                     self.shell.metrics.retried(T::SIDE.as_str(), 1);
-                    tracing::debug!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, code = later.code, attempts, "write to be tried again");
+                    tracing::debug!(
+                        sync.id = job.sync_id(),
+                        component = T::COMPONENT,
+                        write.id = job.write.id,
+                        code = later.code,
+                        attempts,
+                        "write to be tried again"
+                    );
                     let wait = later.after.unwrap_or_else(|| self.shell.pace.wait(attempts, rand::random()));
                     self.window.later(id, now + if applied.halt.is_some() { 0 } else { micros(wait) }, attempts, later.code, later.reason);
                 }
@@ -277,7 +284,14 @@ impl<'a> Session<'a> {
         }
         match verdict.result {
             OutcomeResult::Failed => {
-                tracing::warn!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, entity = job.write.entity, code = verdict.code, "write set aside")
+                tracing::warn!(
+                    sync.id = job.sync_id(),
+                    component = T::COMPONENT,
+                    write.id = job.write.id,
+                    entity = job.write.entity,
+                    code = verdict.code,
+                    "write set aside"
+                )
             }
             result @ (OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Deferred) => {
                 tracing::debug!(sync.id = job.sync_id(), component = T::COMPONENT, write.id = job.write.id, entity = job.write.entity, %result, "write answered")

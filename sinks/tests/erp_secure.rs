@@ -43,7 +43,8 @@ async fn each_tls_mode_accepts_what_it_should_and_refuses_the_rest() -> Result<(
     server.create_database("erp").await?;
     server.execute("erp", "create role sam superuser login password 'hunter2'").await?;
     let files = tempfile::tempdir()?;
-    let file = |name: &str, text: &str| std::fs::write(files.path().join(name), text).map(|()| files.path().join(name).display().to_string());
+    let file =
+        |name: &str, text: &str| std::fs::write(files.path().join(name), text).map(|()| files.path().join(name).display().to_string());
     let (trusted, foreign, empty) = (file("ours.pem", &ours.pem())?, file("other.pem", &other.pem())?, file("empty.pem", "")?);
 
     let by_address = server.url_as("sam", "hunter2", "erp");

@@ -86,7 +86,10 @@ impl Rig {
     pub(crate) async fn publish<M: Message>(&self, topic: &str, messages: &[(&str, M)]) -> Result<()> {
         let mut records = Vec::new();
         for (key, message) in messages {
-            records.push(NewRecord::new(topic, (*key).to_owned(), self.codec.encode(topic, message).await?).header(SYNC_ID_HEADER, format!("sync-{key}")));
+            records.push(
+                NewRecord::new(topic, (*key).to_owned(), self.codec.encode(topic, message).await?)
+                    .header(SYNC_ID_HEADER, format!("sync-{key}")),
+            );
         }
         Ok(self.log.publish(records).await?)
     }

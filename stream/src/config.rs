@@ -84,7 +84,9 @@ fn fsync<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Fsync
         "never" => Ok(Fsync::Never),
         other => match humantime::parse_duration(other) {
             Ok(interval) if interval > Duration::ZERO => Ok(Fsync::Interval(interval)),
-            _ => Err(serde::de::Error::custom(format!("fsync is \"every_commit\", \"never\" or an interval like \"100ms\", not {other:?}"))),
+            _ => {
+                Err(serde::de::Error::custom(format!("fsync is \"every_commit\", \"never\" or an interval like \"100ms\", not {other:?}")))
+            }
         },
     }
 }
@@ -101,7 +103,9 @@ impl RegistryConfig {
         let reveal = |secret: &Secret| secret.reveal().to_owned();
         match (&self.username, &self.password, &self.token) {
             (None, None, None) => Ok(RegistryAuth::None),
-            (Some(user), password, None) => Ok(RegistryAuth::Basic { user: user.clone(), password: password.as_ref().map(reveal).unwrap_or_default() }),
+            (Some(user), password, None) => {
+                Ok(RegistryAuth::Basic { user: user.clone(), password: password.as_ref().map(reveal).unwrap_or_default() })
+            }
             (None, None, Some(token)) => Ok(RegistryAuth::Bearer(reveal(token))),
             _ => Err(Error::Refused { doing: "log.registry".into(), reason: "set username and password, or token, not both".into() }),
         }
@@ -140,7 +144,6 @@ pub fn registry_routes(registry: &Arc<dyn Registry>) -> Router {
     registry.local().map_or_else(Router::new, routes::paths)
 }
 
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -158,9 +161,10 @@ mod tests {
         check(json!({ "fsync": "every_commit" }), |config| config.is_ok_and(|config| config.fsync == Fsync::EveryCommit));
         check(json!({ "fsync": "250ms" }), |config| config.is_ok_and(|config| config.fsync == Fsync::Interval(Duration::from_millis(250))));
         check(json!({ "fsync": "sometimes" }), |config| config.is_err_and(|text| text.contains("every_commit")));
-        check(json!({ "kind": "kafka", "kafka": { "bootstrap": "k:9092", "session_timeout": "6s", "properties": { "debug": "broker" } } }), |config| {
-            config.is_ok_and(|config| config.kafka.session_timeout == Duration::from_secs(6))
-        });
+        check(
+            json!({ "kind": "kafka", "kafka": { "bootstrap": "k:9092", "session_timeout": "6s", "properties": { "debug": "broker" } } }),
+            |config| config.is_ok_and(|config| config.kafka.session_timeout == Duration::from_secs(6)),
+        );
         check(json!({ "kafka": { "bootstraps": "k:9092" } }), |config| config.is_err_and(|text| text.contains("bootstraps")));
         check(json!({ "folder": "x" }), |config| config.is_err_and(|text| text.contains("folder")));
     }

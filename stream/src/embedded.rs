@@ -113,8 +113,11 @@ impl EmbeddedLog {
         let files = Arc::new(recovered.files);
         let (keeper, keeping) = Keeper::start(files.clone(), options.clone())?;
         let (writer, threads) = Writer::start(state.clone(), files.clone(), recovered.journal, keeper.clone(), &options)?;
-        let limits =
-            Limits { record_bytes: options.max_record_bytes, transaction_bytes: options.max_transaction_bytes, member_timeout: options.member_timeout };
+        let limits = Limits {
+            record_bytes: options.max_record_bytes,
+            transaction_bytes: options.max_transaction_bytes,
+            member_timeout: options.member_timeout,
+        };
         let disk = Disk { files, writer, keeper, threads: Mutex::new(threads.into_iter().chain([keeping]).collect()), _held: held };
         Ok(Self { broker: Arc::new(Broker { state, storage: Box::new(disk), limits }) })
     }

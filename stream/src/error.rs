@@ -37,7 +37,9 @@ pub enum Error {
     #[error("topic {0} does not exist; create it, or let Concord create topics")]
     UnknownTopic(String),
     /// A topic exists with another number of partitions than configured.
-    #[error("topic {topic} has {found} partitions, the configuration says {wanted}; set log.partitions to {found} or use another log.prefix")]
+    #[error(
+        "topic {topic} has {found} partitions, the configuration says {wanted}; set log.partitions to {found} or use another log.prefix"
+    )]
     PartitionCount {
         /// Topic name.
         topic: String,
@@ -88,9 +90,12 @@ impl Error {
         match self {
             Self::Unavailable { .. } => Class::Transient,
             Self::TooLarge { .. } | Self::Decode { .. } => Class::Record,
-            Self::Fenced(_) | Self::Refused { .. } | Self::UnknownTopic(_) | Self::PartitionCount { .. } | Self::Storage { .. } | Self::Schema { .. } => {
-                Class::Fatal
-            }
+            Self::Fenced(_)
+            | Self::Refused { .. }
+            | Self::UnknownTopic(_)
+            | Self::PartitionCount { .. }
+            | Self::Storage { .. }
+            | Self::Schema { .. } => Class::Fatal,
         }
     }
 }

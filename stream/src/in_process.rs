@@ -208,7 +208,8 @@ impl Broker {
                 return Err(Error::TooLarge { topic: record.topic.to_string(), bytes });
             }
             sum += bytes;
-            let known = last.as_ref().filter(|(name, ..)| *name == record.topic).map(|(_, first, count, compact)| (*first, *count, *compact));
+            let known =
+                last.as_ref().filter(|(name, ..)| *name == record.topic).map(|(_, first, count, compact)| (*first, *count, *compact));
             let (first, count, compact) = match known {
                 Some(known) => known,
                 None => {
@@ -218,7 +219,10 @@ impl Broker {
                 }
             };
             if compact && record.key.is_none() {
-                return Err(Error::Refused { doing: format!("a record of {}", record.topic), reason: "a compacted topic takes only records with a key".into() });
+                return Err(Error::Refused {
+                    doing: format!("a record of {}", record.topic),
+                    reason: "a compacted topic takes only records with a key".into(),
+                });
             }
             let partition = match (record.partition, &record.key) {
                 (Some(partition), _) => partition,

@@ -72,7 +72,8 @@ impl KafkaLog {
     /// librdkafka does not take and credentials that the broker does not.
     pub async fn connect(options: KafkaOptions) -> Result<Self> {
         let heard = Heard::default();
-        let inspector: BaseConsumer<Client> = client::create(options.consumer(&format!("{}-inspector", options.client_id)), Client::new(heard.clone()))?;
+        let inspector: BaseConsumer<Client> =
+            client::create(options.consumer(&format!("{}-inspector", options.client_id)), Client::new(heard.clone()))?;
         let inspector = Arc::new(inspector);
         let (asked, timeout) = (inspector.clone(), options.connect_timeout);
         let doing = format!("connecting to Kafka at {}", options.bootstrap);
@@ -82,7 +83,9 @@ impl KafkaLog {
         let surveyor: BaseConsumer<Client> = client::create(surveying, Client::default())?;
         let topics = Known::new(inspector.clone(), client::create(options.client(), Client::default())?);
         let publisher = Publisher::new(&options)?;
-        Ok(Self { shared: Arc::new(Shared { options, inspector, surveyor: Arc::new(surveyor), topics, publisher, groups: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { options, inspector, surveyor: Arc::new(surveyor), topics, publisher, groups: Mutex::default() }),
+        })
     }
 }
 
@@ -101,7 +104,10 @@ fn greet(consumer: &BaseConsumer<Client>, heard: &Heard, timeout: Duration, doin
                 return Err(if heard.refused() {
                     Error::Refused { doing: doing.to_owned(), reason }
                 } else {
-                    Error::Unavailable { doing: doing.to_owned(), reason: format!("{reason}; check log.kafka.bootstrap and that the broker runs") }
+                    Error::Unavailable {
+                        doing: doing.to_owned(),
+                        reason: format!("{reason}; check log.kafka.bootstrap and that the broker runs"),
+                    }
                 });
             }
         }
@@ -120,7 +126,8 @@ impl Shared {
             client::listen(&inspector);
             let mut ends = Offsets::new();
             for at in partitions {
-                let (_, end) = patiently(&format!("asking for the end of {at}"), || inspector.fetch_watermarks(&at.topic, at.partition as i32, ASK))?;
+                let (_, end) =
+                    patiently(&format!("asking for the end of {at}"), || inspector.fetch_watermarks(&at.topic, at.partition as i32, ASK))?;
                 ends.insert(at, u64::try_from(end).unwrap_or(0));
             }
             Ok(ends)

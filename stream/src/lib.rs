@@ -26,7 +26,8 @@ pub use embedded::{EmbeddedLog, EmbeddedOptions, Fsync};
 pub use error::{Class, Error};
 pub use kafka::{KafkaLog, KafkaOptions};
 pub use log::{
-    Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start, TopicPartition,
+    Headers, Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Sharing, Start,
+    TopicPartition,
 };
 pub use memory::{MemoryLog, MemoryOptions};
 pub use registry::{HttpRegistry, LocalRegistry, Registry};

@@ -74,7 +74,8 @@ impl MemoryLog {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let faults = Faults::new(state.clone(), options.seed);
         let storage = InMemory { state: state.clone(), kept: kept.clone(), faults: faults.clone(), options: options.clone() };
-        let limits = Limits { record_bytes: options.max_record_bytes, transaction_bytes: usize::MAX, member_timeout: options.member_timeout };
+        let limits =
+            Limits { record_bytes: options.max_record_bytes, transaction_bytes: usize::MAX, member_timeout: options.member_timeout };
         Self { broker: Arc::new(Broker { state, storage: Box::new(storage), limits }), kept, faults, options }
     }
 

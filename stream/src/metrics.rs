@@ -11,7 +11,9 @@ use schemas::topic::TopicConfig;
 
 use crate::error::Error;
 use crate::in_process::weight;
-use crate::log::{Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start, TopicPartition};
+use crate::log::{
+    Log, Member, MemberConfig, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start, TopicPartition,
+};
 
 /// This crate's metrics.
 #[derive(Debug, Clone)]
@@ -54,7 +56,8 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
-        let commit_seconds = Histogram::with_opts(HistogramOpts::new("stream_commit_seconds", "Time to commit a transaction").buckets(BOUNDS.to_vec()))?;
+        let commit_seconds =
+            Histogram::with_opts(HistogramOpts::new("stream_commit_seconds", "Time to commit a transaction").buckets(BOUNDS.to_vec()))?;
         registry.register(Box::new(commit_seconds.clone()))?;
         Ok(Self {
             records_in: counter("stream_records_in_total", "Records read from the log")?,
@@ -91,7 +94,8 @@ impl Metrics {
     }
 
     fn written(&self, records: &[NewRecord]) {
-        let size = |record: &NewRecord| record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        let size =
+            |record: &NewRecord| record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.as_ref().map_or(0, bytes::Bytes::len);
         self.records_out.inc_by(records.len() as u64);
         self.bytes_out.inc_by(records.iter().map(size).sum::<usize>() as u64);
     }

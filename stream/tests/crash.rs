@@ -53,7 +53,10 @@ async fn child(place: &str, policy_name: &str) {
         producer.begin().await.expect("begins");
         let filler = "x".repeat((number % 7 * 300) as usize);
         for partition in 0..PARTITIONS {
-            let state = stream::NewRecord { partition: Some(partition), ..stream::NewRecord::new("state", format!("key-{}", number % 5), format!("{number} {filler}")) };
+            let state = stream::NewRecord {
+                partition: Some(partition),
+                ..stream::NewRecord::new("state", format!("key-{}", number % 5), format!("{number} {filler}"))
+            };
             producer.send(vec![to("out", partition, &number.to_string()), state]).await.expect("sends");
         }
         let offsets = owned.iter().map(|at| (at.clone(), number + 1)).collect();
@@ -166,7 +169,10 @@ async fn a_journal_cut_anywhere_leaves_a_prefix_of_whole_transactions() {
             producer.commit(None).await.expect("commits");
         }
     }
-    let name = std::fs::read_dir(dir.path()).expect("lists").filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.to_string_lossy().contains("journal-"));
+    let name = std::fs::read_dir(dir.path())
+        .expect("lists")
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().contains("journal-"));
     let journal = name.expect("has a journal");
     let whole = std::fs::read(&journal).expect("reads");
     let mut seen = std::collections::BTreeSet::new();
@@ -278,7 +284,9 @@ async fn a_damaged_segment_is_an_error_that_names_the_place_and_the_rest_goes_on
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).expect("writes");
-    let reader = async |partition| f.log.reader(vec![(stream::TopicPartition::new(topic.as_str(), partition), Start::Earliest)]).await.expect("opens");
+    let reader = async |partition| {
+        f.log.reader(vec![(stream::TopicPartition::new(topic.as_str(), partition), Start::Earliest)]).await.expect("opens")
+    };
     let mut damaged = reader(0).await;
     assert_eq!(texts(&damaged.poll(100, Duration::ZERO).await.expect("reads")), ["value 0", "value 2"]);
     let error = damaged.poll(100, Duration::ZERO).await.expect_err("is damaged");

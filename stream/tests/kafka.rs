@@ -21,7 +21,9 @@ pub(crate) fn options(bootstrap: String) -> KafkaOptions {
     KafkaOptions {
         session_timeout: Duration::from_secs(3),
         min_compaction_lag: Duration::ZERO,
-        topic: [("segment.ms", "500"), ("min.cleanable.dirty.ratio", "0.01")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        topic: [("segment.ms", "500"), ("min.cleanable.dirty.ratio", "0.01")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         ..KafkaOptions::new(bootstrap)
     }
 }

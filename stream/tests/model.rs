@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use schemas::topic::{Cleanup, TopicConfig};
 use stream::{
-    EmbeddedLog, Error, Fsync, Log, Member, MemberConfig, MemoryLog, MemoryOptions, NewRecord, Offsets, Polled, Producer, Sharing, Start, TopicPartition,
+    EmbeddedLog, Error, Fsync, Log, Member, MemberConfig, MemoryLog, MemoryOptions, NewRecord, Offsets, Polled, Producer, Sharing, Start,
+    TopicPartition,
 };
 
 use crate::embedded::small;
@@ -74,7 +75,10 @@ impl World {
 
     async fn take(&mut self, step: &Step) -> String {
         let at = |partition: u32| TopicPartition::new("t", partition);
-        let new = |partition: u32, value: u8| NewRecord { partition: Some(partition), ..NewRecord::new("t", vec![value % 4], vec![value; usize::from(value) * 9]) };
+        let new = |partition: u32, value: u8| NewRecord {
+            partition: Some(partition),
+            ..NewRecord::new("t", vec![value % 4], vec![value; usize::from(value) * 9])
+        };
         match step {
             Step::Open(who) => {
                 self.producers[*who] = Some(self.log.producer("p").await.expect("opens"));
@@ -102,7 +106,8 @@ impl World {
             },
             Step::Publish(partition, value) => shown(self.log.publish(vec![new(*partition, *value)]).await),
             Step::Join(who) => {
-                let config = MemberConfig { group: "g".into(), topics: vec!["t".into()], sharing: Sharing::ByPartition, start: Start::Earliest };
+                let config =
+                    MemberConfig { group: "g".into(), topics: vec!["t".into()], sharing: Sharing::ByPartition, start: Start::Earliest };
                 self.members[*who] = None;
                 self.consumed[*who].clear();
                 self.members[*who] = Some(self.log.join(config).await.expect("joins"));
@@ -119,7 +124,13 @@ impl World {
                         for record in &records {
                             self.consumed[*who].insert(record.partition.clone(), record.offset + 1);
                         }
-                        format!("{:?}", records.iter().map(|record| (record.partition.partition, record.offset, record.key.clone(), record.value.clone())).collect::<Vec<_>>())
+                        format!(
+                            "{:?}",
+                            records
+                                .iter()
+                                .map(|record| (record.partition.partition, record.offset, record.key.clone(), record.value.clone()))
+                                .collect::<Vec<_>>()
+                        )
                     }
                     Ok(other) => {
                         self.consumed[*who].clear();

@@ -16,7 +16,8 @@ use crate::memory::wall_clock;
 
 const ONE: &str = r#"{"type":"record","name":"Customer","namespace":"acme","fields":[{"name":"name","type":"string"}]}"#;
 const TWO: &str = r#"{"type":"record","name":"Customer","namespace":"acme","fields":[{"name":"name","type":"string"},{"name":"city","type":["null","string"],"default":null}]}"#;
-const WRONG: &str = r#"{"type":"record","name":"Customer","namespace":"acme","fields":[{"name":"name","type":"string"},{"name":"city","type":"string"}]}"#;
+const WRONG: &str =
+    r#"{"type":"record","name":"Customer","namespace":"acme","fields":[{"name":"name","type":"string"},{"name":"city","type":"string"}]}"#;
 
 pub(crate) fn log() -> Arc<dyn Log> {
     Arc::new(MemoryLog::new(MemoryOptions::with_clock(wall_clock)))
@@ -185,11 +186,19 @@ async fn the_routes_answer_as_a_registry_does() {
     check("POST", "/subjects/a-value/versions", schema(TWO), 200, json!({ "id": 2 })).await;
     check("GET", "/subjects", None, 200, json!(["a-value", "a/b-value"])).await;
     check("GET", "/subjects/a-value/versions", None, 200, json!([1, 2])).await;
-    check("GET", "/subjects/a-value/versions/latest", None, 200, json!({ "subject": "a-value", "version": 2, "id": 2, "schema": TWO })).await;
+    check("GET", "/subjects/a-value/versions/latest", None, 200, json!({ "subject": "a-value", "version": 2, "id": 2, "schema": TWO }))
+        .await;
     check("GET", "/subjects/a-value/versions/1/schema", None, 200, serde_json::from_str(ONE).expect("is JSON")).await;
     check("POST", "/subjects/a-value", schema(ONE), 200, json!({ "subject": "a-value", "version": 1, "id": 1, "schema": ONE })).await;
     check("GET", "/schemas/ids/1", None, 200, json!({ "schema": ONE })).await;
-    check("GET", "/schemas/ids/1/versions", None, 200, json!([{ "subject": "a-value", "version": 1 }, { "subject": "a/b-value", "version": 1 }])).await;
+    check(
+        "GET",
+        "/schemas/ids/1/versions",
+        None,
+        200,
+        json!([{ "subject": "a-value", "version": 1 }, { "subject": "a/b-value", "version": 1 }]),
+    )
+    .await;
     check("GET", "/schemas/types", None, 200, json!(["AVRO"])).await;
     check("GET", "/config", None, 200, json!({ "compatibilityLevel": "BACKWARD" })).await;
     check("GET", "/config/a-value?defaultToGlobal=true", None, 200, json!({ "compatibilityLevel": "BACKWARD" })).await;

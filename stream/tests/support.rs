@@ -47,7 +47,12 @@ impl Fixture {
     }
 
     pub(crate) async fn member(&self, group: &str, topics: &[&String], sharing: Sharing) -> Box<dyn Member> {
-        let config = MemberConfig { group: self.name(group), topics: topics.iter().map(|topic| (*topic).clone()).collect(), sharing, start: Start::Earliest };
+        let config = MemberConfig {
+            group: self.name(group),
+            topics: topics.iter().map(|topic| (*topic).clone()).collect(),
+            sharing,
+            start: Start::Earliest,
+        };
         self.log.join(config).await.expect("joins")
     }
 

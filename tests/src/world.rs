@@ -27,7 +27,10 @@ pub const PASSWORD: &str = "end-to-end-password";
 static BROKER: OnceCell<Arc<servers::Kafka>> = OnceCell::const_new();
 
 async fn broker() -> Arc<servers::Kafka> {
-    BROKER.get_or_init(|| async { Arc::new(servers::Kafka::start(servers::KafkaOptions::default()).await.expect("a private Kafka")) }).await.clone()
+    BROKER
+        .get_or_init(|| async { Arc::new(servers::Kafka::start(servers::KafkaOptions::default()).await.expect("a private Kafka")) })
+        .await
+        .clone()
 }
 
 impl Drop for World {
@@ -115,15 +118,26 @@ impl World {
 
     /// Waits until both systems agree on everything.
     pub async fn agree(&self, after: &str) -> Agreement {
-        let agreement = eventually(&format!("agreement after {after}"), || async { compare(&self.erp, &self.org()).await.expect("both systems answer") }, Agreement::holds).await;
+        let agreement = eventually(
+            &format!("agreement after {after}"),
+            || async { compare(&self.erp, &self.org()).await.expect("both systems answer") },
+            Agreement::holds,
+        )
+        .await;
         assert_eq!(agreement.duplicates, 0, "{agreement}");
         agreement
     }
 
     /// The account of an ERP customer.
     pub async fn account_of(&self, customer: i64) -> RecordId {
-        let number: String = self.erp.query_one("select number from customers where id = $1", &[&customer]).await.expect("a customer").get(0);
-        let found = eventually(&format!("an account for {number}"), || async { self.org().find("Account", "ERP_Id__c", &number) }, |found: &Vec<RecordId>| !found.is_empty()).await;
+        let number: String =
+            self.erp.query_one("select number from customers where id = $1", &[&customer]).await.expect("a customer").get(0);
+        let found = eventually(
+            &format!("an account for {number}"),
+            || async { self.org().find("Account", "ERP_Id__c", &number) },
+            |found: &Vec<RecordId>| !found.is_empty(),
+        )
+        .await;
         found[0]
     }
 
@@ -196,7 +210,10 @@ impl World {
         eventually(
             "sinks to say they are paused",
             || async {
-                let row = read_model.query_one("select count(*) from health where component in ('sink.crm', 'sink.erp') and state = 'paused'", &[]).await.expect("health");
+                let row = read_model
+                    .query_one("select count(*) from health where component in ('sink.crm', 'sink.erp') and state = 'paused'", &[])
+                    .await
+                    .expect("health");
                 row.get::<_, i64>(0)
             },
             |count| (*count == 2) == paused,

@@ -43,7 +43,11 @@ async fn edits_on_either_side_reach_the_other(log: Log) {
     let contact = world.contact_of(account);
     let person = Actor::lightning(world.org().admin_user());
     world.org().update(&person, contact, &json!({"Title": "Chief Buyer"})).expect("edited");
-    let email = world.org().with_record(contact, |record| record.text("Email")).flatten().unwrap_or_else(|| panic!("an e-mail of {:?}", world.org().record(contact)));
+    let email = world
+        .org()
+        .with_record(contact, |record| record.text("Email"))
+        .flatten()
+        .unwrap_or_else(|| panic!("an e-mail of {:?}", world.org().record(contact)));
     let title = || async {
         let rows = world.erp.query("select title from contacts where email = $1", &[&email]).await.expect("contacts");
         let titles: Vec<Option<String>> = rows.iter().map(|row| row.get(0)).collect();
@@ -57,9 +61,16 @@ async fn edits_on_either_side_reach_the_other(log: Log) {
 
 async fn records_made_on_either_side_are_made_once_on_the_other(log: Log) {
     let world = World::start(log, 12).await;
-    world.sql("insert into customers (name, tax_id, city, country) values ('Harbour Lights Ltd', 'GB900000001', 'Leeds', 'United Kingdom')").await;
+    world
+        .sql("insert into customers (name, tax_id, city, country) values ('Harbour Lights Ltd', 'GB900000001', 'Leeds', 'United Kingdom')")
+        .await;
     world.sql("insert into contacts (customer_id, first_name, last_name, email) select id, 'Grace', 'Walsh', 'grace@harbour-lights.example' from customers where name = 'Harbour Lights Ltd'").await;
-    let found = eventually("an account", || async { world.org().find("Account", "Name", "Harbour Lights Ltd") }, |found: &Vec<_>| !found.is_empty()).await;
+    let found = eventually(
+        "an account",
+        || async { world.org().find("Account", "Name", "Harbour Lights Ltd") },
+        |found: &Vec<_>| !found.is_empty(),
+    )
+    .await;
     assert_eq!(world.account_field(found[0], "BillingCity"), "Leeds");
 
     let person = Actor::lightning(world.org().admin_user());
@@ -70,7 +81,10 @@ async fn records_made_on_either_side_are_made_once_on_the_other(log: Log) {
     let contacts = || async {
         let rows = world
             .erp
-            .query("select c.name from contacts p join customers c on c.id = p.customer_id where p.email = 'lindgren@tundra-optics.example'", &[])
+            .query(
+                "select c.name from contacts p join customers c on c.id = p.customer_id where p.email = 'lindgren@tundra-optics.example'",
+                &[],
+            )
             .await
             .expect("contacts");
         rows.into_iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>()
@@ -80,7 +94,12 @@ async fn records_made_on_either_side_are_made_once_on_the_other(log: Log) {
     world.agree("creates on both sides").await;
     // Edits of records that Concord made travel like any others.
     world.edit_account(found[0], &json!({"Phone": "+44 113 1"}));
-    eventually("the phone in the ERP", || async { phone_of(&world, "Harbour Lights Ltd").await }, |phone| phone.as_deref() == Some("+44 113 1")).await;
+    eventually(
+        "the phone in the ERP",
+        || async { phone_of(&world, "Harbour Lights Ltd").await },
+        |phone| phone.as_deref() == Some("+44 113 1"),
+    )
+    .await;
     world.agree("an edit of a made record").await;
     world.stop().await;
 }
@@ -101,7 +120,8 @@ async fn the_newer_of_two_edits_of_one_field_wins_and_the_other_is_kept(log: Log
     world.resume().await;
     eventually("the newer city in the ERP", || world.customer_field(1, "city"), |city| city.as_deref() == Some("Lyon")).await;
     assert_eq!(world.account_field(account, "BillingCity"), "Lyon");
-    let settled = eventually("the conflict record", || world.conflicts("settled", &name), |conflicts: &Vec<Json>| !conflicts.is_empty()).await;
+    let settled =
+        eventually("the conflict record", || world.conflicts("settled", &name), |conflicts: &Vec<Json>| !conflicts.is_empty()).await;
     assert_eq!(settled[0]["field"], "city");
     assert_eq!(settled[0]["erp"], "Porto", "the losing value is kept: {}", settled[0]);
     assert_eq!(settled[0]["winner"], "crm");
@@ -125,7 +145,8 @@ async fn a_costly_conflict_waits_for_a_person_and_holds_only_its_field(log: Log)
     assert_eq!(world.customer_field(1, "credit_limit").await.as_deref(), Some("90000.00"), "the field is held");
     let id = open[0]["id"].as_str().expect("an id");
     world.post(&format!("conflicts/{id}/resolve"), &json!({"choice": "crm"})).await;
-    eventually("the decided limit in the ERP", || world.customer_field(1, "credit_limit"), |limit| limit.as_deref() == Some("120000.00")).await;
+    eventually("the decided limit in the ERP", || world.customer_field(1, "credit_limit"), |limit| limit.as_deref() == Some("120000.00"))
+        .await;
     eventually("no open conflict", || world.conflicts("open", &name), Vec::is_empty).await;
     world.agree("a decision").await;
     world.stop().await;
@@ -135,8 +156,15 @@ async fn a_value_that_salesforce_trims_is_agreed_and_not_carried_back(log: Log) 
     let world = World::start(log, 12).await;
     let account = world.account_of(1).await;
     world.sql("update customers set street = '  Storgatan 1  ' where id = 1").await;
-    eventually("the trimmed street in Salesforce", || async { world.account_field(account, "BillingStreet") }, |street| street == "Storgatan 1").await;
-    let audit = eventually("an audit entry that says so", || world.get("changes"), |changes: &Json| changes.to_string().contains("Storgatan 1")).await;
+    eventually(
+        "the trimmed street in Salesforce",
+        || async { world.account_field(account, "BillingStreet") },
+        |street| street == "Storgatan 1",
+    )
+    .await;
+    let audit =
+        eventually("an audit entry that says so", || world.get("changes"), |changes: &Json| changes.to_string().contains("Storgatan 1"))
+            .await;
     assert!(audit.to_string().contains("altered"), "{audit}");
     // A later edit passes through the same pipe, so the trimmed value would have come back before it.
     world.edit_account(account, &json!({"Phone": "+46 31 1"}));
@@ -175,7 +203,12 @@ async fn a_record_that_salesforce_refuses_stops_only_itself(log: Log) {
     // BillingCity takes 40 characters.
     world.sql("update customers set city = repeat('x', 60) where id = 1; update customers set city = 'Utrecht' where id = 2").await;
     eventually("the other record", || async { world.account_field(other, "BillingCity") }, |city| city == "Utrecht").await;
-    let failures = eventually("the failure with its reason", || world.get("failures"), |failures: &Json| failures.to_string().contains("STRING_TOO_LONG")).await;
+    let failures = eventually(
+        "the failure with its reason",
+        || world.get("failures"),
+        |failures: &Json| failures.to_string().contains("STRING_TOO_LONG"),
+    )
+    .await;
     assert!(failures.to_string().contains("BillingCity"), "{failures}");
     // Mended at its source, it goes through.
     world.sql("update customers set city = 'Gdańsk' where id = 1").await;
@@ -203,7 +236,10 @@ async fn totals_follow_invoices_payments_and_opportunities(log: Log) {
     let world = World::start(log, 12).await;
     let read_model = world.stack.read_model().await.expect("the read model");
     let totals = || async {
-        let row = read_model.query_one("select coalesce(sum(ar_balance), 0)::text, coalesce(sum(open_orders), 0)::text from customer_financials", &[]).await.expect("totals");
+        let row = read_model
+            .query_one("select coalesce(sum(ar_balance), 0)::text, coalesce(sum(open_orders), 0)::text from customer_financials", &[])
+            .await
+            .expect("totals");
         (row.get::<_, String>(0).parse::<f64>().expect("a number"), row.get::<_, String>(1))
     };
     let expected = || async {
@@ -213,10 +249,17 @@ async fn totals_follow_invoices_payments_and_opportunities(log: Log) {
         let row = world.erp.query_one(sql, &[]).await.expect("totals");
         (row.get::<_, f64>(0), row.get::<_, String>(1))
     };
-    for sql in ["select 1", "insert into payments (customer_id, invoice_id, paid_on, amount) select customer_id, id, current_date, 10 from invoices where status = 'open' limit 1", "update orders set status = 'cancelled' where id = (select min(id) from orders where status = 'open')"] {
+    for sql in [
+        "select 1",
+        "insert into payments (customer_id, invoice_id, paid_on, amount) select customer_id, id, current_date, 10 from invoices where status = 'open' limit 1",
+        "update orders set status = 'cancelled' where id = (select min(id) from orders where status = 'open')",
+    ] {
         world.sql(sql).await;
         let wanted = expected().await;
-        eventually("receivables and orders to agree with the ERP", totals, |found| (found.0 - wanted.0).abs() < 0.005 && found.1 == wanted.1).await;
+        eventually("receivables and orders to agree with the ERP", totals, |found| {
+            (found.0 - wanted.0).abs() < 0.005 && found.1 == wanted.1
+        })
+        .await;
     }
     let mut stages = std::collections::BTreeMap::new();
     world.org().scan("Opportunity", |record| {
@@ -225,7 +268,10 @@ async fn totals_follow_invoices_payments_and_opportunities(log: Log) {
         }
     });
     let counts = || async {
-        let rows = read_model.query("select stage, count from pipeline_summary where stage <> 'all' and count > 0", &[]).await.expect("the pipeline");
+        let rows = read_model
+            .query("select stage, count from pipeline_summary where stage <> 'all' and count > 0", &[])
+            .await
+            .expect("the pipeline");
         rows.into_iter().map(|row| (row.get::<_, String>(0), row.get::<_, i64>(1))).collect::<std::collections::BTreeMap<_, _>>()
     };
     eventually("the pipeline to agree with Salesforce", counts, |counts| *counts == stages).await;

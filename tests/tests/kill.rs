@@ -51,8 +51,20 @@ async fn writes(world: &World) -> i64 {
     let read_model = world.stack.read_model().await.expect("the read model");
     let last = std::cell::Cell::new(-1);
     let count = || async { read_model.query_one("select count(*) from audit", &[]).await.expect("audit").get::<_, i64>(0) };
-    let unfinished = || async { read_model.query_one("select count(*) from write where state in ('sent', 'applied', 'deferred')", &[]).await.expect("writes").get::<_, i64>(0) };
-    tests::eventually("the audit to come to rest", || async { (count().await, unfinished().await) }, |(count, open)| last.replace(*count) == *count && *open == 0).await.0
+    let unfinished = || async {
+        read_model
+            .query_one("select count(*) from write where state in ('sent', 'applied', 'deferred')", &[])
+            .await
+            .expect("writes")
+            .get::<_, i64>(0)
+    };
+    tests::eventually(
+        "the audit to come to rest",
+        || async { (count().await, unfinished().await) },
+        |(count, open)| last.replace(*count) == *count && *open == 0,
+    )
+    .await
+    .0
 }
 
 /// Edits and creates on both sides until told to stop; returns how many.
@@ -65,7 +77,10 @@ async fn load(world: Arc<World>, stop: Arc<AtomicBool>, seed: u64) -> usize {
         match dice.below(20) {
             0 => world.sql(&format!("insert into customers (name, tax_id) values ('Made here {n}', 'XE{n:09}')")).await,
             1 => {
-                world.org().create(&person, "Account", &json!({"Name": format!("Made there {n}"), "Tax_Id__c": format!("XC{n:09}")})).expect("made");
+                world
+                    .org()
+                    .create(&person, "Account", &json!({"Name": format!("Made there {n}"), "Tax_Id__c": format!("XC{n:09}")}))
+                    .expect("made");
             }
             2..=10 => world.sql(&format!("update customers set phone = 'erp {n}' where id = {}", 1 + dice.below(40))).await,
             11 => world.sql(&format!("update customers set website = 'https://w{n}.example' where id <= 20")).await,

@@ -66,5 +66,13 @@ fn a_violation_is_told_with_the_shortest_way_to_it() {
     let violation = runner.shorten(seed, EVENTS).expect("shortens");
     assert!(!violation.wrong.is_empty());
     assert!(violation.events.len() < 30, "{}", told(&violation));
-    assert!(violation.events.iter().any(|event| event.contains("Crash") || event.contains("Lose") || event.contains("Zombie") || event.contains("Refuse") || event.contains("DiskFull")), "{}", told(&violation));
+    assert!(
+        violation.events.iter().any(|event| event.contains("Crash")
+            || event.contains("Lose")
+            || event.contains("Zombie")
+            || event.contains("Refuse")
+            || event.contains("DiskFull")),
+        "{}",
+        told(&violation)
+    );
 }

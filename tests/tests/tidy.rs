@@ -88,7 +88,16 @@ fn the_topic_table_in_the_documents_is_the_one_in_the_code() {
 
 #[test]
 fn documents_have_the_names_people_look_for() {
-    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "docs/metrics.md", "docs/topics.md", "docs/benchmarks.md", "docs/runbook.md"] {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "docs/metrics.md",
+        "docs/topics.md",
+        "docs/benchmarks.md",
+        "docs/runbook.md",
+    ] {
         assert!(root().join(name).is_file(), "{name} is missing");
     }
     let mut decisions = Vec::new();

@@ -46,7 +46,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the stack does not work; lost edits are a finding, not an error.
-pub async fn latency(stack: &Stack, program: &Path, rate: u32, seconds: u32, say: &(dyn Fn(String) + Sync)) -> anyhow::Result<LatencyReport> {
+pub async fn latency(
+    stack: &Stack,
+    program: &Path,
+    rate: u32,
+    seconds: u32,
+    say: &(dyn Fn(String) + Sync),
+) -> anyhow::Result<LatencyReport> {
     let concord = stack.run(program).await?;
     say("first copy".to_owned());
     settle(stack, Duration::from_secs(300)).await?;
@@ -77,7 +83,8 @@ pub async fn latency(stack: &Stack, program: &Path, rate: u32, seconds: u32, say
             } else {
                 let account = accounts[made as usize / 2 % accounts.len()];
                 let org = stack.org();
-                org.update(&lightning, account, &json!({"Phone": value})).map_err(|error| anyhow::anyhow!("editing an account: {}", error.message))?;
+                org.update(&lightning, account, &json!({"Phone": value}))
+                    .map_err(|error| anyhow::anyhow!("editing an account: {}", error.message))?;
                 to_erp.insert(value, Instant::now());
             }
             made += 1;
@@ -103,7 +110,8 @@ pub async fn latency(stack: &Stack, program: &Path, rate: u32, seconds: u32, say
                 });
             }
         }
-        if made == edits && to_crm.is_empty() && to_erp.is_empty() || started.elapsed() > Duration::from_secs(u64::from(seconds)) + PATIENCE {
+        if made == edits && to_crm.is_empty() && to_erp.is_empty() || started.elapsed() > Duration::from_secs(u64::from(seconds)) + PATIENCE
+        {
             break;
         }
     }

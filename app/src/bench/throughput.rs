@@ -69,7 +69,11 @@ pub async fn throughput(stack: &Stack, program: &Path, changes: u64, say: &(dyn 
     let (agreement, seconds) = loop {
         let looked = Instant::now();
         let given_up = started.elapsed() > PATIENCE;
-        if given_up || sample.iter().all(|(account, phone)| stack.org().with_record(*account, |record| record.text("Phone").as_deref() == Some(phone)).unwrap_or(false)) {
+        if given_up
+            || sample.iter().all(|(account, phone)| {
+                stack.org().with_record(*account, |record| record.text("Phone").as_deref() == Some(phone)).unwrap_or(false)
+            })
+        {
             let agreement = compare(&erp, &stack.org()).await?;
             if given_up || agreement.holds() {
                 break (agreement, (looked - started).as_secs_f64());

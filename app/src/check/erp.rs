@@ -46,8 +46,7 @@ pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Lo
         Err(_) if read_too && reading(config).await.is_err() => return Err(Vec::new()),
         Err(error) => return Err(vec![refused(&place, &error)]),
     };
-    let mut problems =
-        rights(&client, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
+    let mut problems = rights(&client, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
     let columns = columns(&client, &needs).await.map_err(|error| vec![failed(&place, "reading the catalog", &error)])?;
     for (object, asked) in &needs {
         let there: Vec<&Column> = columns.iter().filter(|column| column.object == *object).collect();

@@ -3,13 +3,68 @@
 use super::Dice;
 
 const FIRST_WORDS: &[&str] = &[
-    "Northwind", "Alder", "Kestrel", "Ostrava", "Brightwater", "Meridian", "Harbour", "Lindqvist", "Copper", "Silver Birch", "Granite", "Orchard",
-    "Bluefin", "Cedar", "Summit", "Fjord", "Tundra", "Juniper", "Quarry", "Lighthouse", "Marlow", "Halvorsen", "Quiroga", "Novák", "Müller", "Dubois",
-    "Rossi", "Jansen", "Kowalski", "Silva", "O'Connor", "Bergström", "Petrov", "Almeida", "Ferrari", "Schneider",
+    "Northwind",
+    "Alder",
+    "Kestrel",
+    "Ostrava",
+    "Brightwater",
+    "Meridian",
+    "Harbour",
+    "Lindqvist",
+    "Copper",
+    "Silver Birch",
+    "Granite",
+    "Orchard",
+    "Bluefin",
+    "Cedar",
+    "Summit",
+    "Fjord",
+    "Tundra",
+    "Juniper",
+    "Quarry",
+    "Lighthouse",
+    "Marlow",
+    "Halvorsen",
+    "Quiroga",
+    "Novák",
+    "Müller",
+    "Dubois",
+    "Rossi",
+    "Jansen",
+    "Kowalski",
+    "Silva",
+    "O'Connor",
+    "Bergström",
+    "Petrov",
+    "Almeida",
+    "Ferrari",
+    "Schneider",
 ];
 const SECOND_WORDS: &[&str] = &[
-    "Traders", "Steelworks", "Foods", "Clinics", "Avionics", "Textiles", "Logistics", "Instruments", "Timber", "Optics", "Ceramics", "Software", "Energy",
-    "Marine", "Packaging", "Robotics", "Paper", "Glass", "Machinery", "Chemicals", "Seeds", "Tools", "Printing", "Furniture",
+    "Traders",
+    "Steelworks",
+    "Foods",
+    "Clinics",
+    "Avionics",
+    "Textiles",
+    "Logistics",
+    "Instruments",
+    "Timber",
+    "Optics",
+    "Ceramics",
+    "Software",
+    "Energy",
+    "Marine",
+    "Packaging",
+    "Robotics",
+    "Paper",
+    "Glass",
+    "Machinery",
+    "Chemicals",
+    "Seeds",
+    "Tools",
+    "Printing",
+    "Furniture",
 ];
 /// Legal form, country, city, telephone code, tax prefix.
 const PLACES: &[(&str, &str, &str, &str, &str)] = &[
@@ -27,10 +82,42 @@ const PLACES: &[(&str, &str, &str, &str, &str)] = &[
     ("Lda", "Portugal", "Porto", "+351 22", "PT"),
     ("Inc.", "United States", "Portland", "+1 503", "US"),
 ];
-const STREETS: &[&str] = &["Hafenstraße", "Mill Lane", "Rue des Ateliers", "Via Roma", "Storgatan", "Kanaalweg", "Harbour Road", "Nádražní", "Station Street", "Rua do Porto"];
-const GIVEN_NAMES: &[&str] = &["Ingrid", "Tomás", "Mira", "Dana", "Jonas", "Elena", "Piotr", "Anna", "Luca", "Sofie", "Henrik", "Claire", "Amir", "Grace", "Mateo", "Zuzana"];
-const FAMILY_NAMES: &[&str] = &["Halvorsen", "Quiroga", "Kovač", "Ruiz", "Berg", "Rossi", "Nowak", "Svoboda", "Meyer", "Dubois", "Hansen", "Silva", "Walsh", "Costa", "Lindgren", "Fischer"];
-const TITLES: &[&str] = &["Purchasing Manager", "Head of Finance", "Operations Lead", "Plant Manager", "Accountant", "Managing Director", "Buyer"];
+const STREETS: &[&str] = &[
+    "Hafenstraße",
+    "Mill Lane",
+    "Rue des Ateliers",
+    "Via Roma",
+    "Storgatan",
+    "Kanaalweg",
+    "Harbour Road",
+    "Nádražní",
+    "Station Street",
+    "Rua do Porto",
+];
+const GIVEN_NAMES: &[&str] = &[
+    "Ingrid", "Tomás", "Mira", "Dana", "Jonas", "Elena", "Piotr", "Anna", "Luca", "Sofie", "Henrik", "Claire", "Amir", "Grace", "Mateo",
+    "Zuzana",
+];
+const FAMILY_NAMES: &[&str] = &[
+    "Halvorsen",
+    "Quiroga",
+    "Kovač",
+    "Ruiz",
+    "Berg",
+    "Rossi",
+    "Nowak",
+    "Svoboda",
+    "Meyer",
+    "Dubois",
+    "Hansen",
+    "Silva",
+    "Walsh",
+    "Costa",
+    "Lindgren",
+    "Fischer",
+];
+const TITLES: &[&str] =
+    &["Purchasing Manager", "Head of Finance", "Operations Lead", "Plant Manager", "Accountant", "Managing Director", "Buyer"];
 
 /// One company, as both systems would describe it.
 #[derive(Debug, Clone)]
@@ -141,9 +228,12 @@ pub fn companies(count: usize, seed: u64) -> impl Iterator<Item = Company> {
 }
 
 fn ascii(name: &str) -> String {
-    name.chars().map(|c| match c {
-        'á' => 'a',
-        'č' => 'c',
-        c => c.to_ascii_lowercase(),
-    }).filter(char::is_ascii).collect()
+    name.chars()
+        .map(|c| match c {
+            'á' => 'a',
+            'č' => 'c',
+            c => c.to_ascii_lowercase(),
+        })
+        .filter(char::is_ascii)
+        .collect()
 }

@@ -48,12 +48,25 @@ pub async fn load_erp(client: &tokio_postgres::Client, companies: &[Company], wi
         writeln!(
             customers,
             "{id}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\tN{}\t{}.00\tactive\timport",
-            company.number, company.name, company.tax_id, company.phone, company.website, company.street, company.city, company.postal_code,
-            company.country, company.terms_days, company.credit_limit,
+            company.number,
+            company.name,
+            company.tax_id,
+            company.phone,
+            company.website,
+            company.street,
+            company.city,
+            company.postal_code,
+            company.country,
+            company.terms_days,
+            company.credit_limit,
         )?;
         for person in &company.people {
             contact_id += 1;
-            writeln!(contacts, "{contact_id}\t{id}\t{}\t{}\t{}\t{}\t{}\timport", person.first_name, person.last_name, person.email, person.phone, person.title)?;
+            writeln!(
+                contacts,
+                "{contact_id}\t{id}\t{}\t{}\t{}\t{}\t{}\timport",
+                person.first_name, person.last_name, person.email, person.phone, person.title
+            )?;
         }
         if !with_money {
             continue;
@@ -71,7 +84,13 @@ pub async fn load_erp(client: &tokio_postgres::Client, companies: &[Company], wi
             if status == "invoiced" {
                 let paid = dice.below(3) == 0;
                 let due = ordered + company.terms_days as i32;
-                writeln!(invoices, "{document_id}\tR{document_id:07}\t{id}\t{document_id}\t{}\t{}\t{total}\t{}", day(ordered), day(due), if paid { "paid" } else { "open" })?;
+                writeln!(
+                    invoices,
+                    "{document_id}\tR{document_id:07}\t{id}\t{document_id}\t{}\t{}\t{total}\t{}",
+                    day(ordered),
+                    day(due),
+                    if paid { "paid" } else { "open" }
+                )?;
                 if paid {
                     writeln!(payments, "{document_id}\t{id}\t{document_id}\t{}\t{total}", day(ordered + 3))?;
                 }
@@ -84,19 +103,30 @@ pub async fn load_erp(client: &tokio_postgres::Client, companies: &[Company], wi
     }
     for (table, columns, rows) in [
         ("products", "id, sku, name, list_price", &products),
-        ("customers", "id, number, name, tax_id, phone, website, street, city, postal_code, country, payment_terms, credit_limit, status, updated_by", &customers),
+        (
+            "customers",
+            "id, number, name, tax_id, phone, website, street, city, postal_code, country, payment_terms, credit_limit, status, updated_by",
+            &customers,
+        ),
         ("contacts", "id, customer_id, first_name, last_name, email, phone, title, updated_by", &contacts),
         ("orders", "id, number, customer_id, status, ordered_on, total", &orders),
         ("order_lines", "order_id, line, product_id, quantity, unit_price", &lines),
         ("invoices", "id, number, customer_id, order_id, issued_on, due_on, amount, status", &invoices),
         ("payments", "id, customer_id, invoice_id, paid_on, amount", &payments),
     ] {
-        let sink = client.copy_in(&format!("copy {table} ({columns}) from stdin")).await.with_context(|| format!("copying sample rows into {table}"))?;
+        let sink = client
+            .copy_in(&format!("copy {table} ({columns}) from stdin"))
+            .await
+            .with_context(|| format!("copying sample rows into {table}"))?;
         let mut sink = pin!(sink);
         sink.send(bytes::Bytes::copy_from_slice(rows.as_bytes())).await?;
         sink.close().await.with_context(|| format!("copying sample rows into {table}"))?;
         if !["order_lines"].contains(&table) {
-            client.batch_execute(&format!("select setval(pg_get_serial_sequence('{table}', 'id'), greatest((select max(id) from {table}), 1))")).await?;
+            client
+                .batch_execute(&format!(
+                    "select setval(pg_get_serial_sequence('{table}', 'id'), greatest((select max(id) from {table}), 1))"
+                ))
+                .await?;
         }
     }
     Ok(())

@@ -146,7 +146,14 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         let conflicts = books.of(entity, field).count();
         let (mut edits, mut writes) = (0, 0);
         // A record that is made anew is filled anew.
-        let gone = |side: Side| systems.at(side).gone.keys().filter(move |id| books.entities.get(&(side, (*id).clone())).is_some_and(|found| found == entity)).count();
+        let gone = |side: Side| {
+            systems
+                .at(side)
+                .gone
+                .keys()
+                .filter(move |id| books.entities.get(&(side, (*id).clone())).is_some_and(|found| found == entity))
+                .count()
+        };
         let made_anew = gone(Side::Crm) + gone(Side::Erp);
         // A row that is read again does not say who made of a written value what stands there.
         let nameless = systems.faults.contains_key("gap") || systems.faults.contains_key("expired_position");
@@ -186,7 +193,9 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     let there = |put: &Put| put.side == other && put.field == field && across == Some(&put.id);
     let short = kept(systems.at(other).manner, &edit.value, field);
     let same = |text: &str| text == edit.value || text == short;
-    if later().any(|put| there(put) && same(&put.value)) || systems.history.iter().take(index).any(|put| there(put) && put.value == edit.value) {
+    if later().any(|put| there(put) && same(&put.value))
+        || systems.history.iter().take(index).any(|put| there(put) && put.value == edit.value)
+    {
         return;
     }
     // Nobody could have known: no stream ever showed it, and without strict mode the CRM does not check at commit. A row read

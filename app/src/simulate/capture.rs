@@ -268,5 +268,13 @@ fn deleted(id: &str, at: i64, by_us: bool, position: usize) -> Fact {
 fn reread(system: &System, id: &str, row: &Row) -> Fact {
     // A CRM says when a record was modified to the second.
     let cut = if system.side == Side::Crm { row.modified_at.rem_euclid(1_000_000) } else { 0 };
-    Fact { id: id.to_owned(), op: Op::Read, row: row.values.clone(), changed: None, position: system.stream.len(), at: row.modified_at - cut, by_us: false }
+    Fact {
+        id: id.to_owned(),
+        op: Op::Read,
+        row: row.values.clone(),
+        changed: None,
+        position: system.stream.len(),
+        at: row.modified_at - cut,
+        by_us: false,
+    }
 }

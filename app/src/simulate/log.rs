@@ -9,7 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use schemas::topic::TopicConfig;
-use stream::{Codec, Error, Log, Member, MemberConfig, MemoryLog, Membership, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start, TopicPartition};
+use stream::{
+    Codec, Error, Log, Member, MemberConfig, Membership, MemoryLog, NewRecord, Offsets, Polled, Producer, Reader, Record, Result, Start,
+    TopicPartition,
+};
 
 use super::show;
 use super::trace::Trace;
@@ -96,7 +99,8 @@ impl TurnedMember {
     fn sift(&mut self, mut records: Vec<Record>) -> Vec<Record> {
         let mut armed = self.log.turn.armed();
         if self.withheld.is_none() && armed.withhold > 0 && records.len() > 1 {
-            self.withheld = records.first().map(|first| Withheld { at: first.partition.clone(), records: Vec::new(), polls: armed.withhold });
+            self.withheld =
+                records.first().map(|first| Withheld { at: first.partition.clone(), records: Vec::new(), polls: armed.withhold });
             armed.withhold = 0;
         }
         let Some(withheld) = &mut self.withheld else { return records };
@@ -128,7 +132,13 @@ impl Member for TurnedMember {
                 if records.is_empty() {
                     log.turn.idle();
                 } else {
-                    log.trace.note(format_args!("{} reads {} records from {} at {}", log.actor, records.len(), records[0].partition, records[0].offset));
+                    log.trace.note(format_args!(
+                        "{} reads {} records from {} at {}",
+                        log.actor,
+                        records.len(),
+                        records[0].partition,
+                        records[0].offset
+                    ));
                 }
                 Polled::Records(records)
             }

@@ -29,10 +29,18 @@ fn one(policies: &[&str; 5], tie: &str, delete: &str, version: i64) -> anyhow::R
          keys = [{{ name = \"number\", crm = \"Number__c\", erp = \"number\" }}]\n\
          [entity.customer.field.number]\ntype = \"text\"\ncrm = \"Number__c\"\nerp = \"number\"\n"
     );
-    let columns = [("name", "Name", "name"), ("phone", "Phone", "phone"), ("city", "City__c", "city"), ("note", "Note__c", "note"), ("credit", "Credit__c", "credit")];
+    let columns = [
+        ("name", "Name", "name"),
+        ("phone", "Phone", "phone"),
+        ("city", "City__c", "city"),
+        ("note", "Note__c", "note"),
+        ("credit", "Credit__c", "credit"),
+    ];
     for ((name, crm, erp), policy) in columns.iter().zip(policies) {
         let kind = if *name == "credit" { "decimal(2)" } else { "text" };
-        text.push_str(&format!("[entity.customer.field.{name}]\ntype = \"{kind}\"\npolicy = \"{policy}\"\ncrm = \"{crm}\"\nerp = \"{erp}\"\n"));
+        text.push_str(&format!(
+            "[entity.customer.field.{name}]\ntype = \"{kind}\"\npolicy = \"{policy}\"\ncrm = \"{crm}\"\nerp = \"{erp}\"\n"
+        ));
     }
     Ok(Arc::new(processors::mapping_file::parse(&text).context("the mapping of the simulation")?))
 }

@@ -97,7 +97,8 @@ impl Runner {
     /// When the simulation itself fails.
     pub fn shorten(&self, seed: u64, events: usize) -> anyhow::Result<Violation> {
         let (setup, mut script) = draw(seed, events);
-        let kinds = |outcome: &Outcome| outcome.wrong.iter().filter_map(|text| text.get(..2).map(str::to_owned)).collect::<BTreeSet<String>>();
+        let kinds =
+            |outcome: &Outcome| outcome.wrong.iter().filter_map(|text| text.get(..2).map(str::to_owned)).collect::<BTreeSet<String>>();
         let sought = kinds(&self.perform(seed, setup, &script, false)?.0);
         let mut tries = 0;
         let mut size = script.len().div_ceil(2).max(1);
@@ -152,7 +153,11 @@ impl Runner {
                 trace.note(format_args!("a sweep, because of {wrong:?}"));
                 swept = true;
                 world.sweep();
-                wrong = if world.settle().await? { audit(&world).await? } else { vec!["P4: it does not come to rest after a sweep".to_owned()] };
+                wrong = if world.settle().await? {
+                    audit(&world).await?
+                } else {
+                    vec!["P4: it does not come to rest after a sweep".to_owned()]
+                };
             }
         } else {
             wrong.push("P4: it does not come to rest".to_owned());

@@ -20,7 +20,15 @@ pub(super) fn record(codec: &Codec, record: &NewRecord) -> Option<String> {
         "writes.crm" | "writes.erp" => {
             let write: Write = decode(codec, topic, bytes)?;
             let record = write.record.as_deref().unwrap_or("a new record");
-            format!("{} write {} to {} {record}: {} expecting {}; {}", short(&write.entity), short(&write.id), write.side, fields(&write.values), fields(&write.expected), write.reason)
+            format!(
+                "{} write {} to {} {record}: {} expecting {}; {}",
+                short(&write.entity),
+                short(&write.id),
+                write.side,
+                fields(&write.values),
+                fields(&write.expected),
+                write.reason
+            )
         }
         "outcomes" => {
             let outcome: Outcome = decode(codec, topic, bytes)?;
@@ -29,7 +37,13 @@ pub(super) fn record(codec: &Codec, record: &NewRecord) -> Option<String> {
         "conflicts" => {
             let conflict: Conflict = decode(codec, topic, bytes)?;
             let (crm, erp, chosen) = (canonical(&conflict.crm), canonical(&conflict.erp), canonical(&conflict.chosen));
-            format!("{} conflict of {}: crm {crm:?}, erp {erp:?}, {} {chosen:?}; {}", short(&conflict.entity), conflict.field, conflict.state, conflict.reason)
+            format!(
+                "{} conflict of {}: crm {crm:?}, erp {erp:?}, {} {chosen:?}; {}",
+                short(&conflict.entity),
+                conflict.field,
+                conflict.state,
+                conflict.reason
+            )
         }
         _ => return None,
     })

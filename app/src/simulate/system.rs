@@ -70,7 +70,10 @@ pub(super) fn schema(side: Side) -> ChangeSchema {
     let mut columns: Vec<Column> = FIELDS
         .iter()
         .enumerate()
-        .map(|(index, field)| Column { name: field.column(side).to_owned(), kind: if index == CREDIT { credit.clone() } else { ColumnType::Text } })
+        .map(|(index, field)| Column {
+            name: field.column(side).to_owned(),
+            kind: if index == CREDIT { credit.clone() } else { ColumnType::Text },
+        })
         .collect();
     columns.extend([number_column(side), id_column(side)].map(|name| Column { name: name.to_owned(), kind: ColumnType::Text }));
     ChangeSchema { side, object: object(side).to_owned(), columns }
@@ -274,7 +277,10 @@ impl System {
     /// The row's values of some columns.
     pub(super) fn actual(&self, id: &str, shown: &[Field]) -> Vec<Field> {
         let Some(row) = self.rows.get(id) else { return Vec::new() };
-        shown.iter().map(|field| Field { name: field.name.clone(), value: row.values.get(&field.name).cloned().unwrap_or(Value::Null) }).collect()
+        shown
+            .iter()
+            .map(|field| Field { name: field.name.clone(), value: row.values.get(&field.name).cloned().unwrap_or(Value::Null) })
+            .collect()
     }
 
     /// The time by its own clock.
@@ -291,7 +297,16 @@ impl System {
         let at = self.time(now);
         self.gone.insert(id.to_owned(), (at, by_us));
         let gap = std::mem::take(&mut self.fault.gap);
-        self.stream.push(Committed { id: id.to_owned(), did: Did::Gone, row: BTreeMap::new(), changed: Vec::new(), at, by_us, gap, shown: false });
+        self.stream.push(Committed {
+            id: id.to_owned(),
+            did: Did::Gone,
+            row: BTreeMap::new(),
+            changed: Vec::new(),
+            at,
+            by_us,
+            gap,
+            shown: false,
+        });
         true
     }
 
@@ -309,7 +324,15 @@ impl System {
                 return;
             }
             if let Some(field) = FIELDS.iter().position(|field| field.column(self.side) == column) {
-                puts.push(Put { side: self.side, id: id.clone(), field, value: canonical(&value), by: by.clone(), altered, position: self.stream.len() });
+                puts.push(Put {
+                    side: self.side,
+                    id: id.clone(),
+                    field,
+                    value: canonical(&value),
+                    by: by.clone(),
+                    altered,
+                    position: self.stream.len(),
+                });
             }
             row.values.insert(column.to_owned(), value);
             changed.push(column.to_owned());

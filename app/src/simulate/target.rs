@@ -84,7 +84,9 @@ impl Systems {
             return None;
         }
         let rows = &self.at(side).rows;
-        rows.iter().find(|(_, row)| row.values.get(id_column(side)).and_then(schemas::Value::as_text) == Some(entity)).map(|(id, _)| id.clone())
+        rows.iter()
+            .find(|(_, row)| row.values.get(id_column(side)).and_then(schemas::Value::as_text) == Some(entity))
+            .map(|(id, _)| id.clone())
     }
 }
 

@@ -134,7 +134,13 @@ impl World {
     fn start(&mut self, who: Who) -> anyhow::Result<()> {
         self.actors.remove(&who);
         let turn = Turn::default();
-        let log = TurnedLog { inner: self.log.clone(), turn: turn.clone(), trace: self.trace.clone(), actor: who.name(), codec: self.common.codec.clone() };
+        let log = TurnedLog {
+            inner: self.log.clone(),
+            turn: turn.clone(),
+            trace: self.trace.clone(),
+            actor: who.name(),
+            codec: self.common.codec.clone(),
+        };
         let going: Going = match who {
             Who::CaptureCrm => self.capture(Side::Crm, log),
             Who::CaptureErp => self.capture(Side::Erp, log),
@@ -174,7 +180,12 @@ impl World {
             mapping: self.common.mappings[self.mapping].clone(),
             home: Home::Memory(stores),
             clock: Arc::new(move || clock.load(Relaxed)),
-            config: processors::Config { instance: instance.to_owned(), batch_records: self.setup.batches[1], reread_after_ms: reread_after, ..processors::Config::default() },
+            config: processors::Config {
+                instance: instance.to_owned(),
+                batch_records: self.setup.batches[1],
+                reread_after_ms: reread_after,
+                ..processors::Config::default()
+            },
             metrics: self.common.processors.clone(),
             shutdown: CancellationToken::new(),
         };
@@ -191,7 +202,11 @@ impl World {
             metrics: self.common.sinks.clone(),
             pace: sinks::Pace { batch: self.setup.batches[1], ..sinks::Pace::default() },
         };
-        Box::pin(async move { sinks::simulated::run(target, environment, CancellationToken::new()).await.map_or_else(|error| error.to_string(), |()| String::new()) })
+        Box::pin(async move {
+            sinks::simulated::run(target, environment, CancellationToken::new())
+                .await
+                .map_or_else(|error| error.to_string(), |()| String::new())
+        })
     }
 
     /// One event.
@@ -242,7 +257,11 @@ impl World {
     fn wake(&mut self, calls: u8) {
         let Some((who, zombie)) = &mut self.zombie else { return };
         let ended = zombie.step(u32::from(calls));
-        self.trace.note(format_args!("the old {} wakes up: {}", who.name(), if ended == Ended::Waiting { "and goes on" } else { "and ends" }));
+        self.trace.note(format_args!(
+            "the old {} wakes up: {}",
+            who.name(),
+            if ended == Ended::Waiting { "and goes on" } else { "and ends" }
+        ));
         if ended != Ended::Waiting {
             self.zombie = None;
         }

@@ -112,7 +112,9 @@ impl Source {
             return Ok(None);
         }
         let payload = event.payload;
-        let bad = |object: String, reason: String| Ok(Some(Received::Bad { object, position: position.clone(), payload: payload.clone(), reason }));
+        let bad = |object: String, reason: String| {
+            Ok(Some(Received::Bad { object, position: position.clone(), payload: payload.clone(), reason }))
+        };
         let known = match self.catalog.version(&event.schema_id, &self.pubsub, &self.rest).await {
             Ok(Some(known)) => known,
             Ok(None) => {
@@ -159,7 +161,10 @@ impl Source {
             let gap = event.header.change == ChangeType::Gap;
             if gap {
                 metrics::gap("gap");
-                self.status.fact("gap", format!("{object}: {} records changed without saying how; they are read again", event.header.record_ids.len()));
+                self.status.fact(
+                    "gap",
+                    format!("{object}: {} records changed without saying how; they are read again", event.header.record_ids.len()),
+                );
                 tracing::warn!(crm.object = %object, records = event.header.record_ids.len(), "gap event; its records are read again");
             }
             let deletes = event.header.change == ChangeType::Delete;
@@ -174,7 +179,14 @@ impl Source {
         (doubtful, lost)
     }
 
-    async fn put(&mut self, batch: &mut Batch, event: Event, doubtful: &Ids, found: &mut BTreeMap<(String, String), Found>, read: &mut BTreeSet<(String, String)>) -> Result<()> {
+    async fn put(
+        &mut self,
+        batch: &mut Batch,
+        event: Event,
+        doubtful: &Ids,
+        found: &mut BTreeMap<(String, String), Found>,
+        read: &mut BTreeSet<(String, String)>,
+    ) -> Result<()> {
         let object = event.known.layout.object.clone();
         for (number, id) in event.header.record_ids.iter().enumerate() {
             let whole = event.header.change == ChangeType::Overflow || ids::is_wildcard(id);
@@ -215,7 +227,9 @@ impl Source {
         let layout = &event.known.layout;
         let carried = match op {
             Op::Delete => Ok((layout.id_row(id), None)),
-            Op::Create | Op::Update | Op::Read | Op::Truncate => layout.row(&event.header, &event.values, id).map(|carried| (carried.row, carried.changed)),
+            Op::Create | Op::Update | Op::Read | Op::Truncate => {
+                layout.row(&event.header, &event.values, id).map(|carried| (carried.row, carried.changed))
+            }
         };
         let actor = self.users.name(&event.header.user);
         let sync_id = || format!("crm-{}-{number}", event.position.hex());
@@ -238,7 +252,9 @@ impl Source {
         });
         match added {
             Ok(()) => Ok(()),
-            Err(reason) => self.set_aside(batch, &layout.object.clone(), &event.position.hex(), sync_id(), event.payload.to_vec(), reason).await,
+            Err(reason) => {
+                self.set_aside(batch, &layout.object.clone(), &event.position.hex(), sync_id(), event.payload.to_vec(), reason).await
+            }
         }
     }
 }

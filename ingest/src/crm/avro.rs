@@ -249,7 +249,13 @@ mod tests {
             ("BillingAddress".into(), union(0, Avro::Null)),
             (
                 "ShippingAddress".into(),
-                union(1, Avro::Record(vec![("Street".into(), union(1, Avro::String("Grüner Weg".into()))), ("Latitude".into(), union(1, Avro::Double(-1.5)))])),
+                union(
+                    1,
+                    Avro::Record(vec![
+                        ("Street".into(), union(1, Avro::String("Grüner Weg".into()))),
+                        ("Latitude".into(), union(1, Avro::Double(-1.5))),
+                    ]),
+                ),
             ),
             ("Active__c".into(), union(1, Avro::Boolean(true))),
         ]);
@@ -273,7 +279,10 @@ mod tests {
 
     #[test]
     fn a_schema_that_refers_to_nothing_is_an_error() {
-        assert_eq!(Type::parse(r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B"}]}"#), Err("type B is not defined".to_owned()));
+        assert_eq!(
+            Type::parse(r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B"}]}"#),
+            Err("type B is not defined".to_owned())
+        );
         assert!(Type::parse("[[[[").is_err());
     }
 }

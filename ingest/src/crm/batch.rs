@@ -54,7 +54,8 @@ impl Batch {
         };
         let change = Change { before, after, op: fact.op, changed: fact.changed, source, ts_ms: clock::now_micros() / 1000 };
         tracing::debug!(sync.id = fact.sync_id, crm.object = known.layout.object, "change captured");
-        let value = codec::encode_change_as(known.registered, &known.topic, &known.layout.schema, &change).map_err(|error| error.to_string())?;
+        let value =
+            codec::encode_change_as(known.registered, &known.topic, &known.layout.schema, &change).map_err(|error| error.to_string())?;
         self.records.push(NewRecord::new(known.topic.clone(), fact.id.clone(), value).header(SYNC_ID_HEADER, fact.sync_id.clone()));
         if fact.op == Op::Delete {
             self.records.push(NewRecord::tombstone(known.topic.clone(), fact.id).header(SYNC_ID_HEADER, fact.sync_id));

@@ -60,7 +60,8 @@ impl Catalog {
             return Err(Error::Describe { object: object.to_owned(), reason: "the user may not subscribe to them".to_owned() });
         }
         let known = self.version(&info.schema_id, pubsub, rest).await?;
-        known.ok_or_else(|| Error::Describe { object: object.to_owned(), reason: format!("schema {} is of another object", info.schema_id) })
+        known
+            .ok_or_else(|| Error::Describe { object: object.to_owned(), reason: format!("schema {} is of another object", info.schema_id) })
     }
 
     /// The version with an event schema id; none when its object is not followed.

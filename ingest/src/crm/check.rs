@@ -102,9 +102,11 @@ impl Org {
                 what: "the integration user may not subscribe to it".to_owned(),
                 remedy: "give the integration user View All Records on the object (and View All Users)".to_owned(),
             }),
-            Err(error @ Error::PubSub { status: tonic::Code::NotFound, .. }) => {
-                Err(Finding { place, what: format!("the object is not enabled for change events ({error})"), remedy: "enable it under Setup, Change Data Capture".to_owned() })
-            }
+            Err(error @ Error::PubSub { status: tonic::Code::NotFound, .. }) => Err(Finding {
+                place,
+                what: format!("the object is not enabled for change events ({error})"),
+                remedy: "enable it under Setup, Change Data Capture".to_owned(),
+            }),
             Err(error) => Err(finding(&place, &error)),
         }
     }
@@ -116,9 +118,16 @@ fn carried_findings(layout: &Layout, described: &Object, fields: Option<&BTreeMa
         let Some(field) = described.field(name).filter(|_| layout.schema.column(name).is_none()) else { continue };
         let (what, remedy) = match field.column() {
             None => ("it is a compound of other fields", "map its parts, such as BillingStreet and BillingCity"),
-            Some(_) => ("change events do not carry it, so its changes would not be seen", "take it out of the mapping, or have a flow copy it to a field of the object's own"),
+            Some(_) => (
+                "change events do not carry it, so its changes would not be seen",
+                "take it out of the mapping, or have a flow copy it to a field of the object's own",
+            ),
         };
-        findings.push(Finding { place: format!("Salesforce field {}.{name}", described.name), what: what.to_owned(), remedy: remedy.to_owned() });
+        findings.push(Finding {
+            place: format!("Salesforce field {}.{name}", described.name),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        });
     }
     findings
 }
@@ -146,7 +155,8 @@ fn object_findings(described: &Object, object: &str, fields: Option<&BTreeMap<St
             None => findings.push(Finding {
                 place,
                 what: "it does not exist, or is hidden from the integration user".to_owned(),
-                remedy: "correct its API name in the mapping, or give the integration user read access to it (field-level security)".to_owned(),
+                remedy: "correct its API name in the mapping, or give the integration user read access to it (field-level security)"
+                    .to_owned(),
             }),
             Some(field) if *wanted == Use::Write && !field.updateable && !field.createable => {
                 let remedy = if field.calculated {
@@ -172,7 +182,8 @@ mod tests {
             br#"{"name":"Account","queryable":true,"fields":[{"name":"Name","type":"string","updateable":true},{"name":"Total__c","type":"currency","calculated":true}]}"#,
         )
         .expect("a description");
-        let fields = [("Name", Use::Write), ("Total__c", Use::Write), ("Gone__c", Use::Read)].map(|(name, wanted)| (name.to_owned(), wanted)).into();
+        let fields =
+            [("Name", Use::Write), ("Total__c", Use::Write), ("Gone__c", Use::Read)].map(|(name, wanted)| (name.to_owned(), wanted)).into();
         let findings = object_findings(&described, "Account", Some(&fields));
         let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
         assert_eq!(places, ["Salesforce field Account.Gone__c", "Salesforce field Account.Total__c"]);

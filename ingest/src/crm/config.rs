@@ -130,7 +130,11 @@ impl Config {
         if !self.login_url.starts_with("https://") && !self.login_url.starts_with("http://") {
             return wrong("login_url must begin with https://");
         }
-        let version = self.api_version.strip_prefix('v').and_then(|version| version.strip_suffix(".0")).and_then(|version| version.parse::<u32>().ok());
+        let version = self
+            .api_version
+            .strip_prefix('v')
+            .and_then(|version| version.strip_suffix(".0"))
+            .and_then(|version| version.parse::<u32>().ok());
         if version.is_none() {
             return wrong("api_version must look like v66.0");
         }
@@ -141,7 +145,9 @@ impl Config {
             return wrong("objects names nothing to follow");
         }
         match &self.auth {
-            Auth::Jwt { client_id, .. } | Auth::ClientCredentials { client_id, .. } if client_id.is_empty() => return wrong("auth.client_id is empty"),
+            Auth::Jwt { client_id, .. } | Auth::ClientCredentials { client_id, .. } if client_id.is_empty() => {
+                return wrong("auth.client_id is empty");
+            }
             Auth::Jwt { username, .. } if username.is_empty() => return wrong("auth.username is empty"),
             Auth::Jwt { .. } | Auth::ClientCredentials { .. } => {}
         }
@@ -168,7 +174,8 @@ pub(crate) fn pem(setting: &str, value: &str) -> Result<String> {
     if value.contains("-----BEGIN ") {
         return Ok(value.to_owned());
     }
-    std::fs::read_to_string(Path::new(value)).map_err(|error| Error::Configure(format!("{setting}: cannot read the file {value:?}: {error}")))
+    std::fs::read_to_string(Path::new(value))
+        .map_err(|error| Error::Configure(format!("{setting}: cannot read the file {value:?}: {error}")))
 }
 
 #[cfg(test)]
@@ -181,7 +188,8 @@ mod tests {
 
     #[test]
     fn secrets_print_as_stars() {
-        let config = config(r#"{"auth":{"flow":"client_credentials","client_id":"id","client_secret":"hunter2"}}"#).expect("a configuration");
+        let config =
+            config(r#"{"auth":{"flow":"client_credentials","client_id":"id","client_secret":"hunter2"}}"#).expect("a configuration");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 

@@ -127,7 +127,9 @@ impl Error {
         match self {
             Self::DecodeEvent { .. } => Class::Record,
             Self::Request { .. } | Self::Connect { .. } | Self::Silent { .. } | Self::Closed => Class::Transient,
-            Self::Configure(_) | Self::Answer { .. } | Self::Describe { .. } | Self::ReadCheckpoint { .. } | Self::OtherOrg { .. } => Class::Fatal,
+            Self::Configure(_) | Self::Answer { .. } | Self::Describe { .. } | Self::ReadCheckpoint { .. } | Self::OtherOrg { .. } => {
+                Class::Fatal
+            }
             Self::SignIn { .. } | Self::Rest { .. } | Self::PubSub { .. } => self.fault().class(),
             Self::Log(error) => error.class(),
         }
@@ -160,7 +162,9 @@ impl Error {
             Self::Rest { status, code, .. } => fault::of_rest(*status, code).1,
             Self::PubSub { status, code, .. } => fault::of_pubsub(code.as_deref(), *status).1,
             Self::Request { .. } => "nothing, unless it persists: then see that the login and instance URLs can be reached from here",
-            Self::Connect { .. } => "see that the Pub/Sub endpoint (port 443 or 7443) can be reached from here and that its certificate is trusted",
+            Self::Connect { .. } => {
+                "see that the Pub/Sub endpoint (port 443 or 7443) can be reached from here and that its certificate is trusted"
+            }
             Self::Silent { .. } | Self::Closed => "nothing; the stream is opened again",
             Self::Configure(_) => "correct the setting",
             Self::Answer { .. } => "see that login_url and api_version are Salesforce's, and that no proxy answers in its place",

@@ -49,14 +49,17 @@ fn of_code(code: &str) -> (Fault, &'static str) {
             (Fault::Passing, "nothing; Salesforce's event service is unavailable for the moment")
         }
         "subscription.fetch.replay.repeated" | "subscription.fetch.overflow" => (Fault::Passing, "nothing; the stream is opened again"),
-        "service.auth.error" => (Fault::Token, "nothing, unless it persists: then see that the integration user may sign in from this address"),
+        "service.auth.error" => {
+            (Fault::Token, "nothing, unless it persists: then see that the integration user may sign in from this address")
+        }
         "service.protection.triggered" | "service.protection.stream.limit.triggered" => {
             (Fault::Exhausted, "close other subscribers of this org, or wait")
         }
         "concurrent.client.limit.exceeded" => (Fault::Exhausted, "close other Pub/Sub clients of this org"),
-        "subscription.limit.exceeded" => {
-            (Fault::Exhausted, "the org's allocation of delivered events for 24 hours is used up: wait, or buy the add-on; see Setup, Platform Events")
-        }
+        "subscription.limit.exceeded" => (
+            Fault::Exhausted,
+            "the org's allocation of delivered events for 24 hours is used up: wait, or buy the add-on; see Setup, Platform Events",
+        ),
         "subscription.fetch.replayid.corrupted" | "subscription.fetch.replayid.validation.failed" => {
             (Fault::Position, "nothing; everything changed since is read again")
         }
@@ -65,7 +68,9 @@ fn of_code(code: &str) -> (Fault, &'static str) {
         "topic.meta.permission" | "subscription.topic.cannot.subscribe" | "schema.meta.permission" => {
             (Fault::Person, "give the integration user View All Records on the object (and View All Users)")
         }
-        "service.auth.headers.invalid" | "service.auth.refresh.invalid" => (Fault::Person, "correct the login settings; the org id or instance URL is not accepted"),
+        "service.auth.headers.invalid" | "service.auth.refresh.invalid" => {
+            (Fault::Person, "correct the login settings; the org id or instance URL is not accepted")
+        }
         _ => (Fault::Person, "see the message; if it persists, report it with its rpcId"),
     }
 }
@@ -80,24 +85,35 @@ fn of_status(status: tonic::Code) -> (Fault, &'static str) {
         Code::InvalidArgument | Code::Unimplemented | Code::FailedPrecondition | Code::OutOfRange => {
             (Fault::Person, "see that pubsub_endpoint names Salesforce's Pub/Sub API")
         }
-        Code::Ok | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::AlreadyExists | Code::Aborted | Code::Internal | Code::Unavailable | Code::DataLoss => {
-            (Fault::Passing, "nothing; if it persists, see that api.pubsub.salesforce.com:443 can be reached from here")
-        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::AlreadyExists
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => (Fault::Passing, "nothing; if it persists, see that api.pubsub.salesforce.com:443 can be reached from here"),
     }
 }
 
 /// Meaning and remedy of a REST refusal.
 pub(crate) fn of_rest(status: u16, code: &str) -> (Fault, &'static str) {
     match (status, code) {
-        (_, "INVALID_SESSION_ID") | (401, _) => (Fault::Token, "nothing, unless it persists: then see that the integration user may sign in"),
+        (_, "INVALID_SESSION_ID") | (401, _) => {
+            (Fault::Token, "nothing, unless it persists: then see that the integration user may sign in")
+        }
         (_, "REQUEST_LIMIT_EXCEEDED") => (Fault::Exhausted, "the org's API calls for 24 hours are used up: wait, or raise the limit"),
         (_, "API_DISABLED_FOR_ORG" | "API_CURRENTLY_DISABLED") => (Fault::Person, "give the integration user the permission API Enabled"),
-        (_, "INVALID_TYPE") | (404, _) => (Fault::Person, "give the integration user read access to the object, or correct its name in the mapping"),
-        (_, "INVALID_FIELD") => (Fault::Person, "give the integration user read access to the field, or take it out of the mapping"),
-        (_, "INSUFFICIENT_ACCESS" | "INSUFFICIENT_ACCESS_OR_READONLY") => (Fault::Person, "give the integration user View All Records on the object"),
-        (_, "SERVER_UNAVAILABLE" | "REQUEST_RUNNING_TOO_LONG" | "QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW") | (406 | 408 | 420 | 429 | 500.., _) => {
-            (Fault::Passing, "nothing; Salesforce is busy for the moment")
+        (_, "INVALID_TYPE") | (404, _) => {
+            (Fault::Person, "give the integration user read access to the object, or correct its name in the mapping")
         }
+        (_, "INVALID_FIELD") => (Fault::Person, "give the integration user read access to the field, or take it out of the mapping"),
+        (_, "INSUFFICIENT_ACCESS" | "INSUFFICIENT_ACCESS_OR_READONLY") => {
+            (Fault::Person, "give the integration user View All Records on the object")
+        }
+        (_, "SERVER_UNAVAILABLE" | "REQUEST_RUNNING_TOO_LONG" | "QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW")
+        | (406 | 408 | 420 | 429 | 500.., _) => (Fault::Passing, "nothing; Salesforce is busy for the moment"),
         _ => (Fault::Person, "see the message"),
     }
 }
@@ -106,15 +122,28 @@ pub(crate) fn of_rest(status: u16, code: &str) -> (Fault, &'static str) {
 pub(crate) fn of_login(error: &str, description: &str) -> (Fault, &'static str) {
     let says = |words: &str| description.to_ascii_lowercase().contains(words);
     match error {
-        "invalid_client" | "invalid_client_id" | "invalid_client_credentials" => (Fault::Person, "correct client_id and client_secret: they are the connected app's consumer key and secret"),
-        "invalid_grant" if says("approved") => (Fault::Person, "pre-authorise the integration user for the connected app (Manage, Permitted Users)"),
-        "invalid_grant" if says("no client credentials user") => (Fault::Person, "choose a run-as user for the connected app's client credentials flow"),
+        "invalid_client" | "invalid_client_id" | "invalid_client_credentials" => {
+            (Fault::Person, "correct client_id and client_secret: they are the connected app's consumer key and secret")
+        }
+        "invalid_grant" if says("approved") => {
+            (Fault::Person, "pre-authorise the integration user for the connected app (Manage, Permitted Users)")
+        }
+        "invalid_grant" if says("no client credentials user") => {
+            (Fault::Person, "choose a run-as user for the connected app's client credentials flow")
+        }
         "invalid_grant" if says("expired") => (Fault::Person, "set this machine's clock right"),
-        "invalid_grant" if says("audience") => (Fault::Person, "correct login_url (or audience): https://login.salesforce.com, https://test.salesforce.com or the My Domain"),
-        "invalid_grant" => (Fault::Person, "see that user name, private key and the connected app's certificate belong together, and that the user is active"),
+        "invalid_grant" if says("audience") => {
+            (Fault::Person, "correct login_url (or audience): https://login.salesforce.com, https://test.salesforce.com or the My Domain")
+        }
+        "invalid_grant" => (
+            Fault::Person,
+            "see that user name, private key and the connected app's certificate belong together, and that the user is active",
+        ),
         "invalid_app_access" => (Fault::Person, "give the integration user access to the connected app"),
         "unsupported_grant_type" => (Fault::Person, "enable this OAuth flow in the connected app"),
-        "temporarily_unavailable" | "server_error" | "unknown_error" | "rate_limit_exceeded" => (Fault::Passing, "nothing; Salesforce is busy for the moment"),
+        "temporarily_unavailable" | "server_error" | "unknown_error" | "rate_limit_exceeded" => {
+            (Fault::Passing, "nothing; Salesforce is busy for the moment")
+        }
         _ => (Fault::Person, "correct the login settings"),
     }
 }

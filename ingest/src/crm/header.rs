@@ -73,7 +73,10 @@ impl Header {
             _ => Err(format!("the header's {name} is not a number")),
         };
         let texts = |name: &str| match get(name)? {
-            Datum::List(items) => Ok(items.iter().filter_map(|item| if let Datum::Text(text) = item { Some(text.as_str()) } else { None }).collect::<Vec<_>>()),
+            Datum::List(items) => Ok(items
+                .iter()
+                .filter_map(|item| if let Datum::Text(text) = item { Some(text.as_str()) } else { None })
+                .collect::<Vec<_>>()),
             Datum::Null => Ok(Vec::new()),
             _ => Err(format!("the header's {name} is not a list")),
         };

@@ -10,7 +10,8 @@ pub(crate) fn long_id(id: &str) -> String {
     let mut out = id.to_owned();
     if id.len() == 15 && id.is_ascii() {
         for group in id.as_bytes().chunks(5) {
-            let bits = group.iter().enumerate().filter(|(_, byte)| byte.is_ascii_uppercase()).fold(0usize, |bits, (place, _)| bits | (1 << place));
+            let bits =
+                group.iter().enumerate().filter(|(_, byte)| byte.is_ascii_uppercase()).fold(0usize, |bits, (place, _)| bits | (1 << place));
             out.push(CHECK[bits] as char);
         }
     }
@@ -54,7 +55,11 @@ impl ReplayId {
         if !hex.is_ascii() || hex.len() % 2 == 1 {
             return Err(wrong());
         }
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| wrong())).collect::<Result<_, _>>().map(Self)
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| wrong()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

@@ -220,14 +220,8 @@ mod tests {
 
     #[test]
     fn an_update_names_what_it_carries_and_null_alone_clears_nothing() {
-        let values = [
-            Datum::Null,
-            Datum::Null,
-            Datum::Record(vec![text("Main Street 1"), Datum::Null]),
-            Datum::Null,
-            Datum::Null,
-            Datum::Long(5),
-        ];
+        let values =
+            [Datum::Null, Datum::Null, Datum::Record(vec![text("Main Street 1"), Datum::Null]), Datum::Null, Datum::Null, Datum::Long(5)];
         // Changed: Name (but hidden), BillingStreet, LastModifiedDate; nulled: BillingCity.
         let carried = layout().row(&header(ChangeType::Update, &["0x22", "2-0x03"], &["0x00", "2-0x02"]), &values, "001").expect("a row");
         assert_eq!(carried.changed, Some(vec![0, 2, 3, 5]));

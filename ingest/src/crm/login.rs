@@ -98,10 +98,17 @@ impl Login {
     async fn sign_in(&self) -> Result<Access> {
         let form = match &self.auth {
             Auth::Jwt { client_id, username, private_key, .. } => {
-                vec![("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()), ("assertion", self.assertion(client_id, username, private_key.reveal())?)]
+                vec![
+                    ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()),
+                    ("assertion", self.assertion(client_id, username, private_key.reveal())?),
+                ]
             }
             Auth::ClientCredentials { client_id, client_secret } => {
-                vec![("grant_type", "client_credentials".to_owned()), ("client_id", client_id.clone()), ("client_secret", client_secret.reveal().to_owned())]
+                vec![
+                    ("grant_type", "client_credentials".to_owned()),
+                    ("client_id", client_id.clone()),
+                    ("client_secret", client_secret.reveal().to_owned()),
+                ]
             }
         };
         let failed = |error: reqwest::Error| Error::Request { doing: format!("signing in at {}", self.url), reason: chain(&error) };
@@ -111,8 +118,8 @@ impl Login {
         if !status.is_success() {
             return Err(self.refused(status.as_u16(), &body));
         }
-        let granted: Granted =
-            serde_json::from_slice(&body).map_err(|error| Error::Answer { doing: format!("signing in at {}", self.url), reason: error.to_string() })?;
+        let granted: Granted = serde_json::from_slice(&body)
+            .map_err(|error| Error::Answer { doing: format!("signing in at {}", self.url), reason: error.to_string() })?;
         // `id` ends in `/id/<org>/<user>`; a token begins with the org's id.
         let mut parts = granted.id.rsplit('/');
         let org = parts.nth(1).filter(|org| org.starts_with("00D")).or_else(|| granted.access_token.split_once('!').map(|(org, _)| org));
@@ -125,9 +132,11 @@ impl Login {
     }
 
     fn assertion(&self, client_id: &str, username: &str, key: &str) -> Result<String> {
-        let wrong = |error: jsonwebtoken::errors::Error| Error::Configure(format!("auth.private_key is not an RSA private key in PEM: {error}"));
+        let wrong =
+            |error: jsonwebtoken::errors::Error| Error::Configure(format!("auth.private_key is not an RSA private key in PEM: {error}"));
         let key = EncodingKey::from_rsa_pem(pem("auth.private_key", key)?.as_bytes()).map_err(wrong)?;
-        let claims = Claims { iss: client_id, sub: username, aud: &self.audience, exp: clock::now_micros() / 1_000_000 + ASSERTION_SECONDS };
+        let claims =
+            Claims { iss: client_id, sub: username, aud: &self.audience, exp: clock::now_micros() / 1_000_000 + ASSERTION_SECONDS };
         jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key).map_err(wrong)
     }
 

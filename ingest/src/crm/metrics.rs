@@ -5,14 +5,19 @@ use std::sync::LazyLock;
 use prometheus::{Gauge, IntCounter, IntCounterVec, Opts};
 
 static EVENTS: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
-    counters("ingest_crm_events_total", "Change events received, by what became of them: applied, reread, covered, repeated, ignored, dead.", "result")
+    counters(
+        "ingest_crm_events_total",
+        "Change events received, by what became of them: applied, reread, covered, repeated, ignored, dead.",
+        "result",
+    )
 });
 static CHANGES: LazyLock<Option<IntCounterVec>> =
     LazyLock::new(|| counters("ingest_crm_changes_total", "Changes committed to the log, by operation.", "op"));
 static GAPS: LazyLock<Option<IntCounterVec>> =
     LazyLock::new(|| counters("ingest_crm_gaps_total", "Gaps found and healed by reading again: gap, overflow, position.", "kind"));
-static RECONNECTS: LazyLock<Option<IntCounterVec>> =
-    LazyLock::new(|| counters("ingest_crm_reconnects_total", "Times the event stream had to be opened again, by class of the error.", "class"));
+static RECONNECTS: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
+    counters("ingest_crm_reconnects_total", "Times the event stream had to be opened again, by class of the error.", "class")
+});
 static CALLS: LazyLock<Option<IntCounter>> = LazyLock::new(|| {
     let counter = IntCounter::new("ingest_crm_rest_calls_total", "REST calls made.").ok()?;
     registered(counter)

@@ -119,7 +119,13 @@ impl Progress {
             text => serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?,
         };
         let position = ReplayId::parse(&checkpoint.position).map_err(|_| wrong(format!("{:?} is not a replay id", checkpoint.position)))?;
-        Ok(Self { position, copied: checkpoint.copied.into_iter().collect(), committed_ms: checkpoint.committed_at / 1000, resume, name: checkpoint.source })
+        Ok(Self {
+            position,
+            copied: checkpoint.copied.into_iter().collect(),
+            committed_ms: checkpoint.committed_at / 1000,
+            resume,
+            name: checkpoint.source,
+        })
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {

@@ -159,7 +159,14 @@ impl Subscription {
     }
 }
 
-async fn pump(pubsub: PubSub, topic: String, from: From, access: Arc<Access>, responses: mpsc::Sender<Result<FetchResponse>>, open: Arc<AtomicBool>) {
+async fn pump(
+    pubsub: PubSub,
+    topic: String,
+    from: From,
+    access: Arc<Access>,
+    responses: mpsc::Sender<Result<FetchResponse>>,
+    open: Arc<AtomicBool>,
+) {
     let ended = read(&pubsub, &topic, from, &access, &responses, &open).await;
     open.store(false, Ordering::Relaxed);
     if let Err(error) = ended {
@@ -199,7 +206,8 @@ async fn read(
     let mut client = pubsub.client.clone();
     let opening = client.subscribe(request(access, ReceiverStream::new(requests))?);
     // The service may send its first headers only with its first response.
-    let mut stream = tokio::time::timeout(pubsub.silence, opening).await.map_err(silent)?.map_err(|status| refused(&doing, &status))?.into_inner();
+    let mut stream =
+        tokio::time::timeout(pubsub.silence, opening).await.map_err(silent)?.map_err(|status| refused(&doing, &status))?.into_inner();
     open.store(true, Ordering::Relaxed);
     let mut outstanding = pubsub.credit;
     loop {
@@ -227,7 +235,8 @@ async fn timed<T>(doing: &str, call: impl Future<Output = std::result::Result<to
 fn request<T>(access: &Access, message: T) -> Result<Request<T>> {
     let mut request = Request::new(message);
     for (name, value) in [("accesstoken", &access.token), ("instanceurl", &access.instance_url), ("tenantid", &access.org)] {
-        let mut value = MetadataValue::try_from(value.as_str()).map_err(|_| Error::Configure(format!("{name} cannot be sent as a header")))?;
+        let mut value =
+            MetadataValue::try_from(value.as_str()).map_err(|_| Error::Configure(format!("{name} cannot be sent as a header")))?;
         value.set_sensitive(name == "accesstoken");
         request.metadata_mut().insert(name, value);
     }

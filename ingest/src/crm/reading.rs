@@ -148,9 +148,17 @@ mod tests {
     #[test]
     fn an_object_with_very_many_fields_is_read_in_parts_that_all_name_the_record() {
         let names: Vec<String> = (0..900).map(|number| format!("A_rather_long_custom_field_{number}__c")).collect();
-        let fields = names.iter().chain(["Id".to_owned(), "LastModifiedDate".to_owned()].iter()).map(|name| serde_json::json!({"name": name, "type": "string"})).collect::<Vec<_>>();
-        let described = Object::parse(serde_json::json!({"name": "Account", "queryable": true, "fields": fields}).to_string().as_bytes()).expect("a description");
-        let fields = std::iter::once("ChangeEventHeader").chain(names.iter().map(String::as_str)).map(|name| serde_json::json!({"name": name, "type": ["null", "string"]})).collect::<Vec<_>>();
+        let fields = names
+            .iter()
+            .chain(["Id".to_owned(), "LastModifiedDate".to_owned()].iter())
+            .map(|name| serde_json::json!({"name": name, "type": "string"}))
+            .collect::<Vec<_>>();
+        let described = Object::parse(serde_json::json!({"name": "Account", "queryable": true, "fields": fields}).to_string().as_bytes())
+            .expect("a description");
+        let fields = std::iter::once("ChangeEventHeader")
+            .chain(names.iter().map(String::as_str))
+            .map(|name| serde_json::json!({"name": name, "type": ["null", "string"]}))
+            .collect::<Vec<_>>();
         let event = serde_json::json!({"type": "record", "name": "AccountChangeEvent", "fields": fields}).to_string();
         let layout = Layout::new(&event, &described).expect("a layout");
         let known = Known { layout, described, topic: "t".into(), registered: 0 };

@@ -60,7 +60,8 @@ impl Rest {
         let mut body = self.get(doing, &path, &[("q", query)]).await?;
         let mut records = Vec::new();
         loop {
-            let page: Page = serde_json::from_slice(&body).map_err(|error| Error::Answer { doing: doing.to_owned(), reason: error.to_string() })?;
+            let page: Page =
+                serde_json::from_slice(&body).map_err(|error| Error::Answer { doing: doing.to_owned(), reason: error.to_string() })?;
             records.extend(page.records);
             match page.next {
                 Some(next) if !page.done && next.starts_with('/') => body = self.get(doing, &next, &[]).await?,
@@ -103,7 +104,8 @@ impl Rest {
             return Ok(body);
         }
         let refused = serde_json::from_slice::<Vec<Refused>>(&body).ok().and_then(|mut errors| errors.pop());
-        let (code, message) = refused.map_or_else(|| ("no error code".to_owned(), "no message".to_owned()), |refused| (refused.code, refused.message));
+        let (code, message) =
+            refused.map_or_else(|| ("no error code".to_owned(), "no message".to_owned()), |refused| (refused.code, refused.message));
         Err(Error::Rest { doing: doing.to_owned(), status, code, message })
     }
 }

@@ -119,7 +119,15 @@ impl Source {
     }
 
     /// Adds a dead letter.
-    pub(crate) async fn set_aside(&mut self, batch: &mut Batch, object: &str, key: &str, sync_id: String, bytes: Vec<u8>, reason: String) -> Result<()> {
+    pub(crate) async fn set_aside(
+        &mut self,
+        batch: &mut Batch,
+        object: &str,
+        key: &str,
+        sync_id: String,
+        bytes: Vec<u8>,
+        reason: String,
+    ) -> Result<()> {
         tracing::warn!(sync.id = sync_id, crm.object = %object, crm.key = %key, error = %reason, "a record is set aside");
         metrics::events("dead", 1);
         let topic = self.topics.dead_letters(&self.topics.cdc_crm(object));

@@ -276,7 +276,9 @@ impl Source {
         let value = self.codec.encode(&topic, &progress.checkpoint()).await?;
         let counts = batch.counts().clone();
         let mut records = batch.records;
-        records.push(NewRecord::new(topic, self.config.name.clone(), value).header(SYNC_ID_HEADER, format!("crm-{}", progress.position.hex())));
+        records.push(
+            NewRecord::new(topic, self.config.name.clone(), value).header(SYNC_ID_HEADER, format!("crm-{}", progress.position.hex())),
+        );
         let Some(producer) = self.producer.as_mut() else { return Err(Error::Closed) };
         let written = async {
             producer.begin().await?;

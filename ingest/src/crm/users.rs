@@ -33,14 +33,15 @@ impl Users {
         }
         for chunk in missing.chunks(IDS_PER_QUERY) {
             let list = chunk.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
-            let records = match rest.query("to read the names of users", &format!("SELECT Id, Name FROM User WHERE Id IN ({list})"), false).await {
-                Ok(records) => records,
-                Err(error) if error.fault() == Fault::Person => {
-                    tracing::debug!(error = %error, "users have no names for us");
-                    Vec::new()
-                }
-                Err(error) => return Err(error),
-            };
+            let records =
+                match rest.query("to read the names of users", &format!("SELECT Id, Name FROM User WHERE Id IN ({list})"), false).await {
+                    Ok(records) => records,
+                    Err(error) if error.fault() == Fault::Person => {
+                        tracing::debug!(error = %error, "users have no names for us");
+                        Vec::new()
+                    }
+                    Err(error) => return Err(error),
+                };
             self.names.extend(chunk.iter().map(|id| (id.clone(), id.clone())));
             for record in records {
                 if let (Some(id), Some(name)) = (record.get("Id").and_then(Json::as_str), record.get("Name").and_then(Json::as_str)) {

@@ -21,13 +21,19 @@ pub(crate) fn from_event(kind: &ColumnType, datum: &Datum) -> Result<Value, Stri
         (ColumnType::Int, Datum::Long(value)) => Value::Int(*value),
         (ColumnType::Int, Datum::Double(value)) => whole(*value)?,
         (ColumnType::Timestamp, Datum::Long(ms)) => Value::Timestamp(micros(*ms)?),
-        (ColumnType::Date, Datum::Long(ms)) => Value::Date(i32::try_from(ms.div_euclid(DAY_MS)).map_err(|_| "the value is not a date in range".to_owned())?),
+        (ColumnType::Date, Datum::Long(ms)) => {
+            Value::Date(i32::try_from(ms.div_euclid(DAY_MS)).map_err(|_| "the value is not a date in range".to_owned())?)
+        }
         (ColumnType::Decimal { .. } | ColumnType::BigDecimal, Datum::Double(value)) => decimal(kind, *value)?,
         (ColumnType::Decimal { .. } | ColumnType::BigDecimal, Datum::Long(value)) => round(kind, &value.to_string()),
         (ColumnType::Text, Datum::Text(text)) => Value::text(text.clone()),
-        (ColumnType::Text, Datum::List(items)) => {
-            Value::text(items.iter().filter_map(|item| if let Datum::Text(text) = item { Some(text.as_str()) } else { None }).collect::<Vec<_>>().join(";"))
-        }
+        (ColumnType::Text, Datum::List(items)) => Value::text(
+            items
+                .iter()
+                .filter_map(|item| if let Datum::Text(text) = item { Some(text.as_str()) } else { None })
+                .collect::<Vec<_>>()
+                .join(";"),
+        ),
         (ColumnType::Text, Datum::Long(number)) => Value::text(number.to_string()),
         (ColumnType::Text, Datum::Bool(value)) => Value::text(value.to_string()),
         (ColumnType::Text, Datum::Double(number)) => Value::text(number.to_string()),

@@ -56,7 +56,11 @@ fn edit(world: &World, chance: &mut Chance, accounts: &mut Vec<RecordId>, contac
     let account = accounts[chance.below(accounts.len())];
     match chance.below(12) {
         0 | 1 => accounts.push(world.org.create(&person, "Account", &json!({"Name": format!("Account {step}")}))?),
-        2 | 3 => contacts.push(world.org.create(&person, "Contact", &json!({"LastName": format!("Contact {step}"), "AccountId": account.to_string()}))?),
+        2 | 3 => contacts.push(world.org.create(
+            &person,
+            "Contact",
+            &json!({"LastName": format!("Contact {step}"), "AccountId": account.to_string()}),
+        )?),
         // Contacts go with their account.
         4 if accounts.len() > 10 => {
             accounts.retain(|id| *id != account);

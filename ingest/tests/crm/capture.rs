@@ -28,7 +28,13 @@ async fn what_was_there_is_copied_with_its_author_and_what_comes_after_is_follow
     assert!(copied.source.snapshot && copied.changed.is_none());
     assert_eq!(copied.source.actor, seen[1].change.as_ref().and_then(|change| change.source.actor.clone()));
     assert!(copied.source.actor.as_deref().is_some_and(|name| name.contains(' ') || !name.starts_with("005")), "{:?}", copied.source.actor);
-    let columns: Vec<_> = seen[0].schema.columns.iter().filter(|column| ["Id", "AnnualRevenue", "Credit_Limit__c"].contains(&column.name.as_str())).cloned().collect();
+    let columns: Vec<_> = seen[0]
+        .schema
+        .columns
+        .iter()
+        .filter(|column| ["Id", "AnnualRevenue", "Credit_Limit__c"].contains(&column.name.as_str()))
+        .cloned()
+        .collect();
     assert_eq!(columns[1].kind, ColumnType::Decimal { precision: 18, scale: 0 });
     assert_eq!(columns[2].kind, ColumnType::Decimal { precision: 18, scale: 2 });
     assert_eq!(seen[0].after("AnnualRevenue"), Some(Value::Decimal(Decimal("1250".into()))));
@@ -49,7 +55,10 @@ async fn an_update_says_what_it_carries_who_made_it_and_where_it_comes_from() ->
     let carried = seen[1].carried().context("a partial row")?;
     assert!(carried.is_superset(&set(&["Id", "Phone", "Credit_Limit__c", "LastModifiedDate"])), "{carried:?}");
     assert!(!carried.contains("Fax") && !carried.contains("Name"), "{carried:?}");
-    assert_eq!((seen[1].after("Phone"), seen[1].after("Credit_Limit__c")), (Some(Value::Null), Some(Value::Decimal(Decimal("10.50".into())))));
+    assert_eq!(
+        (seen[1].after("Phone"), seen[1].after("Credit_Limit__c")),
+        (Some(Value::Null), Some(Value::Decimal(Decimal("10.50".into()))))
+    );
     let theirs = seen[2].change.as_ref().context("a change")?;
     assert_eq!(theirs.source.origin.as_deref(), Some("SfdcInternalAPI/"));
     assert!(!theirs.source.transaction.is_empty() && theirs.source.committed_at == world.clock.now_ms() * 1000);
@@ -61,7 +70,8 @@ async fn an_update_says_what_it_carries_who_made_it_and_where_it_comes_from() ->
 #[tokio::test]
 async fn compound_fields_arrive_under_their_own_names() -> Result<()> {
     let world = World::new(&["Account", "Contact"]).await?;
-    let account = world.org.load("Account", [json!({"Name": "Acme", "BillingStreet": "Ring 1", "BillingCity": "Wien", "ShippingCity": "Graz"})])?[0];
+    let account =
+        world.org.load("Account", [json!({"Name": "Acme", "BillingStreet": "Ring 1", "BillingCity": "Wien", "ShippingCity": "Graz"})])?[0];
     let contact = world.org.load("Contact", [json!({"FirstName": "Ada", "LastName": "Byron"})])?[0];
     let running = world.start_following().await?;
     world.update(account, json!({"BillingStreet": "Ring 2", "BillingCity": null}))?;
@@ -104,7 +114,8 @@ async fn objects_changed_in_one_transaction_keep_its_key_and_order() -> Result<(
     })?;
     let contacts = world.changes_when("Contact", "both", |seen| seen.len() == 2).await?;
     let accounts = world.changes("Account").await?;
-    let source = |seen: &super::harness::Seen| seen.change.as_ref().map(|change| (change.source.transaction.clone(), change.source.ordinal));
+    let source =
+        |seen: &super::harness::Seen| seen.change.as_ref().map(|change| (change.source.transaction.clone(), change.source.ordinal));
     let of = [source(&accounts[0]), source(&contacts[0]), source(&contacts[1])].map(Option::unwrap_or_default);
     assert!(of.iter().all(|(key, _)| *key == of[0].0), "{of:?}");
     assert!(of[0].1 < of[1].1 && of[1].1 <= of[2].1, "{of:?}");
@@ -171,7 +182,14 @@ async fn each_object_may_have_a_stream_of_its_own_and_a_key_may_sign_in() -> Res
     let mut sources = std::collections::BTreeSet::new();
     world
         .until("both streams have checkpoints", async || {
-            Ok(world.records(&world.topics.checkpoint()).await?.iter().filter_map(|record| record.key.clone()).collect::<std::collections::BTreeSet<_>>().len() == 2)
+            Ok(world
+                .records(&world.topics.checkpoint())
+                .await?
+                .iter()
+                .filter_map(|record| record.key.clone())
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                == 2)
         })
         .await?;
     for record in world.records(&world.topics.checkpoint()).await? {
@@ -206,7 +224,9 @@ async fn an_event_that_the_service_publishes_twice_is_applied_once() -> Result<(
     world.update(id, json!({"Phone": "2"}))?;
     world.org.repeat_events(2);
     world.update(id, json!({"Phone": "3"}))?;
-    let seen = world.changes_when("Account", "the last", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("3"))).await?;
+    let seen = world
+        .changes_when("Account", "the last", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("3")))
+        .await?;
     assert_eq!(ops(&seen), "ruuu");
     running.stop().await
 }

@@ -23,7 +23,8 @@ fn one(findings: &[Finding], place: &str, what: &str, remedy: &str) {
 #[tokio::test]
 async fn an_org_that_is_fit_has_no_findings() -> Result<()> {
     let world = World::new(&["Account", "Contact"]).await?;
-    let needs = needs(&[("Account", "Name", Use::Write), ("Account", "BillingStreet", Use::Write), ("Contact", "LastModifiedDate", Use::Read)]);
+    let needs =
+        needs(&[("Account", "Name", Use::Write), ("Account", "BillingStreet", Use::Write), ("Contact", "LastModifiedDate", Use::Read)]);
     assert_eq!(check(&world.config, &needs).await, []);
     Ok(())
 }
@@ -40,12 +41,21 @@ async fn a_wrong_secret_is_named() -> Result<()> {
 #[tokio::test]
 async fn a_key_that_does_not_belong_to_the_app_is_named() -> Result<()> {
     let world = World::new(&["Account"]).await?;
-    let auth = |key: &str| Auth::Jwt { client_id: world.simulator.client_id(), username: "nobody@example.com".into(), private_key: Secret::new(key), audience: None };
+    let auth = |key: &str| Auth::Jwt {
+        client_id: world.simulator.client_id(),
+        username: "nobody@example.com".into(),
+        private_key: Secret::new(key),
+        audience: None,
+    };
     let findings = check(&Config { auth: auth(world.simulator.private_key_pem()), ..world.config.clone() }, &Needs::new()).await;
     one(&findings, "source crm", "invalid_grant", "");
     let findings = check(&Config { auth: auth("/no/such/key.pem"), ..world.config.clone() }, &Needs::new()).await;
     one(&findings, "source crm", "/no/such/key.pem", "correct the setting");
-    let findings = check(&Config { auth: auth("-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----"), ..world.config.clone() }, &Needs::new()).await;
+    let findings = check(
+        &Config { auth: auth("-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----"), ..world.config.clone() },
+        &Needs::new(),
+    )
+    .await;
     one(&findings, "source crm", "not an RSA private key", "correct the setting");
     Ok(())
 }
@@ -75,7 +85,10 @@ async fn fields_that_are_missing_hidden_or_read_only_are_named() -> Result<()> {
     let needs = needs(&[("Account", "Nmae", Use::Read), ("Account", "Tax_Id__c", Use::Read), ("Account", "LastModifiedDate", Use::Write)]);
     let findings = check(&world.config, &needs).await;
     let places: Vec<_> = findings.iter().map(|finding| finding.place.as_str()).collect();
-    assert_eq!(places, ["Salesforce field Account.LastModifiedDate", "Salesforce field Account.Nmae", "Salesforce field Account.Tax_Id__c"]);
+    assert_eq!(
+        places,
+        ["Salesforce field Account.LastModifiedDate", "Salesforce field Account.Nmae", "Salesforce field Account.Tax_Id__c"]
+    );
     Ok(())
 }
 

@@ -61,7 +61,11 @@ async fn an_outage_pauses_and_passes() -> Result<()> {
     assert!(!paused.remedy.is_empty());
     world.simulator.settings().update(|live| live.pubsub_unavailable = false);
     world.changes_when("Account", "the account", |seen| ops(seen) == "c").await?;
-    world.until("health is running again", async || Ok(world.health().await?.is_some_and(|health| health.state == HealthState::Running && health.reason.is_empty()))).await?;
+    world
+        .until("health is running again", async || {
+            Ok(world.health().await?.is_some_and(|health| health.state == HealthState::Running && health.reason.is_empty()))
+        })
+        .await?;
     running.stop().await
 }
 
@@ -86,7 +90,9 @@ async fn used_up_api_calls_pause_a_copy_until_there_are_more() -> Result<()> {
     world.health_when(HealthState::Paused, "API calls for 24 hours").await?;
     world.simulator.settings().update(|live| live.quota_exhausted = false);
     world.changes_when("Account", "the copy", |seen| ops(seen) == "r").await?;
-    world.until("the limit is shown", async || Ok(world.health().await?.is_some_and(|health| health.facts.contains_key("api_limit")))).await?;
+    world
+        .until("the limit is shown", async || Ok(world.health().await?.is_some_and(|health| health.facts.contains_key("api_limit"))))
+        .await?;
     running.stop().await
 }
 
@@ -157,7 +163,8 @@ async fn a_server_that_is_not_there_is_named() -> Result<()> {
 #[tokio::test]
 async fn settings_that_cannot_be_meant_end_it_at_once() -> Result<()> {
     let mut world = World::new(&["Account"]).await?;
-    world.config.auth = Auth::Jwt { client_id: "x".into(), username: "y".into(), private_key: Secret::new("/no/such/file"), audience: None };
+    world.config.auth =
+        Auth::Jwt { client_id: "x".into(), username: "y".into(), private_key: Secret::new("/no/such/file"), audience: None };
     world.config.objects.clear();
     let ended = world.start().ended().await?;
     assert!(ended.is_err_and(|error| error.to_string().contains("objects")));

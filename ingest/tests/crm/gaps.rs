@@ -47,9 +47,15 @@ async fn events_before_the_state_that_was_read_do_not_roll_it_back() -> Result<(
         world.update(id, json!({"Phone": phone.to_string()}))?;
     }
     let running = world.start();
-    world.until("the last value is there", async || Ok(world.folded("Account").await?[&id.to_string()].get("Phone") == Some(&Value::text("5")))).await?;
+    world
+        .until("the last value is there", async || {
+            Ok(world.folded("Account").await?[&id.to_string()].get("Phone") == Some(&Value::text("5")))
+        })
+        .await?;
     world.update(id, json!({"Phone": "6"}))?;
-    let seen = world.changes_when("Account", "the last edit", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("6"))).await?;
+    let seen = world
+        .changes_when("Account", "the last edit", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("6")))
+        .await?;
     let phones: Vec<_> = seen.iter().filter_map(|seen| seen.after("Phone")).filter(|phone| !phone.is_null()).collect();
     assert_eq!(phones, [Value::text("5"), Value::text("6")], "{}", ops(&seen));
     running.stop().await
@@ -76,10 +82,14 @@ async fn an_overflow_has_the_whole_object_read_with_its_deletions() -> Result<()
     world.simulator.settings().update(|live| live.overflow_after = 100_000);
     world.clock.advance_ms(600_000);
     world.update(old[1], json!({"Phone": "after"}))?;
-    let seen = world.changes_when("Account", "the next edit", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("after"))).await?;
+    let seen = world
+        .changes_when("Account", "the next edit", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("after")))
+        .await?;
     assert_eq!(seen.last().and_then(super::harness::Seen::op), Some(Op::Update));
     world
-        .until("the gap is shown", async || Ok(world.health().await?.is_some_and(|health| health.facts.get("gap").is_some_and(|gap| gap.contains("Account")))))
+        .until("the gap is shown", async || {
+            Ok(world.health().await?.is_some_and(|health| health.facts.get("gap").is_some_and(|gap| gap.contains("Account"))))
+        })
         .await?;
     running.stop().await
 }
@@ -109,7 +119,9 @@ async fn a_refused_position_is_healed_by_reading_what_changed_since() -> Result<
         .await?;
     let paused = world.health_when(HealthState::Paused, "replayid.corrupted").await?;
     assert!(paused.remedy.contains("read again"), "{paused:?}");
-    world.until("it follows again", async || Ok(world.checkpoint().await?.is_some_and(|checkpoint| !checkpoint.position.is_empty()))).await?;
+    world
+        .until("it follows again", async || Ok(world.checkpoint().await?.is_some_and(|checkpoint| !checkpoint.position.is_empty())))
+        .await?;
     world.update(ids[2], json!({"Phone": "next"}))?;
     world.changes_when("Account", "the next edit", |seen| seen.last().is_some_and(|seen| seen.op() == Some(Op::Update))).await?;
     running.stop().await

@@ -118,7 +118,11 @@ impl World {
         let running = self.start();
         self.until("the source follows the stream", async || {
             let checkpoint = self.checkpoint().await?;
-            Ok(checkpoint.is_some_and(|checkpoint| !checkpoint.position.is_empty() && !checkpoint.resume.contains("scans") && checkpoint.copied.len() == self.config.objects.len()))
+            Ok(checkpoint.is_some_and(|checkpoint| {
+                !checkpoint.position.is_empty()
+                    && !checkpoint.resume.contains("scans")
+                    && checkpoint.copied.len() == self.config.objects.len()
+            }))
         })
         .await?;
         self.clock.advance_ms(60_000);
@@ -237,7 +241,11 @@ impl World {
         let begun = Instant::now();
         loop {
             let reports = self.reports().await?;
-            if let Some(found) = reports.iter().rev().find(|health| health.state == state && format!("{} | {}", health.reason, health.remedy).contains(words)) {
+            if let Some(found) = reports
+                .iter()
+                .rev()
+                .find(|health| health.state == state && format!("{} | {}", health.reason, health.remedy).contains(words))
+            {
                 return Ok(found.clone());
             }
             if begun.elapsed() > PATIENCE {

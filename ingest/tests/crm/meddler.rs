@@ -9,8 +9,8 @@ use simulator::Simulator;
 use simulator::proto::pub_sub_client::PubSubClient;
 use simulator::proto::pub_sub_server::{PubSub, PubSubServer};
 use simulator::proto::{
-    ConsumerEvent, FetchRequest, FetchResponse, ManagedFetchRequest, ManagedFetchResponse, PublishRequest, PublishResponse, SchemaInfo, SchemaRequest, TopicInfo,
-    TopicRequest,
+    ConsumerEvent, FetchRequest, FetchResponse, ManagedFetchRequest, ManagedFetchResponse, PublishRequest, PublishResponse, SchemaInfo,
+    SchemaRequest, TopicInfo, TopicRequest,
 };
 use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
@@ -45,7 +45,8 @@ impl Meddler {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)?;
         let address = incoming.local_addr()?.to_string();
         let service = PubSubServer::new(Between { upstream: PubSubClient::new(channel), late, spoil });
-        let serve = Server::builder().tls_config(ServerTlsConfig::new().identity(identity))?.add_service(service).serve_with_incoming(incoming);
+        let serve =
+            Server::builder().tls_config(ServerTlsConfig::new().identity(identity))?.add_service(service).serve_with_incoming(incoming);
         let task = tokio::spawn(async move {
             let _ = serve.await;
         });
@@ -116,7 +117,10 @@ impl PubSub for Between {
         Err(Status::unimplemented("not asked for here"))
     }
 
-    async fn managed_subscribe(&self, _: Request<Streaming<ManagedFetchRequest>>) -> Result<Response<Self::ManagedSubscribeStream>, Status> {
+    async fn managed_subscribe(
+        &self,
+        _: Request<Streaming<ManagedFetchRequest>>,
+    ) -> Result<Response<Self::ManagedSubscribeStream>, Status> {
         Err(Status::unimplemented("not asked for here"))
     }
 }

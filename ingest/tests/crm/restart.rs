@@ -133,7 +133,12 @@ async fn a_checkpoint_of_another_org_is_never_taken_for_this_one_s() -> Result<(
     running.stop().await?;
     let other = simulator::Simulator::start(simulator::Settings { seed: 77, ..simulator::Settings::default() }).await?;
     anyhow::ensure!(other.org().org_id() != world.org.org_id(), "both orgs have one id");
-    let config = Config { login_url: other.rest_url(), pubsub_endpoint: other.pubsub_address(), root_certificate: Some(other.ca_pem()), ..world.config.clone() };
+    let config = Config {
+        login_url: other.rest_url(),
+        pubsub_endpoint: other.pubsub_address(),
+        root_certificate: Some(other.ca_pem()),
+        ..world.config.clone()
+    };
     let running = world.start_as(config);
     let paused = world.health_when(HealthState::Paused, "leads to org").await?;
     assert!(paused.remedy.contains("source name"), "{paused:?}");

@@ -48,7 +48,10 @@ async fn an_event_that_cannot_be_decoded_is_set_aside_with_its_bytes_and_the_oth
     assert_eq!(names, [Value::text("One"), Value::text("Three")]);
     let letters = world.dead_letters("Account").await?;
     assert_eq!(letters.len(), 1);
-    assert!(letters[0].reason.contains("ends in the middle") && letters[0].component == "ingest.crm" && !letters[0].remedy.is_empty(), "{letters:?}");
+    assert!(
+        letters[0].reason.contains("ends in the middle") && letters[0].component == "ingest.crm" && !letters[0].remedy.is_empty(),
+        "{letters:?}"
+    );
     assert!(letters[0].value.as_ref().is_some_and(|bytes| bytes.len() > 50) && letters[0].key.is_some());
     running.stop().await?;
     let running = world.start();
@@ -121,7 +124,9 @@ async fn a_text_that_came_as_a_difference_is_read_whole() -> Result<()> {
     world.update(id, json!({"Phone": "2"}))?;
     world.update(id, json!({"Description": "A long text"}))?;
     world.update(id, json!({"Phone": "3"}))?;
-    let seen = world.changes_when("Account", "the last", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("3"))).await?;
+    let seen = world
+        .changes_when("Account", "the last", |seen| seen.last().and_then(|seen| seen.after("Phone")) == Some(Value::text("3")))
+        .await?;
     assert!(matches!(ops(&seen).as_str(), "ruru" | "rur"), "{}", ops(&seen));
     assert_eq!(seen[2].after("Description"), Some(Value::text("A long text")));
     running.stop().await

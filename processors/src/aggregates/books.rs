@@ -98,7 +98,11 @@ impl Entries for Books<'_, '_> {
         // All days of the customer: the key without the day's four bytes.
         let prefix = end.get(..end.len() - 4).unwrap_or_default();
         let entries = self.note(self.context.scan::<Kept>(prefix, b"", usize::MAX)).unwrap_or_default();
-        entries.iter().take_while(|(key, _)| *key < end).map(|(_, Kept(entry))| if let Entry::Sum(sum) = entry { *sum } else { Decimal::ZERO }).sum()
+        entries
+            .iter()
+            .take_while(|(key, _)| *key < end)
+            .map(|(_, Kept(entry))| if let Entry::Sum(sum) = entry { *sum } else { Decimal::ZERO })
+            .sum()
     }
 }
 
@@ -217,7 +221,11 @@ impl Wire for Kept {
         Ok(Self(match byte(input)? {
             0 => Entry::Record(Wire::take(input)?, take_fact(input)?),
             1 => Entry::Sum(take_decimal(input)?),
-            2 => Entry::Customer(CustomerSums { balance: take_decimal(input)?, open_orders: i64::take(input)?, open_order_value: take_decimal(input)? }),
+            2 => Entry::Customer(CustomerSums {
+                balance: take_decimal(input)?,
+                open_orders: i64::take(input)?,
+                open_order_value: take_decimal(input)?,
+            }),
             3 => Entry::Stage(StageSums {
                 count: i64::take(input)?,
                 value: take_decimal(input)?,

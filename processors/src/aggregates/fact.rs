@@ -28,7 +28,11 @@ pub(super) fn change(change: &EntityChange) -> Result<Option<Change>> {
 fn fact(kind: Kind, change: &EntityChange) -> Result<Fact> {
     let row = Row { change };
     Ok(match kind {
-        Kind::Invoice => Fact::Invoice { amount: row.amount("amount")?, due: row.day("due")?, open: !row.is("status", &["paid", "void", "draft", "cancelled"]) },
+        Kind::Invoice => Fact::Invoice {
+            amount: row.amount("amount")?,
+            due: row.day("due")?,
+            open: !row.is("status", &["paid", "void", "draft", "cancelled"]),
+        },
         Kind::Payment => Fact::Payment { amount: row.amount("amount")?, invoice: row.text("invoice") },
         Kind::Order => {
             let amount = if row.has("total") { row.amount("total")? } else { row.amount("amount")? };

@@ -24,9 +24,16 @@ pub(super) fn check(mapping: &Mapping) -> Result<(), String> {
         if let Some(via) = &captured.via
             && !mapping.captured.iter().any(|other| other.kind == *via && other.side == captured.side && other.kind != captured.kind)
         {
-            return Err(format!("captured.{}.via is {via:?}, which is not another captured kind of the {} side", captured.kind, captured.side.as_str()));
+            return Err(format!(
+                "captured.{}.via is {via:?}, which is not another captured kind of the {} side",
+                captured.kind,
+                captured.side.as_str()
+            ));
         }
-        if captured.customer_column.is_some() && captured.via.is_none() && !mapping.entities.iter().any(|entity| entity.kind == crate::matcher::CUSTOMER) {
+        if captured.customer_column.is_some()
+            && captured.via.is_none()
+            && !mapping.entities.iter().any(|entity| entity.kind == crate::matcher::CUSTOMER)
+        {
             return Err(format!("captured.{} has a customer_column, but there is no entity {:?}", captured.kind, crate::matcher::CUSTOMER));
         }
     }
@@ -48,7 +55,12 @@ fn entity(mapping: &Mapping, entity: &EntityMapping) -> Result<(), String> {
         for side in Side::BOTH {
             let column = &field.columns[side].column;
             if *column == entity.sides[side].id_column {
-                return Err(format!("entity.{}: {} column {column} holds the entity id and cannot be field {} too", entity.kind, side.as_str(), field.name));
+                return Err(format!(
+                    "entity.{}: {} column {column} holds the entity id and cannot be field {} too",
+                    entity.kind,
+                    side.as_str(),
+                    field.name
+                ));
             }
         }
         if let FieldType::Reference { kind } = &field.kind

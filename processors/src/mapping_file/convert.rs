@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile::Value;
 use reconcile::mapping::{
-    CapturedMapping, ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldMapping, FieldType, Mapping, MatchKey, Normal,
-    Pair, Policy, Side, SideMapping,
+    CapturedMapping, ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldMapping, FieldType, Mapping,
+    MatchKey, Normal, Pair, Policy, Side, SideMapping,
 };
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -33,7 +33,8 @@ fn choose_or<T: Copy>(word: Option<&Word>, what: &str, choices: &[(&str, T)], de
     word.map_or(Ok(default), |word| choose(word, what, choices))
 }
 
-const POLICIES: &[(&str, Policy)] = &[("last_write", Policy::LastWrite), ("crm", Policy::Crm), ("erp", Policy::Erp), ("review", Policy::Review)];
+const POLICIES: &[(&str, Policy)] =
+    &[("last_write", Policy::LastWrite), ("crm", Policy::Crm), ("erp", Policy::Erp), ("review", Policy::Review)];
 const SIDES: &[(&str, Side)] = &[("crm", Side::Crm), ("erp", Side::Erp)];
 const CREATES: &[(&str, CreatePolicy)] = &[("auto", CreatePolicy::Auto), ("never", CreatePolicy::Never)];
 const DELETES: &[(&str, DeletePolicy)] =
@@ -79,7 +80,8 @@ fn parents_first(mut rest: Vec<EntityMapping>) -> Result<Vec<EntityMapping>> {
 
 fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapping> {
     let here = format!("entity.{kind}");
-    let mut fields: Vec<(usize, String, shape::Field)> = shape.field.into_iter().map(|(name, field)| (field.kind.span().start, name, field)).collect();
+    let mut fields: Vec<(usize, String, shape::Field)> =
+        shape.field.into_iter().map(|(name, field)| (field.kind.span().start, name, field)).collect();
     fields.sort_by_key(|(at, ..)| *at);
     let fields: Vec<FieldMapping> = fields.into_iter().map(|(_, name, shape)| field(&here, name, shape)).collect::<Result<_>>()?;
     if !fields.iter().any(|field| field.name == *shape.title.get_ref()) {
@@ -123,7 +125,8 @@ fn constant((column, value): (String, Spanned<toml::Value>)) -> Result<(String, 
         toml::Value::String(text) => Value::Text(text),
         toml::Value::Integer(number) => Value::Int(number),
         toml::Value::Float(number) => Value::Decimal(
-            Decimal::from_str_exact(&number.to_string()).map_err(|_| wrong(at, format!("{column}: {number} is not a number that can be kept exactly")))?,
+            Decimal::from_str_exact(&number.to_string())
+                .map_err(|_| wrong(at, format!("{column}: {number} is not a number that can be kept exactly")))?,
         ),
         toml::Value::Boolean(value) => Value::Bool(value),
         toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
@@ -156,7 +159,10 @@ fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping
         direction: choose_or(shape.direction.as_ref(), &format!("{here}.direction"), DIRECTIONS, Direction::Both)?,
         policy: choose_or(shape.policy.as_ref(), &format!("{here}.policy"), POLICIES, Policy::LastWrite)?,
         drift: choose_or(shape.drift.as_ref(), &format!("{here}.drift"), DRIFTS, Drift::default())?,
-        review_when: shape.review_when.map(|word| expression(word.span().start, &format!("{here}.review_when"), word.get_ref())).transpose()?,
+        review_when: shape
+            .review_when
+            .map(|word| expression(word.span().start, &format!("{here}.review_when"), word.get_ref()))
+            .transpose()?,
         columns,
         name,
     })
@@ -183,7 +189,10 @@ fn field_type(word: &Word, what: &str) -> Result<FieldType> {
     let text = word.get_ref().as_str();
     let (name, inside) = match text.split_once('(') {
         None => (text, None),
-        Some((name, rest)) => (name, Some(rest.strip_suffix(')').ok_or_else(|| wrong(word.span().start, format!("{what} {text:?} lacks its closing bracket")))?)),
+        Some((name, rest)) => (
+            name,
+            Some(rest.strip_suffix(')').ok_or_else(|| wrong(word.span().start, format!("{what} {text:?} lacks its closing bracket")))?),
+        ),
     };
     let unknown = || {
         let known = "text, int, decimal(DIGITS), bool, date, timestamp, enum, enum(WORD, …), reference(KIND)";

@@ -89,7 +89,15 @@ impl Matcher {
 }
 
 /// A deletion of what was known, by the change that brought the news.
-fn gone(mapping: &CapturedMapping, fields: &[FieldMapping], source: &Source, id: &str, old: &Known, news: &Known, version: i64) -> EntityChange {
+fn gone(
+    mapping: &CapturedMapping,
+    fields: &[FieldMapping],
+    source: &Source,
+    id: &str,
+    old: &Known,
+    news: &Known,
+    version: i64,
+) -> EntityChange {
     let said = say(mapping, source, id, news, version);
     EntityChange { op: EntityOp::Deleted, before: canonical_before(fields, source, &old.columns), customer: old.customer.clone(), ..said }
 }

@@ -15,7 +15,8 @@ impl Matcher {
     pub(super) fn change(&mut self, context: &mut Context<'_>, schema: &ChangeSchema, change: Change, record: &Record) -> Result<()> {
         let plan = self.plan.clone();
         let topic = &record.partition.topic;
-        let source = plan.by_topic(topic).ok_or_else(|| Error::Unmapped { what: format!("topic {topic}"), version: plan.mapping.version })?;
+        let source =
+            plan.by_topic(topic).ok_or_else(|| Error::Unmapped { what: format!("topic {topic}"), version: plan.mapping.version })?;
         name_edit(context, record, &change.source);
         let offset = i64::try_from(record.offset).unwrap_or(i64::MAX);
         if change.op == Op::Truncate {
@@ -129,7 +130,10 @@ fn record_id(record: &Record) -> Result<&str> {
     let key = record.key.as_deref().unwrap_or_default();
     match std::str::from_utf8(key) {
         Ok(id) if !id.is_empty() && !id.contains('\0') => Ok(id),
-        _ => Err(Error::Meaningless { what: format!("a change of {}", record.partition.topic), reason: "its key is not a record id".to_owned() }),
+        _ => Err(Error::Meaningless {
+            what: format!("a change of {}", record.partition.topic),
+            reason: "its key is not a record id".to_owned(),
+        }),
     }
 }
 

@@ -92,7 +92,11 @@ impl Matcher {
                 if !copy.done {
                     awaited.extend(self.unreached(context, source, &copy.ends));
                 }
-                if !copy.done && awaited.len() == before && self.parents_copied(context, &plan, source)? && context.keys(JOBS, b"", 1)?.is_empty() {
+                if !copy.done
+                    && awaited.len() == before
+                    && self.parents_copied(context, &plan, source)?
+                    && context.keys(JOBS, b"", 1)?.is_empty()
+                {
                     copy.done = true;
                     progress = true;
                     context.put(key, &copy);
@@ -118,7 +122,10 @@ impl Matcher {
 
     /// Where a copy's rows may not all have been processed yet.
     fn unreached(&self, context: &Context<'_>, source: &Source, ends: &[i64]) -> Vec<(TopicPartition, u64)> {
-        let partitions = ends.iter().zip(0u32..).map(|(end, number)| (TopicPartition::new(source.topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
+        let partitions = ends
+            .iter()
+            .zip(0u32..)
+            .map(|(end, number)| (TopicPartition::new(source.topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
         partitions.filter(|(partition, end)| context.read_to(partition) < *end && !self.awaited.passed(partition, *end)).collect()
     }
 

@@ -82,7 +82,15 @@ impl Matcher {
     }
 
     /// An entity change about a record as it is known, without values.
-    pub(super) fn say(&self, mapping: &EntityMapping, source: &Source, id: &str, known: &Known, references: Vec<Reference>, may_create: bool) -> EntityChange {
+    pub(super) fn say(
+        &self,
+        mapping: &EntityMapping,
+        source: &Source,
+        id: &str,
+        known: &Known,
+        references: Vec<Reference>,
+        may_create: bool,
+    ) -> EntityChange {
         EntityChange {
             entity: known.entity.clone(),
             kind: mapping.kind.clone(),
@@ -108,7 +116,10 @@ impl Matcher {
     fn emit_link(&self, context: &mut Context<'_>, mapping: &EntityMapping, source: &Source, id: &str, known: &Known, rule: String) {
         let title = mapping
             .field(&mapping.title)
-            .and_then(|field| canon::read(field, convert::side(source.side), column(&known.columns, &field.columns[convert::side(source.side)].column)?).ok())
+            .and_then(|field| {
+                canon::read(field, convert::side(source.side), column(&known.columns, &field.columns[convert::side(source.side)].column)?)
+                    .ok()
+            })
             .map(|title| title.as_text().map_or_else(|| canon::plain(&title), str::to_owned))
             .unwrap_or_default();
         let link = EntityLink {
@@ -150,7 +161,11 @@ fn customer(mapping: &EntityMapping, known: &Known, references: &[Reference]) ->
         return Some(known.entity.clone());
     }
     let field = mapping.fields.iter().find(|field| parent_kind(field) == Some(CUSTOMER))?;
-    references.iter().find(|reference| reference.field == field.name).map(|reference| reference.entity.clone()).filter(|entity| !entity.is_empty())
+    references
+        .iter()
+        .find(|reference| reference.field == field.name)
+        .map(|reference| reference.entity.clone())
+        .filter(|entity| !entity.is_empty())
 }
 
 /// The canonical fields whose columns are carried. A reference that is still unknown is left out.
@@ -176,7 +191,12 @@ fn canonical(
             }
         } else {
             let read = canon::read(field, convert::side(side), raw);
-            convert::wire(&read.map_err(|reason| Error::MapValue { field: field.name.clone(), object: source.object.clone(), record: id.to_owned(), reason })?)
+            convert::wire(&read.map_err(|reason| Error::MapValue {
+                field: field.name.clone(),
+                object: source.object.clone(),
+                record: id.to_owned(),
+                reason,
+            })?)
         };
         fields.push(Field { name: field.name.clone(), value });
     }
@@ -192,7 +212,11 @@ fn canonical_before(mapping: &EntityMapping, side: Side, before: &Known, carried
         .filter(|field| column(carried, &field.columns[side].column).is_some())
         .filter_map(|field| {
             let value = match parent_kind(field) {
-                Some(_) => before.parents.iter().find(|parent| parent.field == field.name).map_or(schemas::Value::Null, |parent| schemas::Value::text(parent.entity.clone())),
+                Some(_) => before
+                    .parents
+                    .iter()
+                    .find(|parent| parent.field == field.name)
+                    .map_or(schemas::Value::Null, |parent| schemas::Value::text(parent.entity.clone())),
                 None => convert::wire(&canon::read(field, side, column(&before.columns, &field.columns[side].column)?).ok()?),
             };
             Some(Field { name: field.name.clone(), value })

@@ -115,7 +115,9 @@ impl Matcher {
         let keys = context.keys(&job.prefix, &job.cursor, most)?;
         let (count, last) = (keys.len(), keys.last().cloned());
         for key in keys {
-            let Some((object, record)) = tail(&key, &job.prefix).map(|(object, record)| (object.to_owned(), record.to_owned())) else { continue };
+            let Some((object, record)) = tail(&key, &job.prefix).map(|(object, record)| (object.to_owned(), record.to_owned())) else {
+                continue;
+            };
             context.delete(key);
             self.place_again(context, plan, job.side, &object, &record)?;
         }
@@ -130,7 +132,11 @@ impl Matcher {
             return Ok(());
         }
         let pointers = plan.pointers(source);
-        let columns: Vec<&str> = pointers.iter().filter(|pointer| known.pending.iter().any(|field| field == pointer.field)).map(|pointer| pointer.column).collect();
+        let columns: Vec<&str> = pointers
+            .iter()
+            .filter(|pointer| known.pending.iter().any(|field| field == pointer.field))
+            .map(|pointer| pointer.column)
+            .collect();
         let carried: Vec<_> = known.columns.iter().filter(|field| columns.contains(&field.name.as_str())).cloned().collect();
         let outer = context.sync_id().cloned();
         if !known.sync_id.is_empty() {
@@ -155,7 +161,8 @@ impl Matcher {
     fn released(&mut self, context: &mut Context<'_>, plan: &Plan, side: Side, object: &str, record: &str) -> Result<()> {
         let Some(source) = plan.source(side, object) else { return Ok(()) };
         let Use::Entity(index) = source.purpose else { return Ok(()) };
-        let Some(known) = context.get::<Known>(&record_key(side, object, record))?.filter(|known| !known.gone && !known.entity.is_empty()) else {
+        let Some(known) = context.get::<Known>(&record_key(side, object, record))?.filter(|known| !known.gone && !known.entity.is_empty())
+        else {
             return Ok(());
         };
         let mapping = &plan.mapping.entities[index];
@@ -175,7 +182,9 @@ impl Matcher {
             // The tail has the side's letter before the object.
             let Some((place, record)) = tail(key, &prefix) else { continue };
             let Some(source) = place.get(1..).and_then(|object| plan.source(job.side, object)) else { continue };
-            let Some(known) = context.get::<Known>(&record_key(source.side, &source.object, record))?.filter(|known| !known.gone) else { continue };
+            let Some(known) = context.get::<Known>(&record_key(source.side, &source.object, record))?.filter(|known| !known.gone) else {
+                continue;
+            };
             self.place(context, plan, source, record, Some(&known), known.clone(), &[])?;
         }
         Ok((entries.len(), entries.last().map(|(key, _)| key.clone())))

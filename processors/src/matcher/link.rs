@@ -52,7 +52,9 @@ pub(super) fn find(context: &Context<'_>, mapping: &EntityMapping, side: Side, i
         }
         candidates.push(found);
     }
-    let look_up = |wanted: &KeyValue| values.iter().position(|value| value == wanted).and_then(|index| candidates.get(index)).cloned().unwrap_or_default();
+    let look_up = |wanted: &KeyValue| {
+        values.iter().position(|value| value == wanted).and_then(|index| candidates.get(index)).cloned().unwrap_or_default()
+    };
     let new = |rule: String, ambiguous: bool| Link { entity: founded(side, &own.object, id), rule, ambiguous };
     Ok(match matching::decide(&mapping.keys, id, &values, look_up) {
         Placement::Link { entity, rule } => {
@@ -72,8 +74,11 @@ pub(super) fn founded(side: Side, object: &str, id: &str) -> String {
 /// The keys of a record in order of strength, normalised.
 fn keys(mapping: &EntityMapping, side: Side, id: &str, columns: &[Field]) -> Vec<KeyValue> {
     // A value that cannot be compared identifies nobody.
-    let values: Vec<(&str, Value)> = columns.iter().filter_map(|field| Some((field.name.as_str(), convert::value(&field.value).ok()?))).collect();
-    matching::key_values(&mapping.keys, convert::side(side), id, |name| values.iter().find(|(column, _)| *column == name).map(|(_, value)| value))
+    let values: Vec<(&str, Value)> =
+        columns.iter().filter_map(|field| Some((field.name.as_str(), convert::value(&field.value).ok()?))).collect();
+    matching::key_values(&mapping.keys, convert::side(side), id, |name| {
+        values.iter().find(|(column, _)| *column == name).map(|(_, value)| value)
+    })
 }
 
 /// Where the holders of a key's value are listed. The key's name, not its position, so that keys may be reordered.
@@ -104,7 +109,8 @@ pub(super) fn index_keys(
     for value in new.iter().filter(|value| !old.contains(value)) {
         let place = place(mapping, value);
         let mut holders = context.get::<Holders>(&place)?.unwrap_or(Holders { holders: Vec::new() });
-        if holders.holders.len() < MAX_HOLDERS && !holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) == (side, id)) {
+        if holders.holders.len() < MAX_HOLDERS && !holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) == (side, id))
+        {
             holders.holders.push(Holder { side, record: id.to_owned(), entity: entity.to_owned() });
             context.put(place, &holders);
         }

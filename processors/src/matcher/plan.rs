@@ -67,14 +67,23 @@ impl Plan {
         for (index, entity) in mapping.entities.iter().enumerate() {
             for side in [Side::Crm, Side::Erp] {
                 let own = &entity.sides[convert::side(side)];
-                let mut carried: BTreeSet<String> = entity.fields.iter().map(|field| field.columns[convert::side(side)].column.clone()).collect();
+                let mut carried: BTreeSet<String> =
+                    entity.fields.iter().map(|field| field.columns[convert::side(side)].column.clone()).collect();
                 carried.extend(own.archive.keys().cloned());
                 let mut columns = carried.clone();
                 columns.insert(own.id_column.clone());
                 columns.extend(own.actor_column.clone());
                 columns.extend(entity.keys.iter().map(|key| key.columns[convert::side(side)].clone()));
                 let topic = topic(side, &own.object);
-                sources.push(Source { side, object: own.object.clone(), topic, purpose: Use::Entity(index), columns, carried, is_parent: false });
+                sources.push(Source {
+                    side,
+                    object: own.object.clone(),
+                    topic,
+                    purpose: Use::Entity(index),
+                    columns,
+                    carried,
+                    is_parent: false,
+                });
             }
         }
         for (index, captured) in mapping.captured.iter().enumerate() {
@@ -82,14 +91,27 @@ impl Plan {
             let carried: BTreeSet<String> = captured.columns.values().cloned().collect();
             let columns = carried.iter().cloned().chain(captured.customer_column.clone()).collect();
             let topic = topic(side, &captured.object);
-            sources.push(Source { side, object: captured.object.clone(), topic, purpose: Use::Captured(index), columns, carried, is_parent: false });
+            sources.push(Source {
+                side,
+                object: captured.object.clone(),
+                topic,
+                purpose: Use::Captured(index),
+                columns,
+                carried,
+                is_parent: false,
+            });
         }
         let fields = |captured: &CapturedMapping| {
             let kind = |name: &String| captured.types.get(name).cloned().unwrap_or(FieldType::Text);
             captured.columns.iter().map(|(name, column)| canon::plain_field(name, column, kind(name))).collect()
         };
         let captured = mapping.captured.iter().map(fields).collect();
-        let mut plan = Self { captured, by_topic: sources.iter().enumerate().map(|(index, source)| (source.topic.clone(), index)).collect(), mapping, sources };
+        let mut plan = Self {
+            captured,
+            by_topic: sources.iter().enumerate().map(|(index, source)| (source.topic.clone(), index)).collect(),
+            mapping,
+            sources,
+        };
         let parents: Vec<bool> = plan.sources.iter().map(|source| plan.pointed_at(source)).collect();
         for (source, is_parent) in plan.sources.iter_mut().zip(parents) {
             source.is_parent = is_parent;
@@ -98,7 +120,9 @@ impl Plan {
     }
 
     fn pointed_at(&self, target: &Source) -> bool {
-        self.sources.iter().any(|source| source.side == target.side && self.pointers(source).iter().any(|pointer| pointer.object == target.object))
+        self.sources
+            .iter()
+            .any(|source| source.side == target.side && self.pointers(source).iter().any(|pointer| pointer.object == target.object))
     }
 
     pub(crate) fn by_topic(&self, topic: &str) -> Option<&Source> {

@@ -24,7 +24,14 @@ pub(super) fn to_nothing(field: &str) -> Reference {
 
 impl Matcher {
     /// The entity of a record that a column points at; none while nobody has seen that record.
-    pub(super) fn resolve(&self, context: &Context<'_>, plan: &Plan, side: Side, pointer: Pointer<'_>, parent: &str) -> Result<Option<Found>> {
+    pub(super) fn resolve(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan,
+        side: Side,
+        pointer: Pointer<'_>,
+        parent: &str,
+    ) -> Result<Option<Found>> {
         let known: Option<Known> = context.get(&record_key(side, pointer.object, parent))?;
         let Some(known) = known.filter(|known| !known.entity.is_empty()) else { return Ok(None) };
         let captured = plan.source(side, pointer.object).is_some_and(|source| matches!(source.purpose, Use::Captured(_)));

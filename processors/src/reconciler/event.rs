@@ -16,7 +16,8 @@ const OURSELVES: &str = "concord";
 
 /// A side changed.
 pub(super) fn changed(change: EntityChange) -> Result<Event> {
-    let misfit = |(field, reason): (String, String)| Error::MapValue { field, object: change.object.clone(), record: change.record.clone(), reason };
+    let misfit =
+        |(field, reason): (String, String)| Error::MapValue { field, object: change.object.clone(), record: change.record.clone(), reason };
     Ok(Event::Changed(SideChange {
         side: convert::side(change.side),
         fields: convert::fields(&change.fields).map_err(misfit)?,
@@ -24,7 +25,9 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
         references: change
             .references
             .into_iter()
-            .map(|reference| (reference.field, Parent { entity: reference.entity, records: convert::records(reference.crm, reference.erp) }))
+            .map(|reference| {
+                (reference.field, Parent { entity: reference.entity, records: convert::records(reference.crm, reference.erp) })
+            })
             .collect(),
         deleted: change.op == EntityOp::Deleted,
         released: change.op == EntityOp::Released,
@@ -71,7 +74,8 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
     if waiting.is_empty() || !told {
         return Ok(None);
     }
-    let misfit = |(field, reason): (String, String)| Error::MapValue { field, object: outcome.object.clone(), record: record.clone(), reason };
+    let misfit =
+        |(field, reason): (String, String)| Error::MapValue { field, object: outcome.object.clone(), record: record.clone(), reason };
     let columns = convert::fields(&outcome.actual).map_err(misfit)?;
     let mut fields = BTreeMap::new();
     for field in waiting.into_iter().filter_map(|name| mapping.field(name)) {
@@ -91,7 +95,10 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
     if fields.is_empty() && !gone {
         return Ok(None);
     }
-    let columns = columns.into_iter().filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].column == *name))).collect();
+    let columns = columns
+        .into_iter()
+        .filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].column == *name)))
+        .collect();
     Ok(Some(Event::Changed(SideChange {
         side,
         record,

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use reconcile::Value;
 use reconcile::mapping::{Pair, Policy, Side};
 use reconcile::merge::{
-    Ahead, ConflictNumber, ConflictRecord, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent, Resolution, Seen, Settlement, SideState, Unseen,
-    WriteCommand, WriteKind, WriteNumber,
+    Ahead, ConflictNumber, ConflictRecord, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent, Resolution, Seen, Settlement,
+    SideState, Unseen, WriteCommand, WriteKind, WriteNumber,
 };
 use rust_decimal::Decimal;
 use schemas::wire::{Names, Wire, WireError, put_long, take_long};

@@ -19,7 +19,8 @@ pub(crate) struct Disk {
 
 impl Disk {
     pub(super) fn open(path: PathBuf, config: &Config) -> Result<Self> {
-        let open = || Database::builder(&path).cache_size(config.store_cache_bytes).worker_threads(1).max_journaling_size(JOURNAL_BYTES).open();
+        let open =
+            || Database::builder(&path).cache_size(config.store_cache_bytes).worker_threads(1).max_journaling_size(JOURNAL_BYTES).open();
         let database = match open() {
             Ok(database) => database,
             Err(fjall::Error::Locked) => {

@@ -47,7 +47,11 @@ impl MemoryStore {
     pub(super) fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
         let start = if from > prefix { from } else { prefix };
         let map = lock(&self.0);
-        map.range(start.to_vec()..).take_while(|(key, _)| key.starts_with(prefix)).take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+        map.range(start.to_vec()..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     pub(super) fn apply(&self, changes: impl Iterator<Item = Change>) {

@@ -21,11 +21,19 @@ pub(super) async fn restore(task: &Task, store: &Store, changelog: &TopicPartiti
     let now = (task.clock)();
     let known = match store.position()? {
         Some(position) if position.next == end => return Ok(()),
-        Some(position) if position.next < end && (now - position.at < OLDEST_TAIL_US || no_tail(task, changelog, position.next, end).await?) => {
+        Some(position)
+            if position.next < end && (now - position.at < OLDEST_TAIL_US || no_tail(task, changelog, position.next, end).await?) =>
+        {
             Some(position.next)
         }
         Some(position) => {
-            tracing::warn!(processor = task.name, partition = changelog.partition, "state.position" = position.next, "changelog.end" = end, "local state is not a recent prefix of its changelog; rebuilding it");
+            tracing::warn!(
+                processor = task.name,
+                partition = changelog.partition,
+                "state.position" = position.next,
+                "changelog.end" = end,
+                "local state is not a recent prefix of its changelog; rebuilding it"
+            );
             store.clear()?;
             None
         }

@@ -36,7 +36,8 @@ where
     let producer = task.log.producer(&task.transactional_id).await.map_err(&log)?;
     let config = MemberConfig { group: task.group.clone(), topics: task.inputs.clone(), sharing: task.sharing, start: Start::Earliest };
     let member = task.log.join(config).await.map_err(&log)?;
-    let mut session = Session { task, processor, member, producer, dead, slots: BTreeMap::new(), read: Offsets::new(), outputs: Vec::new() };
+    let mut session =
+        Session { task, processor, member, producer, dead, slots: BTreeMap::new(), read: Offsets::new(), outputs: Vec::new() };
     let mut wait = QUIET;
     while !task.shutdown.is_cancelled() {
         let most = if *single > 0 { 1 } else { task.config.batch_records.max(1) };
@@ -160,7 +161,10 @@ impl<P: Processor> Session<'_, P> {
         let number = self.slot_of(record.partition.partition);
         let Some(slot) = self.slots.get_mut(&number) else {
             // A record of a partition that is not ours: the log broke its word, or we lost track. Begin again.
-            return Err(Error::Log { processor: self.task.name, source: stream::Error::Fenced(format!("{} of {}", self.task.name, record.partition)) });
+            return Err(Error::Log {
+                processor: self.task.name,
+                source: stream::Error::Fenced(format!("{} of {}", self.task.name, record.partition)),
+            });
         };
         let outputs = self.outputs.len();
         let decided = match input {

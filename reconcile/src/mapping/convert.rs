@@ -219,7 +219,9 @@ pub(crate) fn conform(kind: &FieldType, value: &Value) -> Result<Value, String> 
         (FieldType::Date, Value::Timestamp(micros)) => {
             i32::try_from(micros.div_euclid(time::DAY_US)).map(Value::Date).or_else(|_| refused("a day"))
         }
-        (FieldType::Date, Value::Text(text)) => time::parse_date(text).map_or_else(|| refused("a day such as 2026-11-22"), |day| Ok(Value::Date(day))),
+        (FieldType::Date, Value::Text(text)) => {
+            time::parse_date(text).map_or_else(|| refused("a day such as 2026-11-22"), |day| Ok(Value::Date(day)))
+        }
         (FieldType::Date, _) => refused("a day"),
         (FieldType::Timestamp, Value::Timestamp(_)) => Ok(value.clone()),
         (FieldType::Timestamp, Value::Date(days)) => Ok(Value::Timestamp(i64::from(*days) * time::DAY_US)),

@@ -22,8 +22,12 @@ static EXACT: Type = Type::new_unspecified_type("decimal");
 /// Ours for each operator between two values.
 const OPERATORS: [(&str, &str, cel::common::functions::Function); 10] = [
     (operators::ADD, "@add", |args| arithmetic("+", args, |a, b| Ok(a.as_adder().ok_or_else(|| no("+"))?.add(b)?.into_owned()))),
-    (operators::SUBSTRACT, "@subtract", |args| arithmetic("-", args, |a, b| Ok(a.as_subtractor().ok_or_else(|| no("-"))?.sub(b)?.into_owned()))),
-    (operators::MULTIPLY, "@multiply", |args| arithmetic("*", args, |a, b| Ok(a.as_multiplier().ok_or_else(|| no("*"))?.mul(b)?.into_owned()))),
+    (operators::SUBSTRACT, "@subtract", |args| {
+        arithmetic("-", args, |a, b| Ok(a.as_subtractor().ok_or_else(|| no("-"))?.sub(b)?.into_owned()))
+    }),
+    (operators::MULTIPLY, "@multiply", |args| {
+        arithmetic("*", args, |a, b| Ok(a.as_multiplier().ok_or_else(|| no("*"))?.mul(b)?.into_owned()))
+    }),
     (operators::DIVIDE, "@divide", |args| arithmetic("/", args, |a, b| Ok(a.as_divider().ok_or_else(|| no("/"))?.div(b)?.into_owned()))),
     (operators::LESS, "@less", |args| comparison("<", args, Ordering::is_lt)),
     (operators::LESS_EQUALS, "@less_equals", |args| comparison("<=", args, Ordering::is_le)),
@@ -312,8 +316,6 @@ impl Negator for Exact {
 impl Comparer for Exact {
     fn compare(&self, rhs: &dyn Val) -> Result<Ordering, ExecutionError> {
         let message = "a decimal compares with numbers only".to_owned();
-        number(rhs)
-            .map(|other| self.0.cmp(&other))
-            .ok_or_else(|| ExecutionError::FunctionError { function: "compare".to_owned(), message })
+        number(rhs).map(|other| self.0.cmp(&other)).ok_or_else(|| ExecutionError::FunctionError { function: "compare".to_owned(), message })
     }
 }

@@ -6,11 +6,7 @@ pub(crate) const DAY_US: i64 = 86_400_000_000;
 /// `2026-11-22` for days since 1970-01-01.
 pub(crate) fn date_text(days: i32) -> String {
     let (year, month, day) = civil(i64::from(days));
-    if (0..=9999).contains(&year) {
-        format!("{year:04}-{month:02}-{day:02}")
-    } else {
-        format!("{year:+05}-{month:02}-{day:02}")
-    }
+    if (0..=9999).contains(&year) { format!("{year:04}-{month:02}-{day:02}") } else { format!("{year:+05}-{month:02}-{day:02}") }
 }
 
 /// `2026-11-22T15:04:05.000006Z` for microseconds since 1970-01-01T00:00:00Z; the fraction is left out when it is zero.

@@ -2,22 +2,104 @@
 
 /// Local parts that belong to a role or a group, not to one person, in several languages. Compared without separators.
 const ROLES: [&str; 62] = [
-    "abuse", "account", "accounting", "accounts", "admin", "administrator", "ap", "ar", "billing", "bookings", "buchhaltung",
-    "commercial", "compras", "comptabilite", "contact", "contabilidad", "contabilita", "contacto", "customerservice", "einkauf",
-    "email", "empfang", "enquiries", "enquiry", "facturacion", "facturation", "faktura", "finance", "hello", "help", "helpdesk",
-    "hostmaster", "hr", "info", "information", "inquiries", "invoice", "invoices", "it", "kontakt", "kundenservice", "mail",
-    "marketing", "noreply", "donotreply", "office", "orders", "post", "postmaster", "purchasing", "rechnung", "reception",
-    "sales", "security", "service", "support", "team", "ufficio", "ventas", "vertrieb", "verkauf", "webmaster",
+    "abuse",
+    "account",
+    "accounting",
+    "accounts",
+    "admin",
+    "administrator",
+    "ap",
+    "ar",
+    "billing",
+    "bookings",
+    "buchhaltung",
+    "commercial",
+    "compras",
+    "comptabilite",
+    "contact",
+    "contabilidad",
+    "contabilita",
+    "contacto",
+    "customerservice",
+    "einkauf",
+    "email",
+    "empfang",
+    "enquiries",
+    "enquiry",
+    "facturacion",
+    "facturation",
+    "faktura",
+    "finance",
+    "hello",
+    "help",
+    "helpdesk",
+    "hostmaster",
+    "hr",
+    "info",
+    "information",
+    "inquiries",
+    "invoice",
+    "invoices",
+    "it",
+    "kontakt",
+    "kundenservice",
+    "mail",
+    "marketing",
+    "noreply",
+    "donotreply",
+    "office",
+    "orders",
+    "post",
+    "postmaster",
+    "purchasing",
+    "rechnung",
+    "reception",
+    "sales",
+    "security",
+    "service",
+    "support",
+    "team",
+    "ufficio",
+    "ventas",
+    "vertrieb",
+    "verkauf",
+    "webmaster",
 ];
 
 /// Local parts and domains that people type to get past a form. Domains under reserved names are never real.
 const JUNK_LOCAL: [&str; 18] = [
-    "a", "aa", "aaa", "abc", "asdf", "dummy", "fake", "foo", "na", "nobody", "nomail", "none", "noemail", "notprovided", "test",
-    "testing", "unknown", "xxx",
+    "a",
+    "aa",
+    "aaa",
+    "abc",
+    "asdf",
+    "dummy",
+    "fake",
+    "foo",
+    "na",
+    "nobody",
+    "nomail",
+    "none",
+    "noemail",
+    "notprovided",
+    "test",
+    "testing",
+    "unknown",
+    "xxx",
 ];
 const JUNK_DOMAIN: [&str; 12] = [
-    "email.com", "example.com", "example.net", "example.org", "fake.com", "invalid", "localhost", "none.com", "noemail.com",
-    "nomail.com", "test.com", "test.de",
+    "email.com",
+    "example.com",
+    "example.net",
+    "example.org",
+    "fake.com",
+    "invalid",
+    "localhost",
+    "none.com",
+    "noemail.com",
+    "nomail.com",
+    "test.com",
+    "test.de",
 ];
 
 /// Why an address does not tell who somebody is.
@@ -36,7 +118,11 @@ pub fn address(text: &str) -> Address {
     let Some((local, domain)) = split_address(text) else { return Address::Junk };
     let plain: String = local.chars().filter(|letter| letter.is_alphanumeric()).collect();
     let letters = plain.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    if JUNK_LOCAL.contains(&plain.as_str()) || JUNK_DOMAIN.contains(&domain.as_str()) || domain.ends_with(".invalid") || domain.ends_with(".test") {
+    if JUNK_LOCAL.contains(&plain.as_str())
+        || JUNK_DOMAIN.contains(&domain.as_str())
+        || domain.ends_with(".invalid")
+        || domain.ends_with(".test")
+    {
         return Address::Junk;
     }
     if ROLES.contains(&letters) { Address::Role } else { Address::Personal }
@@ -108,10 +194,64 @@ pub fn tax_id(text: &str) -> Option<String> {
 
 /// Legal forms that a company name may end with, without dots and blanks, longest spelling first where one holds another.
 const LEGAL_FORMS: [&str; 58] = [
-    "gesellschaftmitbeschrankterhaftung", "aktiengesellschaft", "incorporated", "corporation", "gmbhcokg", "gmbhcokgaa",
-    "limited", "company", "gmbh", "mbh", "ohg", "kgaa", "kg", "ag", "ug", "ev", "eg", "se", "inc", "corp", "llc", "llp", "lp", "ltd",
-    "plc", "pty", "co", "sarl", "sas", "sasu", "sa", "eurl", "snc", "scop", "srl", "spa", "sapa", "bv", "nv", "bvba", "vof", "ab", "as",
-    "asa", "aps", "oy", "oyj", "sl", "slu", "sau", "ltda", "spzoo", "sp", "zoo", "sro", "kft", "zrt", "kk",
+    "gesellschaftmitbeschrankterhaftung",
+    "aktiengesellschaft",
+    "incorporated",
+    "corporation",
+    "gmbhcokg",
+    "gmbhcokgaa",
+    "limited",
+    "company",
+    "gmbh",
+    "mbh",
+    "ohg",
+    "kgaa",
+    "kg",
+    "ag",
+    "ug",
+    "ev",
+    "eg",
+    "se",
+    "inc",
+    "corp",
+    "llc",
+    "llp",
+    "lp",
+    "ltd",
+    "plc",
+    "pty",
+    "co",
+    "sarl",
+    "sas",
+    "sasu",
+    "sa",
+    "eurl",
+    "snc",
+    "scop",
+    "srl",
+    "spa",
+    "sapa",
+    "bv",
+    "nv",
+    "bvba",
+    "vof",
+    "ab",
+    "as",
+    "asa",
+    "aps",
+    "oy",
+    "oyj",
+    "sl",
+    "slu",
+    "sau",
+    "ltda",
+    "spzoo",
+    "sp",
+    "zoo",
+    "sro",
+    "kft",
+    "zrt",
+    "kk",
 ];
 
 /// A company or person name for comparing: lower case, without accents, punctuation and legal form, blanks single.
@@ -126,7 +266,9 @@ pub fn name(text: &str) -> Option<String> {
         words.remove(0);
     }
     while words.len() > 1 {
-        let tail = |count: usize| words.len().checked_sub(count).filter(|left| *left > 0).and_then(|left| words.get(left..)).map(|tail| tail.concat());
+        let tail = |count: usize| {
+            words.len().checked_sub(count).filter(|left| *left > 0).and_then(|left| words.get(left..)).map(|tail| tail.concat())
+        };
         let legal = (1..=4).rev().find(|count| tail(*count).is_some_and(|tail| LEGAL_FORMS.contains(&tail.as_str())));
         match legal {
             Some(count) => words.truncate(words.len() - count),
@@ -199,8 +341,22 @@ pub fn phone(text: &str, country: &str) -> Option<String> {
 /// The host that a web site or e-mail address belongs to, without `www.`; none for hosts that everybody uses.
 pub fn domain(text: &str) -> Option<String> {
     const SHARED: [&str; 16] = [
-        "gmail.com", "googlemail.com", "yahoo.com", "hotmail.com", "outlook.com", "live.com", "icloud.com", "aol.com", "gmx.de",
-        "gmx.net", "web.de", "t-online.de", "orange.fr", "free.fr", "libero.it", "proton.me",
+        "gmail.com",
+        "googlemail.com",
+        "yahoo.com",
+        "hotmail.com",
+        "outlook.com",
+        "live.com",
+        "icloud.com",
+        "aol.com",
+        "gmx.de",
+        "gmx.net",
+        "web.de",
+        "t-online.de",
+        "orange.fr",
+        "free.fr",
+        "libero.it",
+        "proton.me",
     ];
     let text = text.trim().to_lowercase();
     let host = text.rsplit_once('@').map_or(text.as_str(), |(_, domain)| domain);
@@ -222,53 +378,65 @@ mod tests {
 
     #[test]
     fn fifteen_and_eighteen_characters_are_one_id() {
-        check(salesforce_id, &[
-            ("001A0000006Vm9u", Some("001A0000006Vm9uIAC")),
-            (" 001A0000006Vm9uIAC ", Some("001A0000006Vm9uIAC")),
-            ("001A0000006Vm9uIAD", None),
-            ("001a0000006vm9uIAC", None),
-            ("0010000000", None),
-        ]);
+        check(
+            salesforce_id,
+            &[
+                ("001A0000006Vm9u", Some("001A0000006Vm9uIAC")),
+                (" 001A0000006Vm9uIAC ", Some("001A0000006Vm9uIAC")),
+                ("001A0000006Vm9uIAD", None),
+                ("001a0000006vm9uIAC", None),
+                ("0010000000", None),
+            ],
+        );
     }
 
     #[test]
     fn role_and_made_up_addresses_never_match() {
-        check(email, &[
-            (" Dana.Ruiz+crm@Acme.Example ", Some("dana.ruiz@acme.example")),
-            ("d.ana@googlemail.com", Some("dana@gmail.com")),
-            ("info@acme.example", None),
-            ("Buchhaltung2@acme.example", None),
-            ("no-reply@acme.example", None),
-            ("test@acme.example", None),
-            ("dana@example.com", None),
-            ("dana", None),
-            ("dana@acme", None),
-        ]);
+        check(
+            email,
+            &[
+                (" Dana.Ruiz+crm@Acme.Example ", Some("dana.ruiz@acme.example")),
+                ("d.ana@googlemail.com", Some("dana@gmail.com")),
+                ("info@acme.example", None),
+                ("Buchhaltung2@acme.example", None),
+                ("no-reply@acme.example", None),
+                ("test@acme.example", None),
+                ("dana@example.com", None),
+                ("dana", None),
+                ("dana@acme", None),
+            ],
+        );
         assert_eq!((address("sales@acme.example"), address("n/a")), (Address::Role, Address::Junk));
     }
 
     #[test]
     fn names_lose_case_accents_punctuation_and_legal_form() {
-        check(name, &[
-            ("Müller & Söhne GmbH & Co. KG", Some("muller and sohne")),
-            ("ACME, Inc.", Some("acme")),
-            ("The Acme Company Ltd.", Some("acme")),
-            ("Société Générale S.A.", Some("societe generale")),
-            ("Orlen Sp. z o.o.", Some("orlen")),
-            ("KG", Some("kg")),
-            ("  ", None),
-        ]);
+        check(
+            name,
+            &[
+                ("Müller & Söhne GmbH & Co. KG", Some("muller and sohne")),
+                ("ACME, Inc.", Some("acme")),
+                ("The Acme Company Ltd.", Some("acme")),
+                ("Société Générale S.A.", Some("societe generale")),
+                ("Orlen Sp. z o.o.", Some("orlen")),
+                ("KG", Some("kg")),
+                ("  ", None),
+            ],
+        );
     }
 
     #[test]
     fn phones_get_their_country() {
-        check(|text| phone(text, "49"), &[
-            ("030 / 123 45 67", Some("+49301234567")),
-            ("+49 (0)30 1234567 ext. 12", Some("+49301234567")),
-            ("0049301234567", Some("+49301234567")),
-            ("000000", None),
-            ("123", None),
-        ]);
+        check(
+            |text| phone(text, "49"),
+            &[
+                ("030 / 123 45 67", Some("+49301234567")),
+                ("+49 (0)30 1234567 ext. 12", Some("+49301234567")),
+                ("0049301234567", Some("+49301234567")),
+                ("000000", None),
+                ("123", None),
+            ],
+        );
         assert_eq!(phone("(415) 555-0100", "1"), phone("1-415-555-0100", "1"));
     }
 

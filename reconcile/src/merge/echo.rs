@@ -145,9 +145,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         // Ours, so no edit made after the decision.
         resolution.before[side] = value.clone();
     }
-    if late
-        && let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.value != *value)
-    {
+    if late && let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.value != *value) {
         // An earlier write of ours, while the next one is on its way: that one's precondition will fail.
         flight.between = Some(shown.seen.clone());
         let expected = flight.expected.clone();
@@ -169,10 +167,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
     };
     if *value == flight.value {
-        let overtaken = flight
-            .between
-            .clone()
-            .filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
+        let overtaken = flight.between.clone().filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
         let (write, source) = (flight.write, flight.source.clone());
         let base = state.agreed.clone().unwrap_or_default();
         let source = source_edit(turn, write, source);

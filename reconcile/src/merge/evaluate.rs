@@ -1,8 +1,8 @@
 //! The table of the three-way merge: who changed since both agreed, and what follows.
 
 use super::resolve;
-use super::settle;
 use super::send::Plan;
+use super::settle;
 use super::state::Seen;
 use super::turn::{Turn, whence};
 use crate::mapping::{Drift, FieldMapping, Pair, Side};

@@ -141,14 +141,8 @@ pub(super) fn overtaken(
             record.reason = format!("our write overtook an edit; {reason}");
             record.settled = Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, by: None, at: turn.now });
             let before = standing(turn, field);
-            turn.field(&field.name).resolution = Some(Resolution {
-                conflict: record.number,
-                value: replaced.value,
-                by: None,
-                at: turn.now,
-                before,
-                shown: Pair::default(),
-            });
+            turn.field(&field.name).resolution =
+                Some(Resolution { conflict: record.number, value: replaced.value, by: None, at: turn.now, before, shown: Pair::default() });
         }
         Ruling::Winner { tie, .. } => stays(turn, &mut record, target.other(), tie),
         Ruling::Ask(_) => stays(turn, &mut record, target.other(), false),

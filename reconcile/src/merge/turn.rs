@@ -68,9 +68,7 @@ impl<'a> Turn<'a> {
         if matches!(field.kind, FieldType::Reference { .. }) {
             return value.clone();
         }
-        mapping::write(field, side, value)
-            .and_then(|column| mapping::read(field, side, &column))
-            .unwrap_or_else(|_| value.clone())
+        mapping::write(field, side, value).and_then(|column| mapping::read(field, side, &column)).unwrap_or_else(|_| value.clone())
     }
 
     /// The side's own value for a canonical one; none when a reference's parent has no record there yet.

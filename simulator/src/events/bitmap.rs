@@ -13,10 +13,8 @@ pub(crate) fn of(definition: &Object, set: impl Fn(usize) -> bool) -> Vec<String
         let place = place + 1;
         match definition.fields[*field].kind {
             Kind::Address | Kind::PersonName => {
-                let parts = parts(definition, *field)
-                    .enumerate()
-                    .filter(|(_, part)| set(*part))
-                    .fold(0u128, |bits, (part, _)| bits | (1 << part));
+                let parts =
+                    parts(definition, *field).enumerate().filter(|(_, part)| set(*part)).fold(0u128, |bits, (part, _)| bits | (1 << part));
                 if parts != 0 {
                     nested.push(format!("{place}-{}", hex(parts)));
                 }
@@ -35,7 +33,12 @@ pub(crate) fn of(definition: &Object, set: impl Fn(usize) -> bool) -> Vec<String
 
 /// The parts of a compound, in schema order.
 pub(crate) fn parts(definition: &Object, compound: usize) -> impl Iterator<Item = usize> {
-    definition.fields.iter().enumerate().filter(move |(_, field)| field.component.is_some_and(|(parent, _)| parent == compound)).map(|(index, _)| index)
+    definition
+        .fields
+        .iter()
+        .enumerate()
+        .filter(move |(_, field)| field.component.is_some_and(|(parent, _)| parent == compound))
+        .map(|(index, _)| index)
 }
 
 fn hex(bits: u128) -> String {

@@ -47,7 +47,11 @@ pub(crate) struct OutsideRetention;
 
 impl Bus {
     pub(crate) fn new() -> Self {
-        Self { ring: Mutex::new(Ring { events: VecDeque::new(), tip: START, purged_through: START }), tip: watch::Sender::new(START), numbers: AtomicU64::new(1) }
+        Self {
+            ring: Mutex::new(Ring { events: VecDeque::new(), tip: START, purged_through: START }),
+            tip: watch::Sender::new(START),
+            numbers: AtomicU64::new(1),
+        }
     }
 
     pub(crate) fn next_event_number(&self) -> u64 {

@@ -13,7 +13,14 @@ use crate::error::ApiError;
 
 impl State {
     /// Puts what a request gives into `values`.
-    pub(crate) fn assign(&self, tx: &Transaction, object: usize, values: &mut [Value], fields: &Fields, creating: bool) -> Result<(), ApiError> {
+    pub(crate) fn assign(
+        &self,
+        tx: &Transaction,
+        object: usize,
+        values: &mut [Value],
+        fields: &Fields,
+        creating: bool,
+    ) -> Result<(), ApiError> {
         let definition = &self.objects[object];
         let mut readonly = Vec::new();
         for (name, json) in fields {
@@ -35,7 +42,11 @@ impl State {
                 readonly.push(field.name.clone());
                 continue;
             }
-            if field.name == "Amount" && definition.name == "Opportunity" && !creating && definition.field("HasOpportunityLineItem").is_some_and(|has| values[has] == Value::Bool(true)) {
+            if field.name == "Amount"
+                && definition.name == "Opportunity"
+                && !creating
+                && definition.field("HasOpportunityLineItem").is_some_and(|has| values[has] == Value::Bool(true))
+            {
                 continue;
             }
             let value = from_json(field, json)?;
@@ -65,7 +76,12 @@ impl State {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(ApiError { status: 400, code: "REQUIRED_FIELD_MISSING", message: format!("Required fields are missing: [{}]", missing.join(", ")), fields: missing })
+        Err(ApiError {
+            status: 400,
+            code: "REQUIRED_FIELD_MISSING",
+            message: format!("Required fields are missing: [{}]", missing.join(", ")),
+            fields: missing,
+        })
     }
 
     fn parent_by_external_id(&self, field: &Field, by: &Fields) -> Result<RecordId, ApiError> {
@@ -77,8 +93,16 @@ impl State {
                 let key = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
                 return match self.lookup(object, lookup, &key).as_slice() {
                     [number] => Ok(self.id(object, *number)),
-                    [] => Err(ApiError::new(400, "INVALID_FIELD", format!("Foreign key external ID: {key} not found for field {name} in entity {target}"))),
-                    _ => Err(ApiError::new(400, "DUPLICATE_EXTERNAL_ID", format!("{name}: more than one record found for external id field: {key}"))),
+                    [] => Err(ApiError::new(
+                        400,
+                        "INVALID_FIELD",
+                        format!("Foreign key external ID: {key} not found for field {name} in entity {target}"),
+                    )),
+                    _ => Err(ApiError::new(
+                        400,
+                        "DUPLICATE_EXTERNAL_ID",
+                        format!("{name}: more than one record found for external id field: {key}"),
+                    )),
                 };
             }
         }
@@ -105,7 +129,11 @@ impl State {
             if let Some(text) = values[index].text()
                 && let Some(other) = self.tables[object].find(index, text).into_iter().find(|other| *other != number)
             {
-                return Err(ApiError::new(400, "DUPLICATE_VALUE", format!("duplicate value found: {} duplicates value on record with id: {}", field.name, self.id(object, other).as_15())));
+                return Err(ApiError::new(
+                    400,
+                    "DUPLICATE_VALUE",
+                    format!("duplicate value found: {} duplicates value on record with id: {}", field.name, self.id(object, other).as_15()),
+                ));
             }
         }
         Ok(())

@@ -14,7 +14,14 @@ pub(crate) fn from_json(field: &Field, json: &Json) -> Result<Value, ApiError> {
         return Ok(Value::Null);
     }
     match &field.kind {
-        Kind::Text | Kind::TextArea | Kind::Phone | Kind::Url | Kind::Email | Kind::Picklist { .. } | Kind::PersonName | Kind::AutoNumber => {
+        Kind::Text
+        | Kind::TextArea
+        | Kind::Phone
+        | Kind::Url
+        | Kind::Email
+        | Kind::Picklist { .. }
+        | Kind::PersonName
+        | Kind::AutoNumber => {
             let text = match json {
                 Json::String(text) => text.trim().to_owned(),
                 Json::Number(number) => number.to_string(),
@@ -43,7 +50,9 @@ pub(crate) fn from_json(field: &Field, json: &Json) -> Result<Value, ApiError> {
         }
         Kind::Date => json
             .as_str()
-            .and_then(|text| parse_date(text.trim()).or_else(|| parse_datetime(text.trim()).and_then(|ms| i32::try_from(ms.div_euclid(86_400_000)).ok())))
+            .and_then(|text| {
+                parse_date(text.trim()).or_else(|| parse_datetime(text.trim()).and_then(|ms| i32::try_from(ms.div_euclid(86_400_000)).ok()))
+            })
             .map(Value::Date)
             .ok_or_else(|| mismatch("date", field, json)),
         Kind::DateTime => json
@@ -64,7 +73,9 @@ fn check_text(field: &Field, text: String) -> Result<Value, ApiError> {
         ));
     }
     match &field.kind {
-        Kind::Email if !plausible_email(&text) => Err(ApiError::field("INVALID_EMAIL_ADDRESS", format!("{}: invalid email address: {text}", field.label), &field.name)),
+        Kind::Email if !plausible_email(&text) => {
+            Err(ApiError::field("INVALID_EMAIL_ADDRESS", format!("{}: invalid email address: {text}", field.label), &field.name))
+        }
         Kind::Picklist { values, restricted: true } => match values.iter().find(|value| value.eq_ignore_ascii_case(&text)) {
             Some(value) => Ok(Value::Text(value.clone())),
             None => Err(ApiError::field(
@@ -78,7 +89,13 @@ fn check_text(field: &Field, text: String) -> Result<Value, ApiError> {
 }
 
 fn check_number(field: &Field, number: f64) -> Result<Value, ApiError> {
-    let outside = || ApiError::field("NUMBER_OUTSIDE_VALID_RANGE", format!("{}: value outside of valid range on numeric field: {number}", field.label), &field.name);
+    let outside = || {
+        ApiError::field(
+            "NUMBER_OUTSIDE_VALID_RANGE",
+            format!("{}: value outside of valid range on numeric field: {number}", field.label),
+            &field.name,
+        )
+    };
     if field.kind == Kind::Int {
         let limit = 10f64.powi(i32::try_from(field.precision.max(1)).unwrap_or(9));
         if number.fract() != 0.0 || number.abs() >= limit {
@@ -109,7 +126,12 @@ pub(crate) fn round(number: f64, scale: u32) -> f64 {
 
 fn plausible_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    !local.is_empty() && !local.contains([' ', '@', ',']) && domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.') && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
+    !local.is_empty()
+        && !local.contains([' ', '@', ','])
+        && domain.contains('.')
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
 }
 
 fn mismatch(wanted: &str, field: &Field, json: &Json) -> ApiError {
@@ -121,7 +143,11 @@ fn mismatch(wanted: &str, field: &Field, json: &Json) -> ApiError {
         Json::Object(_) => "START_OBJECT",
         Json::Null => "VALUE_NULL",
     };
-    ApiError::json(format!("Cannot deserialize instance of {wanted} from {found} value {} or request may be missing a required field at [line:1, column:1] ({})", shown(json), field.name))
+    ApiError::json(format!(
+        "Cannot deserialize instance of {wanted} from {found} value {} or request may be missing a required field at [line:1, column:1] ({})",
+        shown(json),
+        field.name
+    ))
 }
 
 fn shown(json: &Json) -> String {
@@ -147,7 +173,9 @@ mod tests {
 
     #[test]
     fn numbers_round_as_decimals() {
-        for (number, scale, expected) in [(1.005, 2, 1.01), (2.675, 2, 2.68), (-1.005, 2, -1.01), (10.0, 2, 10.0), (0.1 + 0.2, 2, 0.3), (1234.5, 0, 1235.0)] {
+        for (number, scale, expected) in
+            [(1.005, 2, 1.01), (2.675, 2, 2.68), (-1.005, 2, -1.01), (10.0, 2, 10.0), (0.1 + 0.2, 2, 0.3), (1234.5, 0, 1235.0)]
+        {
             assert_eq!(round(number, scale), expected, "{number}");
         }
     }

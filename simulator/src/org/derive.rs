@@ -6,7 +6,7 @@ use super::State;
 use super::convert::{from_json, round};
 use super::dml::{Fields, changed};
 use super::objects::STAGES;
-use super::schema::{MODIFIED_DATE, MODSTAMP, Kind, Object};
+use super::schema::{Kind, MODIFIED_DATE, MODSTAMP, Object};
 use super::transaction::Transaction;
 use super::value::{Row, Value};
 use crate::error::ApiError;
@@ -14,7 +14,15 @@ use crate::settings::FlowValue;
 
 impl State {
     /// Sets derived fields of a record that is about to be written.
-    pub(crate) fn derive(&self, tx: &Transaction, object: usize, number: u64, before: Option<&[Value]>, values: &mut [Value], given: &Fields) {
+    pub(crate) fn derive(
+        &self,
+        tx: &Transaction,
+        object: usize,
+        number: u64,
+        before: Option<&[Value]>,
+        values: &mut [Value],
+        given: &Fields,
+    ) {
         let definition = &self.objects[object];
         for (index, field) in definition.fields.iter().enumerate() {
             match field.kind {
@@ -49,7 +57,8 @@ impl State {
 
     /// Runs the flows whose field changed.
     pub(crate) fn run_flows(&self, definition: &Object, before: Option<&[Value]>, values: &mut [Value]) -> Result<(), ApiError> {
-        let flows: Vec<_> = self.live.read(|live| live.flows.iter().filter(|flow| flow.object.eq_ignore_ascii_case(&definition.name)).cloned().collect());
+        let flows: Vec<_> =
+            self.live.read(|live| live.flows.iter().filter(|flow| flow.object.eq_ignore_ascii_case(&definition.name)).cloned().collect());
         for flow in flows {
             let (Some(when), Some(set)) = (definition.field(&flow.when), definition.field(&flow.set)) else { continue };
             if !changed(when, before, values) {
@@ -60,7 +69,9 @@ impl State {
                 FlowValue::Literal(json) => from_json(&definition.fields[set], json)?,
                 FlowValue::CopyOf(name) => source(name),
                 FlowValue::UpperOf(name) => source(name).text().map_or(Value::Null, |text| Value::Text(text.to_uppercase())),
-                FlowValue::Refuse(message) => return Err(ApiError::field("FIELD_CUSTOM_VALIDATION_EXCEPTION", message.clone(), &flow.when)),
+                FlowValue::Refuse(message) => {
+                    return Err(ApiError::field("FIELD_CUSTOM_VALIDATION_EXCEPTION", message.clone(), &flow.when));
+                }
             };
         }
         Ok(())
@@ -117,7 +128,11 @@ fn part_name(name: &str) -> &'static str {
 
 fn derive_opportunity(definition: &Object, now: i64, before: Option<&[Value]>, values: &mut [Value], given: &Fields) {
     let at = |name: &str| definition.field(name);
-    let (Some(stage), Some(probability), Some(amount), Some(expected)) = (at("StageName"), at("Probability"), at("Amount"), at("ExpectedRevenue")) else { return };
+    let (Some(stage), Some(probability), Some(amount), Some(expected)) =
+        (at("StageName"), at("Probability"), at("Amount"), at("ExpectedRevenue"))
+    else {
+        return;
+    };
     if changed(stage, before, values) {
         let known = STAGES.iter().find(|known| values[stage].text().is_some_and(|name| name.eq_ignore_ascii_case(known.name)));
         let has = |name: &str| given.iter().any(|(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::State;
 use super::id::RecordId;
 use super::schema::{IS_DELETED, Kind, MODIFIED_BY, MODIFIED_DATE, MODSTAMP};
 use super::transaction::Transaction;
 use super::value::{Row, Value};
-use super::State;
 use crate::error::ApiError;
 
 /// Fields by API name, as a request body has them.
@@ -22,7 +22,11 @@ impl State {
         self.atomically(tx, |state, tx| {
             let definition = Arc::clone(&state.objects[object]);
             if !definition.writable {
-                return Err(ApiError::new(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", format!("entity type {} does not support create", definition.name)));
+                return Err(ApiError::new(
+                    400,
+                    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+                    format!("entity type {} does not support create", definition.name),
+                ));
             }
             if fields.keys().any(|name| name.eq_ignore_ascii_case("id")) {
                 return Err(ApiError::new(400, "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call"));
@@ -46,7 +50,8 @@ impl State {
     /// Changes fields of a live record.
     pub(crate) fn update(&mut self, tx: &mut Transaction, id: RecordId, fields: &Fields) -> Result<(), ApiError> {
         self.atomically(tx, |state, tx| {
-            let (object, number, row) = state.row(id).ok_or_else(|| ApiError::new(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"))?;
+            let (object, number, row) =
+                state.row(id).ok_or_else(|| ApiError::new(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"))?;
             if row.deleted {
                 return Err(ApiError::new(404, "ENTITY_IS_DELETED", "entity is deleted"));
             }
@@ -84,17 +89,31 @@ impl State {
     pub(crate) fn upsert_field(&self, object: usize, name: &str) -> Result<usize, ApiError> {
         let definition = &self.objects[object];
         let field = definition.field(name).filter(|field| *field == super::schema::ID || definition.fields[*field].id_lookup);
-        field.ok_or_else(|| ApiError::new(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: ".to_owned() + name))
+        field.ok_or_else(|| {
+            ApiError::new(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: ".to_owned() + name)
+        })
     }
 
     /// Creates or changes the one record that `key` names; whether it was created.
-    pub(crate) fn upsert(&mut self, tx: &mut Transaction, object: usize, field: usize, key: &str, fields: &Fields, update_only: bool) -> Result<(RecordId, bool), ApiError> {
+    pub(crate) fn upsert(
+        &mut self,
+        tx: &mut Transaction,
+        object: usize,
+        field: usize,
+        key: &str,
+        fields: &Fields,
+        update_only: bool,
+    ) -> Result<(RecordId, bool), ApiError> {
         let name = self.objects[object].fields[field].name.clone();
         if field == super::schema::ID {
             return match RecordId::parse(key) {
                 Some(id) => self.update(tx, id, fields).map(|()| (id, false)),
                 None if key.is_empty() => self.insert(tx, object, fields).map(|id| (id, true)),
-                None => Err(ApiError::field("MALFORMED_ID", format!("{} ID: id value of incorrect type: {key}", self.objects[object].label), "Id")),
+                None => Err(ApiError::field(
+                    "MALFORMED_ID",
+                    format!("{} ID: id value of incorrect type: {key}", self.objects[object].label),
+                    "Id",
+                )),
             };
         }
         if key.trim().is_empty() {
@@ -112,7 +131,14 @@ impl State {
                 let id = self.id(object, *number);
                 self.update(tx, id, fields).map(|()| (id, false))
             }
-            _ => Err(ApiError::field("DUPLICATE_EXTERNAL_ID", format!("{name}: more than one record found for external id field: [{}]", found.iter().map(|n| self.id(object, *n).to_string()).collect::<Vec<_>>().join(", ")), &name)),
+            _ => Err(ApiError::field(
+                "DUPLICATE_EXTERNAL_ID",
+                format!(
+                    "{name}: more than one record found for external id field: [{}]",
+                    found.iter().map(|n| self.id(object, *n).to_string()).collect::<Vec<_>>().join(", ")
+                ),
+                &name,
+            )),
         }
     }
 
@@ -163,13 +189,16 @@ impl State {
             state.bin(tx, object, number, false, None);
             for child in 0..state.objects.len() {
                 let definition = Arc::clone(&state.objects[child]);
-                let cascading: Vec<usize> = definition.fields.iter().enumerate().filter(|(_, field)| field.cascade).map(|(index, _)| index).collect();
+                let cascading: Vec<usize> =
+                    definition.fields.iter().enumerate().filter(|(_, field)| field.cascade).map(|(index, _)| index).collect();
                 if cascading.is_empty() {
                     continue;
                 }
                 let with_it: Vec<u64> = state.tables[child]
                     .iter()
-                    .filter(|(_, row)| row.deleted && row.get(MODSTAMP) == deleted_at && cascading.iter().any(|field| row.get(*field).id() == Some(id)))
+                    .filter(|(_, row)| {
+                        row.deleted && row.get(MODSTAMP) == deleted_at && cascading.iter().any(|field| row.get(*field).id() == Some(id))
+                    })
                     .map(|(number, _)| number)
                     .collect();
                 for number in with_it {
@@ -185,7 +214,9 @@ impl State {
     pub(crate) fn merge(&mut self, tx: &mut Transaction, master: RecordId, losers: &[RecordId], fields: &Fields) -> Result<(), ApiError> {
         self.atomically(tx, |state, tx| {
             let (object, ..) = state.row(master).filter(|(.., row)| !row.deleted).ok_or_else(ApiError::not_found)?;
-            let marker = state.objects[object].field("MasterRecordId").ok_or_else(|| ApiError::new(400, "INVALID_OPERATION", "this object cannot be merged"))?;
+            let marker = state.objects[object]
+                .field("MasterRecordId")
+                .ok_or_else(|| ApiError::new(400, "INVALID_OPERATION", "this object cannot be merged"))?;
             for loser in losers {
                 let (found, number, row) = state.row(*loser).ok_or_else(ApiError::not_found)?;
                 if found != object || row.deleted || *loser == master {
@@ -263,7 +294,15 @@ impl State {
     }
 
     /// Derived fields, flows and uniqueness, in that order; `before` is none for a new record.
-    fn settle(&mut self, tx: &mut Transaction, object: usize, number: u64, before: Option<&[Value]>, values: &mut [Value], given: &Fields) -> Result<(), ApiError> {
+    fn settle(
+        &mut self,
+        tx: &mut Transaction,
+        object: usize,
+        number: u64,
+        before: Option<&[Value]>,
+        values: &mut [Value],
+        given: &Fields,
+    ) -> Result<(), ApiError> {
         let definition = Arc::clone(&self.objects[object]);
         self.derive(tx, object, number, before, values, given);
         self.run_flows(&definition, before, values)?;
@@ -284,12 +323,20 @@ impl State {
             hit
         });
         if locked {
-            return Err(ApiError::new(400, "UNABLE_TO_LOCK_ROW", format!("unable to obtain exclusive access to this record or 1 records: {id}")));
+            return Err(ApiError::new(
+                400,
+                "UNABLE_TO_LOCK_ROW",
+                format!("unable to obtain exclusive access to this record or 1 records: {id}"),
+            ));
         }
         Ok(())
     }
 
-    fn atomically<R>(&mut self, tx: &mut Transaction, work: impl FnOnce(&mut Self, &mut Transaction) -> Result<R, ApiError>) -> Result<R, ApiError> {
+    fn atomically<R>(
+        &mut self,
+        tx: &mut Transaction,
+        work: impl FnOnce(&mut Self, &mut Transaction) -> Result<R, ApiError>,
+    ) -> Result<R, ApiError> {
         let (savepoint, written) = (tx.savepoint(), tx.records_written);
         let result = work(self, tx);
         if result.is_err() {

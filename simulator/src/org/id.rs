@@ -77,10 +77,7 @@ impl RecordId {
     fn check(&self) -> [u8; 3] {
         let mut check = [0; 3];
         for (group, slot) in self.0.chunks(5).zip(check.iter_mut()) {
-            let bits = group
-                .iter()
-                .enumerate()
-                .fold(0, |bits, (k, byte)| bits | (usize::from(byte.is_ascii_uppercase()) << k));
+            let bits = group.iter().enumerate().fold(0, |bits, (k, byte)| bits | (usize::from(byte.is_ascii_uppercase()) << k));
             *slot = CHECK[bits];
         }
         check
@@ -106,7 +103,11 @@ mod tests {
 
     #[test]
     fn check_characters_agree_with_recorded_ids() {
-        for (short, long) in [("0015500001QdZPK", "0015500001QdZPKAA3"), ("0065500000KQ12X", "0065500000KQ12XAAT"), ("000000000000000", "000000000000000AAA")] {
+        for (short, long) in [
+            ("0015500001QdZPK", "0015500001QdZPKAA3"),
+            ("0065500000KQ12X", "0065500000KQ12XAAT"),
+            ("000000000000000", "000000000000000AAA"),
+        ] {
             assert_eq!(RecordId::parse(short).map(|id| id.to_string()).as_deref(), Some(long));
             assert_eq!(RecordId::parse(long).map(|id| id.as_15().to_owned()).as_deref(), Some(short));
         }

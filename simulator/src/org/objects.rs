@@ -7,7 +7,24 @@
 //! `@` stands for the four audit fields at their place in the change event.
 
 /// Objects with a change event and those that records refer to.
-pub(crate) const OBJECTS: &[&str] = &[ACCOUNT, CONTACT, OPPORTUNITY, QUOTE, ORDER, ORDER_ITEM, LINE_ITEM, PRODUCT, PRICEBOOK, PRICEBOOK_ENTRY, USER, LEAD, CASE, TASK, STAGE, ORGANIZATION];
+pub(crate) const OBJECTS: &[&str] = &[
+    ACCOUNT,
+    CONTACT,
+    OPPORTUNITY,
+    QUOTE,
+    ORDER,
+    ORDER_ITEM,
+    LINE_ITEM,
+    PRODUCT,
+    PRICEBOOK,
+    PRICEBOOK_ENTRY,
+    USER,
+    LEAD,
+    CASE,
+    TASK,
+    STAGE,
+    ORGANIZATION,
+];
 
 const ACCOUNT: &str = "
 Account 001 Account|Accounts

@@ -17,7 +17,10 @@ pub(crate) enum Kind {
     Phone,
     Url,
     Email,
-    Picklist { values: Vec<String>, restricted: bool },
+    Picklist {
+        values: Vec<String>,
+        restricted: bool,
+    },
     Boolean,
     Int,
     Double,
@@ -256,7 +259,8 @@ impl Object {
         if field.in_event {
             self.event_order.push(index);
         }
-        let parent = matches!(field.kind, Kind::Reference(_)) && field.name != "OwnerId" && !["CreatedById", "LastModifiedById"].contains(&name);
+        let parent =
+            matches!(field.kind, Kind::Reference(_)) && field.name != "OwnerId" && !["CreatedById", "LastModifiedById"].contains(&name);
         if field.indexed() || parent {
             self.keyed.push(index);
         }
@@ -279,8 +283,21 @@ impl Object {
 
     fn add_address(&mut self, name: &str, index: usize) -> Option<()> {
         let stem = name.strip_suffix("Address")?.to_owned();
-        for (part, kind) in ADDRESS_PARTS.iter().zip(["area 255", "text 40", "text 80", "text 20", "text 80", "double 18,15", "double 18,15", "pick 40 restricted"]) {
-            let listed = if part.0 == "GeocodeAccuracy" { " = Address|NearAddress|Block|Street|ExtendedZip|Zip|Neighborhood|City|County|State|Unknown" } else { "" };
+        for (part, kind) in ADDRESS_PARTS.iter().zip([
+            "area 255",
+            "text 40",
+            "text 80",
+            "text 20",
+            "text 80",
+            "double 18,15",
+            "double 18,15",
+            "pick 40 restricted",
+        ]) {
+            let listed = if part.0 == "GeocodeAccuracy" {
+                " = Address|NearAddress|Block|Street|ExtendedZip|Zip|Neighborhood|City|County|State|Unknown"
+            } else {
+                ""
+            };
             let child = self.add(&format!("{stem}{} {kind}{listed}", part.0))?;
             self.fields.get_mut(child)?.component = Some((index, part.0));
             self.event_order.retain(|other| *other != child);

@@ -49,7 +49,9 @@ impl Table {
                 if let Some(before) = &before {
                     self.live -= usize::from(!before.deleted);
                     let old_stamp = before.get(MODSTAMP).datetime();
-                    if old_stamp != stamp && let Some(old) = old_stamp {
+                    if old_stamp != stamp
+                        && let Some(old) = old_stamp
+                    {
                         self.by_modstamp.remove(&(old, number));
                     }
                 }
@@ -109,18 +111,12 @@ impl Table {
     /// Live records whose indexed text field has this value, ignoring case.
     pub(crate) fn find(&self, field: usize, text: &str) -> Vec<u64> {
         let (field, key): (_, Box<str>) = (field as u16, text.to_lowercase().into());
-        self.by_value
-            .range((field, key.clone(), 0)..=(field, key, u64::MAX))
-            .map(|(_, _, number)| *number)
-            .collect()
+        self.by_value.range((field, key.clone(), 0)..=(field, key, u64::MAX)).map(|(_, _, number)| *number).collect()
     }
 
     /// Live records whose reference field names `parent`.
     pub(crate) fn children(&self, field: usize, parent: RecordId) -> Vec<u64> {
-        self.by_parent
-            .range((field as u16, parent, 0)..=(field as u16, parent, u64::MAX))
-            .map(|(_, _, number)| *number)
-            .collect()
+        self.by_parent.range((field as u16, parent, 0)..=(field as u16, parent, u64::MAX)).map(|(_, _, number)| *number).collect()
     }
 
     /// Records whose SystemModstamp is at least `from_ms`, deleted ones too, in no useful order.

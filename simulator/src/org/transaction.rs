@@ -74,7 +74,12 @@ impl State {
     }
 
     /// Runs `work` in `outer` if there is one, else in a transaction of its own that is committed.
-    pub(crate) fn within<R>(&mut self, actor: &Actor, outer: Option<&mut Transaction>, work: impl FnOnce(&mut Self, &mut Transaction) -> R) -> R {
+    pub(crate) fn within<R>(
+        &mut self,
+        actor: &Actor,
+        outer: Option<&mut Transaction>,
+        work: impl FnOnce(&mut Self, &mut Transaction) -> R,
+    ) -> R {
         match outer {
             Some(tx) => work(self, tx),
             None => {

@@ -38,7 +38,11 @@ pub(crate) fn find(state: &State, wanted: &str) -> Option<Subscription> {
     let events = std::iter::once("ChangeEvents".to_owned()).chain(state.objects.iter().map(|object| object.event_name()));
     events
         .zip(0..)
-        .map(|(event, number)| Subscription { id: RecordId::new(*b"18x", number), developer_name: format!("Managed_{event}"), topic_name: format!("/data/{event}") })
+        .map(|(event, number)| Subscription {
+            id: RecordId::new(*b"18x", number),
+            developer_name: format!("Managed_{event}"),
+            topic_name: format!("/data/{event}"),
+        })
         .find(|found| found.developer_name == wanted || RecordId::parse(wanted) == Some(found.id))
 }
 
@@ -53,7 +57,11 @@ impl Subscriptions {
 }
 
 /// Serves a stream of managed fetch requests.
-pub(crate) fn start(server: Arc<Server>, caller: Caller, requests: Streaming<ManagedFetchRequest>) -> impl Stream<Item = Result<ManagedFetchResponse, Status>> + Send {
+pub(crate) fn start(
+    server: Arc<Server>,
+    caller: Caller,
+    requests: Streaming<ManagedFetchRequest>,
+) -> impl Stream<Item = Result<ManagedFetchResponse, Status>> + Send {
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         if let Err(status) = serve(&server, &caller, requests, &sender).await {
@@ -63,24 +71,42 @@ pub(crate) fn start(server: Arc<Server>, caller: Caller, requests: Streaming<Man
     ReceiverStream::new(receiver)
 }
 
-async fn serve(server: &Arc<Server>, caller: &Caller, mut requests: Streaming<ManagedFetchRequest>, sender: &mpsc::Sender<Result<ManagedFetchResponse, Status>>) -> Result<(), Status> {
+async fn serve(
+    server: &Arc<Server>,
+    caller: &Caller,
+    mut requests: Streaming<ManagedFetchRequest>,
+    sender: &mpsc::Sender<Result<ManagedFetchResponse, Status>>,
+) -> Result<(), Status> {
     let Some(first) = requests.next().await else { return Ok(()) };
     let first = first?;
     let wanted = if first.developer_name.is_empty() { first.subscription_id.clone() } else { first.developer_name.clone() };
     if wanted.is_empty() {
-        return Err(fault(Code::InvalidArgument, "managed.subscription.id.or.developer.name.empty", "Give a subscription id or a developer name.", &caller.rpc_id));
+        return Err(fault(
+            Code::InvalidArgument,
+            "managed.subscription.id.or.developer.name.empty",
+            "Give a subscription id or a developer name.",
+            &caller.rpc_id,
+        ));
     }
     let (name, topic, start) = {
         let state = server.org.read();
         let suffix = if first.developer_name.is_empty() { "subscription.id.not.found" } else { "developer.name.not.found" };
-        let found = find(&state, &wanted).ok_or_else(|| fault(Code::NotFound, &format!("managed.subscription.{suffix}"), &format!("No managed subscription {wanted}."), &caller.rpc_id))?;
+        let found = find(&state, &wanted).ok_or_else(|| {
+            fault(Code::NotFound, &format!("managed.subscription.{suffix}"), &format!("No managed subscription {wanted}."), &caller.rpc_id)
+        })?;
         let topic = Topic::find(&state, &found.topic_name, &caller.rpc_id)?;
         let start = server.managed.get(&found.developer_name).unwrap_or_else(|| state.bus.tip());
         (found.developer_name, topic, start)
     };
     let mut feed = Feed::new(server, topic, start);
     feed.add_credit(first.num_requested, &caller.rpc_id)?;
-    let respond = |feed: &Feed<'_>, events, latest, commit| ManagedFetchResponse { events, latest_replay_id: latest, rpc_id: caller.rpc_id.clone(), pending_num_requested: feed.credit, commit_response: commit };
+    let respond = |feed: &Feed<'_>, events, latest, commit| ManagedFetchResponse {
+        events,
+        latest_replay_id: latest,
+        rpc_id: caller.rpc_id.clone(),
+        pending_num_requested: feed.credit,
+        commit_response: commit,
+    };
     loop {
         while let Some((events, latest)) = feed.next(&caller.rpc_id)? {
             if sender.send(Ok(respond(&feed, events, latest, None))).await.is_err() {

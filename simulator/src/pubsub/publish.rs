@@ -38,20 +38,31 @@ pub(crate) fn publish(server: &Server, caller: &Caller, request: PublishRequest)
             results.push(PublishResult { replay_id: bytes::Bytes::new(), error: Some(error), correlation_key: event.id });
             continue;
         }
-        let publication = Publication { topic: request.topic_name.clone(), schema_id: event.schema_id, id: event.id.clone(), payload: event.payload };
+        let publication =
+            Publication { topic: request.topic_name.clone(), schema_id: event.schema_id, id: event.id.clone(), payload: event.payload };
         let ids = state.bus.publish(vec![publication], state.clock.now_ms(), keep, keep_ms);
-        results.push(PublishResult { replay_id: ids.first().map(|id| replay_bytes(*id)).unwrap_or_default(), error: None, correlation_key: event.id });
+        results.push(PublishResult {
+            replay_id: ids.first().map(|id| replay_bytes(*id)).unwrap_or_default(),
+            error: None,
+            correlation_key: event.id,
+        });
     }
     Ok(PublishResponse { results, schema_id, rpc_id: caller.rpc_id.clone() })
 }
 
 /// Answers each request of a stream.
-pub(crate) fn stream(server: Arc<Server>, caller: Caller, mut requests: Streaming<PublishRequest>) -> impl Stream<Item = Result<PublishResponse, Status>> + Send {
+pub(crate) fn stream(
+    server: Arc<Server>,
+    caller: Caller,
+    mut requests: Streaming<PublishRequest>,
+) -> impl Stream<Item = Result<PublishResponse, Status>> + Send {
     let (sender, receiver) = mpsc::channel(16);
     tokio::spawn(async move {
         loop {
             let answer = match tokio::time::timeout(IDLE, requests.next()).await {
-                Err(_) => Err(fault(Code::InvalidArgument, "publish.stream.sweeper.timeout", "The stream was idle for too long.", &caller.rpc_id)),
+                Err(_) => {
+                    Err(fault(Code::InvalidArgument, "publish.stream.sweeper.timeout", "The stream was idle for too long.", &caller.rpc_id))
+                }
                 Ok(None) => return,
                 Ok(Some(Err(status))) => Err(status),
                 Ok(Some(Ok(request))) => publish(&server, &caller, request),

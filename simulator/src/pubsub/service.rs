@@ -15,7 +15,8 @@ use crate::org::derive::uuid_text;
 use crate::org::id::RecordId;
 use crate::proto::pub_sub_server::PubSub;
 use crate::proto::{
-    FetchRequest, FetchResponse, ManagedFetchRequest, ManagedFetchResponse, PublishRequest, PublishResponse, SchemaInfo, SchemaRequest, TopicInfo, TopicRequest,
+    FetchRequest, FetchResponse, ManagedFetchRequest, ManagedFetchResponse, PublishRequest, PublishResponse, SchemaInfo, SchemaRequest,
+    TopicInfo, TopicRequest,
 };
 use crate::rest::Server;
 
@@ -46,12 +47,22 @@ impl Service {
         }
         let value = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|value| !value.is_empty());
         let (Some(token), Some(_), Some(tenant)) = (value("accesstoken"), value("instanceurl"), value("tenantid")) else {
-            return Err(fault(Code::Unauthenticated, "service.auth.headers.invalid", "The headers accesstoken, instanceurl and tenantid are required.", &rpc_id));
+            return Err(fault(
+                Code::Unauthenticated,
+                "service.auth.headers.invalid",
+                "The headers accesstoken, instanceurl and tenantid are required.",
+                &rpc_id,
+            ));
         };
         let user = self.server.sessions.user(token, self.server.settings.clock.now_ms());
         match user {
             Some(_) if RecordId::parse(tenant) == Some(self.server.org.org_id()) => Ok(Caller { rpc_id }),
-            _ => Err(fault(Code::Unauthenticated, "service.auth.error", "An authentication exception occurred. Provide valid authentication.", &rpc_id)),
+            _ => Err(fault(
+                Code::Unauthenticated,
+                "service.auth.error",
+                "An authentication exception occurred. Provide valid authentication.",
+                &rpc_id,
+            )),
         }
     }
 }
@@ -108,7 +119,10 @@ impl PubSub for Service {
         Ok(Response::new(Box::pin(publish::stream(Arc::clone(&self.server), caller, request.into_inner()))))
     }
 
-    async fn managed_subscribe(&self, request: Request<Streaming<ManagedFetchRequest>>) -> Result<Response<Self::ManagedSubscribeStream>, Status> {
+    async fn managed_subscribe(
+        &self,
+        request: Request<Streaming<ManagedFetchRequest>>,
+    ) -> Result<Response<Self::ManagedSubscribeStream>, Status> {
         let caller = self.admit(request.metadata())?;
         Ok(Response::new(Box::pin(managed::start(Arc::clone(&self.server), caller, request.into_inner()))))
     }

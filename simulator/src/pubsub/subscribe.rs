@@ -26,7 +26,11 @@ pub(crate) const CREDIT: i32 = 100;
 const OUTGOING: usize = 16;
 
 /// Serves a stream of fetch requests.
-pub(crate) fn start(server: Arc<Server>, caller: Caller, requests: Streaming<FetchRequest>) -> impl Stream<Item = Result<FetchResponse, Status>> + Send {
+pub(crate) fn start(
+    server: Arc<Server>,
+    caller: Caller,
+    requests: Streaming<FetchRequest>,
+) -> impl Stream<Item = Result<FetchResponse, Status>> + Send {
     let (sender, receiver) = mpsc::channel(OUTGOING);
     tokio::spawn(async move {
         if let Err(status) = serve(&server, &caller, requests, &sender).await {
@@ -36,7 +40,12 @@ pub(crate) fn start(server: Arc<Server>, caller: Caller, requests: Streaming<Fet
     ReceiverStream::new(receiver)
 }
 
-async fn serve(server: &Arc<Server>, caller: &Caller, mut requests: Streaming<FetchRequest>, sender: &mpsc::Sender<Result<FetchResponse, Status>>) -> Result<(), Status> {
+async fn serve(
+    server: &Arc<Server>,
+    caller: &Caller,
+    mut requests: Streaming<FetchRequest>,
+    sender: &mpsc::Sender<Result<FetchResponse, Status>>,
+) -> Result<(), Status> {
     let Some(first) = requests.next().await else { return Ok(()) };
     let first = first?;
     let (topic, position) = {
@@ -50,7 +59,8 @@ async fn serve(server: &Arc<Server>, caller: &Caller, mut requests: Streaming<Fe
     let mut open = true;
     loop {
         while let Some((events, latest)) = feed.next(&caller.rpc_id)? {
-            let response = FetchResponse { events, latest_replay_id: latest, rpc_id: caller.rpc_id.clone(), pending_num_requested: feed.credit };
+            let response =
+                FetchResponse { events, latest_replay_id: latest, rpc_id: caller.rpc_id.clone(), pending_num_requested: feed.credit };
             if sender.send(Ok(response)).await.is_err() {
                 return Ok(());
             }
@@ -80,7 +90,12 @@ async fn serve(server: &Arc<Server>, caller: &Caller, mut requests: Streaming<Fe
             Wake::OutOfCredit => return Ok(()),
             Wake::Keepalive => {
                 feed.touch();
-                let response = FetchResponse { events: Vec::new(), latest_replay_id: replay_bytes(feed.position), rpc_id: caller.rpc_id.clone(), pending_num_requested: feed.credit };
+                let response = FetchResponse {
+                    events: Vec::new(),
+                    latest_replay_id: replay_bytes(feed.position),
+                    rpc_id: caller.rpc_id.clone(),
+                    pending_num_requested: feed.credit,
+                };
                 if sender.send(Ok(response)).await.is_err() {
                     return Ok(());
                 }
@@ -94,14 +109,22 @@ fn position(server: &Server, bus: &crate::events::bus::Bus, first: &FetchRequest
     match first.replay_preset() {
         ReplayPreset::Latest => Ok(bus.tip()),
         ReplayPreset::Earliest => Ok(bus.earliest()),
-        ReplayPreset::Custom if first.replay_id.is_empty() => {
-            Err(fault(Code::InvalidArgument, "subscription.fetch.replayid.validation.failed", "The replay ID is missing for the CUSTOM preset.", rpc_id))
-        }
+        ReplayPreset::Custom if first.replay_id.is_empty() => Err(fault(
+            Code::InvalidArgument,
+            "subscription.fetch.replayid.validation.failed",
+            "The replay ID is missing for the CUSTOM preset.",
+            rpc_id,
+        )),
         ReplayPreset::Custom => {
             let expired = server.live.read(|live| live.replay_expired);
-            parse_replay(&first.replay_id)
-                .filter(|replay_id| !expired && bus.check(*replay_id).is_ok())
-                .ok_or_else(|| fault(Code::InvalidArgument, "subscription.fetch.replayid.corrupted", "The replay ID validation failed. Ensure that the replay ID is valid and within the retention window.", rpc_id))
+            parse_replay(&first.replay_id).filter(|replay_id| !expired && bus.check(*replay_id).is_ok()).ok_or_else(|| {
+                fault(
+                    Code::InvalidArgument,
+                    "subscription.fetch.replayid.corrupted",
+                    "The replay ID validation failed. Ensure that the replay ID is valid and within the retention window.",
+                    rpc_id,
+                )
+            })
         }
     }
 }
@@ -152,7 +175,12 @@ impl<'a> Feed<'a> {
     /// Adds what the client asks for, up to the cap.
     pub(crate) fn add_credit(&mut self, requested: i32, rpc_id: &str) -> Result<(), Status> {
         if requested <= 0 {
-            return Err(fault(Code::InvalidArgument, "subscription.fetch.requested.events.invalid", "The number of requested events must be greater than 0.", rpc_id));
+            return Err(fault(
+                Code::InvalidArgument,
+                "subscription.fetch.requested.events.invalid",
+                "The number of requested events must be greater than 0.",
+                rpc_id,
+            ));
         }
         self.credit = self.credit.saturating_add(requested).min(CREDIT);
         self.credit_gone = None;
@@ -168,7 +196,8 @@ impl<'a> Feed<'a> {
     pub(crate) fn next(&mut self, rpc_id: &str) -> Result<Option<(Vec<ConsumerEvent>, bytes::Bytes)>, Status> {
         self.tip.borrow_and_update();
         self.settings.borrow_and_update();
-        let (stalled, delay_ms, allocation) = self.server.live.read(|live| (live.stream_stalled, live.delivery_latency_ms, live.delivery_allocation));
+        let (stalled, delay_ms, allocation) =
+            self.server.live.read(|live| (live.stream_stalled, live.delivery_latency_ms, live.delivery_allocation));
         self.held_until = None;
         if stalled || self.credit <= 0 {
             return Ok(None);
@@ -186,9 +215,16 @@ impl<'a> Feed<'a> {
         self.position = reached;
         let Some(last) = events.last() else { return Ok(None) };
         if allocation == Some(0) {
-            return Err(fault(Code::ResourceExhausted, "subscription.limit.exceeded", "You have exceeded the event delivery limit for your org.", rpc_id));
+            return Err(fault(
+                Code::ResourceExhausted,
+                "subscription.limit.exceeded",
+                "You have exceeded the event delivery limit for your org.",
+                rpc_id,
+            ));
         }
-        self.server.live.adjust(|live| live.delivery_allocation = live.delivery_allocation.map(|left| left.saturating_sub(events.len() as u64)));
+        self.server
+            .live
+            .adjust(|live| live.delivery_allocation = live.delivery_allocation.map(|left| left.saturating_sub(events.len() as u64)));
         self.credit -= i32::try_from(events.len()).unwrap_or(CREDIT);
         if self.credit == 0 {
             self.credit_gone = Some(Instant::now());
@@ -199,7 +235,8 @@ impl<'a> Feed<'a> {
 
     /// Sleeps until there is a reason to look again.
     pub(crate) async fn wait(&mut self) -> Wake {
-        let (stalled, keepalive_ms, close_ms) = self.server.live.read(|live| (live.stream_stalled, live.keepalive_ms, live.zero_credit_close_ms));
+        let (stalled, keepalive_ms, close_ms) =
+            self.server.live.read(|live| (live.stream_stalled, live.keepalive_ms, live.zero_credit_close_ms));
         let keepalive = (!stalled && self.credit > 0).then(|| self.last_sent + Duration::from_millis(keepalive_ms));
         let close = self.credit_gone.filter(|_| !stalled).map(|since| since + Duration::from_millis(close_ms));
         let held = self.held_until;
@@ -231,7 +268,12 @@ async fn after(time: Option<Duration>) {
 /// An event as it travels.
 pub(crate) fn consumer_event(event: &Event) -> ConsumerEvent {
     ConsumerEvent {
-        event: Some(ProducerEvent { id: event.publication.id.clone(), schema_id: event.publication.schema_id.clone(), payload: event.publication.payload.clone(), headers: Vec::new() }),
+        event: Some(ProducerEvent {
+            id: event.publication.id.clone(),
+            schema_id: event.publication.schema_id.clone(),
+            payload: event.publication.payload.clone(),
+            headers: Vec::new(),
+        }),
         replay_id: replay_bytes(event.replay_id),
     }
 }

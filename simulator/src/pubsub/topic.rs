@@ -31,8 +31,15 @@ impl Topic {
         let (enabled, refuse) = state.live.read(|live| (live.change_events.clone(), live.refuse_disabled_topics));
         let object = state.objects.iter().find(|object| name.strip_prefix("/data/") == Some(&object.event_name()));
         match object {
-            Some(object) if enabled.contains(&object.name) || !refuse => Ok(Self::One { topic: name.to_owned(), event: object.event_name() }),
-            _ => Err(fault(Code::NotFound, "topic.not.found", &format!("The topic {name} was not found, or change events are not enabled for its object."), rpc_id)),
+            Some(object) if enabled.contains(&object.name) || !refuse => {
+                Ok(Self::One { topic: name.to_owned(), event: object.event_name() })
+            }
+            _ => Err(fault(
+                Code::NotFound,
+                "topic.not.found",
+                &format!("The topic {name} was not found, or change events are not enabled for its object."),
+                rpc_id,
+            )),
         }
     }
 

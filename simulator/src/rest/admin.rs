@@ -47,7 +47,13 @@ fn act(server: &Server, body: &[u8]) -> Result<Reply, ApiError> {
         match name.as_str() {
             "gap" => {
                 let object = value.get("object").and_then(Json::as_str).unwrap_or_default();
-                let ids: Vec<RecordId> = value.get("ids").and_then(Json::as_array).into_iter().flatten().filter_map(|id| id.as_str().and_then(RecordId::parse)).collect();
+                let ids: Vec<RecordId> = value
+                    .get("ids")
+                    .and_then(Json::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| id.as_str().and_then(RecordId::parse))
+                    .collect();
                 let change = match value.get("change").and_then(Json::as_str).unwrap_or("update") {
                     "create" => ChangeType::GapCreate,
                     "delete" => ChangeType::GapDelete,

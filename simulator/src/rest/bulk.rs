@@ -141,17 +141,24 @@ fn query_results(server: &Arc<Server>, state: &State, call: &Call, id: &str) -> 
     })??;
     let from: usize = match call.parameter("locator") {
         None => 0,
-        Some(locator) => locator.strip_prefix("Mt").and_then(|from| from.parse().ok()).ok_or_else(|| ApiError::new(400, "INVALID_QUERY_LOCATOR", "invalid locator"))?,
+        Some(locator) => locator
+            .strip_prefix("Mt")
+            .and_then(|from| from.parse().ok())
+            .ok_or_else(|| ApiError::new(400, "INVALID_QUERY_LOCATOR", "invalid locator"))?,
     };
     let most: usize = call.parameter("maxRecords").and_then(|most| most.parse().ok()).filter(|most| *most > 0).unwrap_or(QUERY_PAGE);
     let to = from.saturating_add(most).min(numbers.len());
     let page = numbers.get(from..to).unwrap_or_default();
-    let columns: Vec<_> = plan.columns.iter().filter_map(|column| if let Column::Field(accessor) = column { Some(accessor) } else { None }).collect();
+    let columns: Vec<_> =
+        plan.columns.iter().filter_map(|column| if let Column::Field(accessor) = column { Some(accessor) } else { None }).collect();
     let mut text = String::new();
     csv::write_row(&mut text, columns.iter().map(|accessor| accessor.names.join(".")));
     for number in page {
         if let Some(row) = state.tables[plan.object].get(*number) {
-            csv::write_row(&mut text, columns.iter().map(|accessor| shown(&crate::org::handle::shown(&reach(state, plan.object, *number, row, accessor)))));
+            csv::write_row(
+                &mut text,
+                columns.iter().map(|accessor| shown(&crate::org::handle::shown(&reach(state, plan.object, *number, row, accessor)))),
+            );
         }
     }
     let locator = if to < numbers.len() { format!("Mt{to}") } else { "null".to_owned() };
@@ -171,14 +178,20 @@ fn result_pages(server: &Arc<Server>, call: &Call, id: &str) -> Result<Reply, Ap
         Work::Query { numbers, .. } => numbers.len(),
         Work::Ingest { .. } => 0,
     })?;
-    let pages: Vec<Json> = (0..count.max(1)).step_by(QUERY_PAGE).take(5).map(|from| json!({"resultUrl": format!("/services/data/v{}/jobs/query/{id}/results?locator=Mt{from}", call.version)})).collect();
+    let pages: Vec<Json> = (0..count.max(1))
+        .step_by(QUERY_PAGE)
+        .take(5)
+        .map(|from| json!({"resultUrl": format!("/services/data/v{}/jobs/query/{id}/results?locator=Mt{from}", call.version)}))
+        .collect();
     Ok(Reply::json(200, json!({"resultPages": pages, "done": true})))
 }
 
 fn create_ingest(server: &Arc<Server>, state: &State, call: &Call) -> Result<Reply, ApiError> {
     let body = call.fields()?;
     let text = |name: &str| body.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-    let object = state.object(&text("object")).map_err(|_| ApiError::new(400, "INVALIDENTITY", format!("Unable to find object: {}", text("object"))))?;
+    let object = state
+        .object(&text("object"))
+        .map_err(|_| ApiError::new(400, "INVALIDENTITY", format!("Unable to find object: {}", text("object"))))?;
     let operation = text("operation");
     if !["insert", "update", "upsert", "delete", "hardDelete"].contains(&operation.as_str()) {
         return Err(ApiError::new(400, "API_ERROR", format!("operation {operation:?} is not known")));
@@ -193,7 +206,15 @@ fn create_ingest(server: &Arc<Server>, state: &State, call: &Call) -> Result<Rep
         object: state.objects[object].name.clone(),
         operation,
 
-        work: Work::Ingest { key: text("externalIdFieldName"), data: Vec::new(), processed: 0, failed: 0, successful: String::new(), failures: String::new(), unprocessed: String::new() },
+        work: Work::Ingest {
+            key: text("externalIdFieldName"),
+            data: Vec::new(),
+            processed: 0,
+            failed: 0,
+            successful: String::new(),
+            failures: String::new(),
+            unprocessed: String::new(),
+        },
     };
     let mut answer = job.to_json("");
     let id = server.jobs.add(job);
@@ -241,7 +262,9 @@ fn ingest(server: &Arc<Server>, actor: &Actor, id: &str) {
         for row in chunk {
             processed += 1;
             match ingest_row(&mut state, &mut tx, object, &operation, &key, &head, row) {
-                Ok((id, created)) => csv::write_row(&mut successful, [id.to_string(), created.to_string()].into_iter().chain(row.iter().cloned())),
+                Ok((id, created)) => {
+                    csv::write_row(&mut successful, [id.to_string(), created.to_string()].into_iter().chain(row.iter().cloned()))
+                }
                 Err(error) => {
                     failed += 1;
                     let text = format!("{}:{}:{} --", error.code, error.message, error.fields.join(","));
@@ -259,7 +282,15 @@ fn ingest(server: &Arc<Server>, actor: &Actor, id: &str) {
     });
 }
 
-fn ingest_row(state: &mut State, tx: &mut crate::org::transaction::Transaction, object: usize, operation: &str, key: &str, head: &[String], row: &[String]) -> Result<(RecordId, bool), ApiError> {
+fn ingest_row(
+    state: &mut State,
+    tx: &mut crate::org::transaction::Transaction,
+    object: usize,
+    operation: &str,
+    key: &str,
+    head: &[String],
+    row: &[String],
+) -> Result<(RecordId, bool), ApiError> {
     let mut fields = Fields::new();
     for (name, cell) in head.iter().zip(row) {
         match (name.split_once('.'), cell.as_str()) {

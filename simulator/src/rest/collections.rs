@@ -33,7 +33,11 @@ pub(crate) fn update(state: &mut State, call: &Call, outer: Option<&mut Transact
         let id = take_id(&mut fields)?;
         fields.remove("attributes");
         if state.object_of(id) != Some(object) {
-            return Err(ApiError::field("MALFORMED_ID", format!("{} ID: id value of incorrect type: {id}", state.objects[object].label), "Id"));
+            return Err(ApiError::field(
+                "MALFORMED_ID",
+                format!("{} ID: id value of incorrect type: {id}", state.objects[object].label),
+                "Id",
+            ));
         }
         state.update(tx, id, &fields).map(|()| (id, None))
     })
@@ -84,7 +88,13 @@ pub(crate) fn retrieve(state: &State, call: &Call, name: &str) -> Result<Reply, 
     let list = |key: &str, body: &Json| -> Vec<String> {
         match body.get(key).and_then(Json::as_array) {
             Some(items) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
-            None => call.parameter(key).unwrap_or_default().split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+            None => call
+                .parameter(key)
+                .unwrap_or_default()
+                .split(',')
+                .map(|item| item.trim().to_owned())
+                .filter(|item| !item.is_empty())
+                .collect(),
         }
     };
     let body = if call.method == "POST" { call.json()? } else { Json::Null };
@@ -95,7 +105,9 @@ pub(crate) fn retrieve(state: &State, call: &Call, name: &str) -> Result<Reply, 
     let mut fields = Vec::new();
     for name in &names {
         let field = definition.field(name).filter(|field| !(call.actor.restricted && state.hidden(definition, *field)));
-        fields.push(field.ok_or_else(|| ApiError::new(400, "INVALID_FIELD", format!("No such column '{name}' on entity '{}'", definition.name)))?);
+        fields.push(
+            field.ok_or_else(|| ApiError::new(400, "INVALID_FIELD", format!("No such column '{name}' on entity '{}'", definition.name)))?,
+        );
     }
     let rows: Vec<Json> = ids
         .iter()
@@ -162,7 +174,11 @@ fn run(
             return outcomes
                 .into_iter()
                 .map(|outcome| match outcome {
-                    Ok(_) => Err(ApiError::new(400, "ALL_OR_NONE_OPERATION_ROLLED_BACK", "Record rolled back because not all records were valid and the request was using AllOrNone header")),
+                    Ok(_) => Err(ApiError::new(
+                        400,
+                        "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+                        "Record rolled back because not all records were valid and the request was using AllOrNone header",
+                    )),
                     error => error,
                 })
                 .collect();
@@ -182,7 +198,8 @@ fn outcome_json(outcome: Outcome) -> Json {
 
 fn kind(state: &State, fields: &Fields) -> Result<usize, ApiError> {
     let name = fields.get("attributes").and_then(|attributes| attributes.get("type")).and_then(Json::as_str);
-    name.and_then(|name| state.index_of(name)).ok_or_else(|| ApiError::new(400, "INVALID_TYPE", format!("sObject type '{}' is not supported.", name.unwrap_or("null"))))
+    name.and_then(|name| state.index_of(name))
+        .ok_or_else(|| ApiError::new(400, "INVALID_TYPE", format!("sObject type '{}' is not supported.", name.unwrap_or("null"))))
 }
 
 fn take_id(fields: &mut Fields) -> Result<RecordId, ApiError> {

@@ -31,7 +31,11 @@ pub(crate) fn composite(server: &Arc<Server>, state: &mut State, call: &Call) ->
     let all_or_none = body.get("allOrNone").and_then(Json::as_bool).unwrap_or(false);
     let parts = parts(body.get("compositeRequest"))?;
     if parts.len() > SUBREQUESTS {
-        return Err(ApiError::new(400, "LIMIT_EXCEEDED", format!("The number of subrequests is {}, more than the limit of {SUBREQUESTS}", parts.len())));
+        return Err(ApiError::new(
+            400,
+            "LIMIT_EXCEEDED",
+            format!("The number of subrequests is {}, more than the limit of {SUBREQUESTS}", parts.len()),
+        ));
     }
     let heavy = parts.iter().filter(|part| part.url.contains("/query") || part.url.contains("/composite/sobjects")).count();
     if heavy > HEAVY_SUBREQUESTS {
@@ -53,7 +57,14 @@ pub(crate) fn composite(server: &Arc<Server>, state: &mut State, call: &Call) ->
 }
 
 /// Runs parts in order; with a transaction stops at the first failure. Whether one failed.
-pub(crate) fn run(server: &Arc<Server>, state: &mut State, call: &Call, parts: &[Part], mut tx: Option<&mut Transaction>, results: &mut Vec<Json>) -> bool {
+pub(crate) fn run(
+    server: &Arc<Server>,
+    state: &mut State,
+    call: &Call,
+    parts: &[Part],
+    mut tx: Option<&mut Transaction>,
+    results: &mut Vec<Json>,
+) -> bool {
     let mut bodies: Map<String, Json> = Map::new();
     let mut failed_references: Vec<String> = Vec::new();
     let mut any_failed = false;
@@ -111,7 +122,13 @@ pub(crate) fn batch(server: &Arc<Server>, state: &mut State, call: &Call) -> Res
         }
         let text = |name: &str| request.get(name).and_then(Json::as_str).unwrap_or_default();
         let url = if text("url").starts_with('/') { text("url").to_owned() } else { format!("/services/data/{}", text("url")) };
-        let part = Part { method: text("method").to_uppercase(), url: url.clone(), reference: String::new(), body: Json::Null, headers: Vec::new() };
+        let part = Part {
+            method: text("method").to_uppercase(),
+            url: url.clone(),
+            reference: String::new(),
+            body: Json::Null,
+            headers: Vec::new(),
+        };
         let reply = match subcall(call, &part, &url, request.get("richInput").cloned().unwrap_or(Json::Null)) {
             Ok(sub) => dispatch(server, state, &sub, None),
             Err(error) => Reply::error(&error),
@@ -130,7 +147,8 @@ pub(crate) fn parts(json: Option<&Json>) -> Result<Vec<Part>, ApiError> {
     for item in items {
         let text = |name: &str| item.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         let reference = text("referenceId");
-        let well_formed = reference.chars().next().is_some_and(|c| c.is_ascii_alphanumeric()) && reference.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let well_formed = reference.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
+            && reference.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !well_formed {
             return Err(ApiError::new(400, "INVALID_INPUT", format!("Invalid reference Id value of {reference:?}")));
         }
@@ -145,14 +163,22 @@ pub(crate) fn parts(json: Option<&Json>) -> Result<Vec<Part>, ApiError> {
             }
             headers.push((name, value.as_str().unwrap_or_default().to_owned()));
         }
-        parts.push(Part { method: text("method").to_uppercase(), url: text("url"), reference, body: item.get("body").cloned().unwrap_or(Json::Null), headers });
+        parts.push(Part {
+            method: text("method").to_uppercase(),
+            url: text("url"),
+            reference,
+            body: item.get("body").cloned().unwrap_or(Json::Null),
+            headers,
+        });
     }
     Ok(parts)
 }
 
 fn subcall(call: &Call, part: &Part, url: &str, body: Json) -> Result<Call, ApiError> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let rest = path.strip_prefix("/services/data/v").ok_or_else(|| ApiError::new(400, "INVALID_INPUT", format!("The url must begin with /services/data/vXX.X/: {url}")))?;
+    let rest = path
+        .strip_prefix("/services/data/v")
+        .ok_or_else(|| ApiError::new(400, "INVALID_INPUT", format!("The url must begin with /services/data/vXX.X/: {url}")))?;
     let mut segments = rest.split('/').filter(|segment| !segment.is_empty());
     let version = segments.next().unwrap_or_default().to_owned();
     let mut actor = call.actor.clone();
@@ -206,7 +232,13 @@ fn substitute(text: &str, bodies: &Map<String, Json>, failed: &[String]) -> Resu
         out.push_str(before);
         let (reference, path) = expression.split_once(['.', '[']).unwrap_or((expression, ""));
         let reason = if failed.iter().any(|name| name == reference) { "failed" } else { "was not found" };
-        let missing = || ApiError::new(400, "PROCESSING_HALTED", format!("Invalid reference specified. No value for {expression} found in {reference}: the referenced subrequest {reason}"));
+        let missing = || {
+            ApiError::new(
+                400,
+                "PROCESSING_HALTED",
+                format!("Invalid reference specified. No value for {expression} found in {reference}: the referenced subrequest {reason}"),
+            )
+        };
         let mut value = bodies.get(reference).ok_or_else(missing)?;
         let path = &expression[expression.len() - path.len()..];
         for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {

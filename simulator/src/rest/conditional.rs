@@ -35,7 +35,8 @@ pub(crate) fn before_read(state: &State, call: &Call, object: usize, number: u64
 /// Refuses a write whose condition does not hold.
 pub(crate) fn before_write(state: &State, call: &Call, object: usize, number: u64, row: &Row) -> Result<(), ApiError> {
     if let Some(tag) = etag(state, object, number, row)
-        && (call.header("if-match").is_some_and(|tags| !matches(tags, &tag)) || call.header("if-none-match").is_some_and(|tags| matches(tags, &tag)))
+        && (call.header("if-match").is_some_and(|tags| !matches(tags, &tag))
+            || call.header("if-none-match").is_some_and(|tags| matches(tags, &tag)))
     {
         return Err(failed());
     }
@@ -74,7 +75,9 @@ fn matches(header: &str, tag: &str) -> bool {
 fn date(call: &Call, name: &str) -> Result<Option<i64>, ApiError> {
     match call.header(name) {
         None => Ok(None),
-        Some(text) => parse_http(text).map(|ms| Some(ms / 1000)).ok_or_else(|| ApiError::new(400, "INVALID_HEADER", format!("invalid date in {name}: {text}"))),
+        Some(text) => parse_http(text)
+            .map(|ms| Some(ms / 1000))
+            .ok_or_else(|| ApiError::new(400, "INVALID_HEADER", format!("invalid date in {name}: {text}"))),
     }
 }
 

@@ -19,7 +19,8 @@ pub(crate) fn versions() -> Json {
 /// `GET /services/data/vNN.0/`.
 pub(crate) fn resources(call: &Call) -> Reply {
     let names = ["sobjects", "query", "queryAll", "limits", "composite", "jobs", "tooling"];
-    let resources: Map<String, Json> = names.iter().map(|name| ((*name).to_owned(), json!(format!("/services/data/v{}/{name}", call.version)))).collect();
+    let resources: Map<String, Json> =
+        names.iter().map(|name| ((*name).to_owned(), json!(format!("/services/data/v{}/{name}", call.version)))).collect();
     Reply::json(200, Json::Object(resources))
 }
 
@@ -146,14 +147,18 @@ fn field_json(object: &Object, field: &Field) -> Json {
         Kind::Picklist { values, restricted } => (values.as_slice(), *restricted),
         _ => (&[][..], false),
     };
-    let values: Vec<Json> = values.iter().map(|value| json!({"active": true, "defaultValue": false, "label": value, "validFor": null, "value": value})).collect();
+    let values: Vec<Json> = values
+        .iter()
+        .map(|value| json!({"active": true, "defaultValue": false, "label": value, "validFor": null, "value": value}))
+        .collect();
     let references: &[String] = match &field.kind {
         Kind::Reference(targets) => targets,
         _ => &[],
     };
     let numeric = matches!(field.kind, Kind::Double | Kind::Currency | Kind::Percent);
     let length = if numeric || field.kind == Kind::Int { 0 } else { field.length };
-    let system = ["Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp"].contains(&field.name.as_str());
+    let system = ["Id", "IsDeleted", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp"]
+        .contains(&field.name.as_str());
     json!({
         "name": field.name,
         "label": field.label,

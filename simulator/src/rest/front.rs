@@ -19,7 +19,11 @@ use crate::org::{Actor, rest_origin};
 const BODY_BYTES: usize = 160 * 1024 * 1024;
 
 /// Answers one request.
-pub(crate) async fn handle(Shared(server): Shared<Arc<Server>>, ConnectInfo(connection): ConnectInfo<Connection>, request: Request) -> Response {
+pub(crate) async fn handle(
+    Shared(server): Shared<Arc<Server>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES).await else {
         return respond(Reply::error(&ApiError::new(413, "REQUEST_TOO_LARGE", "the request body is too large or was cut off")));
@@ -51,9 +55,18 @@ pub(crate) async fn handle(Shared(server): Shared<Arc<Server>>, ConnectInfo(conn
     respond(reply)
 }
 
-async fn data_call(server: &Arc<Server>, connection: &Connection, method: String, path: &str, query: &str, headers: &HeaderMap, body: bytes::Bytes) -> Reply {
+async fn data_call(
+    server: &Arc<Server>,
+    connection: &Connection,
+    method: String,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    body: bytes::Bytes,
+) -> Reply {
     server.calls.fetch_add(1, Ordering::Relaxed);
-    let (latency_ms, after_ms, per_record_us) = server.live.read(|live| (live.latency_ms, live.latency_after_ms, live.latency_per_record_us));
+    let (latency_ms, after_ms, per_record_us) =
+        server.live.read(|live| (live.latency_ms, live.latency_after_ms, live.latency_per_record_us));
     pause(Duration::from_millis(latency_ms)).await;
     if let Some(reply) = refused(server) {
         return reply;
@@ -70,13 +83,18 @@ async fn data_call(server: &Arc<Server>, connection: &Connection, method: String
         return Reply::error(&ApiError::new(401, "INVALID_SESSION_ID", "Session expired or invalid"));
     };
     let path: Vec<String> = segments.collect();
-    let client = header("sforce-call-options").and_then(client_of).filter(|_| path.first().is_none_or(|first| first != "composite") || server.live.read(|live| live.client_in_composite_origin));
+    let client = header("sforce-call-options")
+        .and_then(client_of)
+        .filter(|_| path.first().is_none_or(|first| first != "composite") || server.live.read(|live| live.client_in_composite_origin));
     let api = if path.first().is_some_and(|first| first == "jobs") { "bulkapi" } else { "rest" };
     let call = Call {
         method,
         path,
         query: pairs(query),
-        headers: headers.iter().filter_map(|(name, value)| value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))).collect(),
+        headers: headers
+            .iter()
+            .filter_map(|(name, value)| value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned())))
+            .collect(),
         body,
         actor: Actor { user, origin: rest_origin(api, &version, client), restricted: true },
         version,
@@ -98,7 +116,11 @@ async fn data_call(server: &Arc<Server>, connection: &Connection, method: String
         Ok(done) => done,
         Err(error) => {
             tracing::error!(error = %error, "a call failed inside the simulator");
-            return Reply::error(&ApiError::new(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support."));
+            return Reply::error(&ApiError::new(
+                500,
+                "UNKNOWN_EXCEPTION",
+                "An unexpected error occurred. Please include this ErrorId if you contact support.",
+            ));
         }
     };
     pause(Duration::from_millis(after_ms) + Duration::from_micros(per_record_us * written)).await;
@@ -126,7 +148,11 @@ fn refused(server: &Server) -> Option<Reply> {
         return Some(retry_after(Reply::error(&ApiError::new(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests."))));
     }
     if server.live.take(|live| &mut live.unavailable_next) {
-        return Some(retry_after(Reply::error(&ApiError::new(503, "SERVER_UNAVAILABLE", "The server is temporarily unavailable. Please try again."))));
+        return Some(retry_after(Reply::error(&ApiError::new(
+            503,
+            "SERVER_UNAVAILABLE",
+            "The server is temporarily unavailable. Please try again.",
+        ))));
     }
     let (exhausted, limit) = server.live.read(|live| (live.quota_exhausted, live.daily_api_requests));
     if exhausted || server.calls.load(Ordering::Relaxed) > limit {

@@ -23,7 +23,11 @@ pub(crate) fn graph(server: &Arc<Server>, state: &mut State, call: &Call) -> Res
     }
     let nodes: usize = read.iter().map(|(_, parts)| parts.len()).sum();
     if read.len() > GRAPHS || nodes > NODES {
-        return Err(ApiError::new(400, "LIMIT_EXCEEDED", format!("{} graphs with {nodes} nodes: the limits are {GRAPHS} and {NODES}", read.len())));
+        return Err(ApiError::new(
+            400,
+            "LIMIT_EXCEEDED",
+            format!("{} graphs with {nodes} nodes: the limits are {GRAPHS} and {NODES}", read.len()),
+        ));
     }
     let mut failed = 0;
     let mut answers = Vec::with_capacity(read.len());

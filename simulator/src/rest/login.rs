@@ -20,7 +20,10 @@ pub(crate) fn handle(server: &Arc<Server>, method: &str, path: &str, query: &str
     let text = String::from_utf8_lossy(body);
     let mut form = pairs(query);
     form.extend(pairs(&text));
-    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
+    let bearer = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
     let trimmed = path.trim_end_matches('/');
     match (method, trimmed) {
         ("POST", "/services/oauth2/token") => token(server, &form, headers),
@@ -33,10 +36,12 @@ pub(crate) fn handle(server: &Arc<Server>, method: &str, path: &str, query: &str
             let active = field(&form, "token").and_then(|token| server.sessions.user(token, server.settings.clock.now_ms()));
             Reply::json(200, json!({"active": active.is_some()}))
         }
-        (_, "/services/oauth2/userinfo") => match bearer.or(field(&form, "access_token")).and_then(|token| server.sessions.user(token, server.settings.clock.now_ms())) {
-            Some(user) => Reply::json(200, userinfo(server, user)),
-            None => Reply::text(403, "text/plain", "Bad_OAuth_Token".to_owned()),
-        },
+        (_, "/services/oauth2/userinfo") => {
+            match bearer.or(field(&form, "access_token")).and_then(|token| server.sessions.user(token, server.settings.clock.now_ms())) {
+                Some(user) => Reply::json(200, userinfo(server, user)),
+                None => Reply::text(403, "text/plain", "Bad_OAuth_Token".to_owned()),
+            }
+        }
         ("POST", soap) if soap.starts_with("/services/Soap/") => soap_login(server, &text, soap),
         (_, id) if id.starts_with("/id/") => match bearer.and_then(|token| server.sessions.user(token, server.settings.clock.now_ms())) {
             Some(user) => Reply::json(200, userinfo(server, user)),
@@ -74,11 +79,14 @@ fn token(server: &Arc<Server>, form: &Form, headers: &HeaderMap) -> Reply {
         Some("client_credentials") if proven => granted(server, integration, None),
         Some("client_credentials") if known => oauth_error("invalid_client", "invalid client credentials"),
         Some("password") if proven => {
-            let matches = field(form, "username") == Some(server.settings.username.as_str()) && field(form, "password").is_some_and(|password| password.starts_with(&server.settings.password));
+            let matches = field(form, "username") == Some(server.settings.username.as_str())
+                && field(form, "password").is_some_and(|password| password.starts_with(&server.settings.password));
             if matches { granted(server, integration, None) } else { oauth_error("invalid_grant", "authentication failure") }
         }
         Some("authorization_code") if known => {
-            let Some(code) = field(form, "code").and_then(|code| server.sessions.redeem(code)) else { return oauth_error("invalid_grant", "expired authorization code") };
+            let Some(code) = field(form, "code").and_then(|code| server.sessions.redeem(code)) else {
+                return oauth_error("invalid_grant", "expired authorization code");
+            };
             let verified = match (&code.challenge, field(form, "code_verifier")) {
                 (None, _) => proven,
                 (Some(challenge), Some(verifier)) => URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) == *challenge,
@@ -87,13 +95,19 @@ fn token(server: &Arc<Server>, form: &Form, headers: &HeaderMap) -> Reply {
             if field(form, "redirect_uri") != Some(code.redirect_uri.as_str()) {
                 return oauth_error("redirect_uri_mismatch", "redirect_uri must match configuration");
             }
-            if verified { granted(server, code.user, Some(server.sessions.refresh_token(code.user))) } else { oauth_error("invalid_grant", "invalid code verifier") }
+            if verified {
+                granted(server, code.user, Some(server.sessions.refresh_token(code.user)))
+            } else {
+                oauth_error("invalid_grant", "invalid code verifier")
+            }
         }
         Some("refresh_token") if known => match field(form, "refresh_token").and_then(|token| server.sessions.refreshed(token)) {
             Some(user) => granted(server, user, None),
             None => oauth_error("invalid_grant", "expired access/refresh token"),
         },
-        Some("client_credentials" | "password" | "authorization_code" | "refresh_token") => oauth_error("invalid_client_id", "client identifier invalid"),
+        Some("client_credentials" | "password" | "authorization_code" | "refresh_token") => {
+            oauth_error("invalid_client_id", "client identifier invalid")
+        }
         _ => oauth_error("unsupported_grant_type", "grant type not supported"),
     }
 }
@@ -102,7 +116,8 @@ fn token(server: &Arc<Server>, form: &Form, headers: &HeaderMap) -> Reply {
 fn assertion(server: &Server, assertion: &str) -> Result<(), &'static str> {
     let (message, signature) = assertion.rsplit_once('.').ok_or("invalid assertion")?;
     let (head, claims) = message.split_once('.').ok_or("invalid assertion")?;
-    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok().and_then(|bytes| serde_json::from_slice::<Json>(&bytes).ok());
+    let decode =
+        |part: &str| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok().and_then(|bytes| serde_json::from_slice::<Json>(&bytes).ok());
     let head = decode(head).ok_or("invalid assertion")?;
     let claims = decode(claims).ok_or("invalid assertion")?;
     if head.get("alg").and_then(Json::as_str) != Some("RS256") {
@@ -120,10 +135,15 @@ fn assertion(server: &Server, assertion: &str) -> Result<(), &'static str> {
         return Err("user hasn't approved this consumer");
     }
     let audience = text("aud").trim_end_matches('/');
-    if !["https://login.salesforce.com", "https://test.salesforce.com", server.rest_url.as_str(), server.instance_url.as_str()].contains(&audience) {
+    if !["https://login.salesforce.com", "https://test.salesforce.com", server.rest_url.as_str(), server.instance_url.as_str()]
+        .contains(&audience)
+    {
         return Err("audience is invalid");
     }
-    let expires = claims.get("exp").and_then(|exp| exp.as_f64().or_else(|| exp.as_str().and_then(|text| text.parse().ok()))).ok_or("assertion has no expiry")?;
+    let expires = claims
+        .get("exp")
+        .and_then(|exp| exp.as_f64().or_else(|| exp.as_str().and_then(|text| text.parse().ok())))
+        .ok_or("assertion has no expiry")?;
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
     let now = server.settings.clock.now_ms() as f64 / 1000.0;
     if expires < now {
@@ -161,14 +181,24 @@ fn authorize(server: &Server, form: &Form) -> Reply {
     if field(form, "response_type") != Some("code") {
         return oauth_error("unsupported_response_type", "response type not supported");
     }
-    let code = server.sessions.code(Code { redirect_uri: redirect_uri.to_owned(), challenge: field(form, "code_challenge").map(str::to_owned), user: server.org.integration_user() });
+    let code = server.sessions.code(Code {
+        redirect_uri: redirect_uri.to_owned(),
+        challenge: field(form, "code_challenge").map(str::to_owned),
+        user: server.org.integration_user(),
+    });
     let joint = if redirect_uri.contains('?') { '&' } else { '?' };
     let state = field(form, "state").map(|state| format!("&state={}", encode(state))).unwrap_or_default();
     Reply::empty(302).with("location", format!("{redirect_uri}{joint}code={code}{state}"))
 }
 
 fn encode(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+            },
+        )
+        .collect()
 }
 
 fn userinfo(server: &Server, user: RecordId) -> Json {
@@ -194,7 +224,10 @@ fn userinfo(server: &Server, user: RecordId) -> Json {
 fn soap_login(server: &Server, body: &str, path: &str) -> Reply {
     let (username, password) = (element(body, "username"), element(body, "password"));
     let refuse = server.live.read(|live| live.refuse_login);
-    if refuse || username.as_deref() != Some(server.settings.username.as_str()) || !password.is_some_and(|password| password.starts_with(&server.settings.password)) {
+    if refuse
+        || username.as_deref() != Some(server.settings.username.as_str())
+        || !password.is_some_and(|password| password.starts_with(&server.settings.password))
+    {
         return Reply::text(
             500,
             "text/xml; charset=utf-8",
@@ -222,7 +255,9 @@ fn element(xml: &str, name: &str) -> Option<String> {
         let local = tag.split_whitespace().next().unwrap_or_default();
         if local.rsplit(':').next() == Some(name) && !local.starts_with('/') {
             let text = after.split('<').next().unwrap_or_default();
-            return Some(text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&"));
+            return Some(
+                text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&"),
+            );
         }
         rest = after;
     }

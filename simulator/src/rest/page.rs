@@ -38,8 +38,31 @@ pub(super) const SHOWN: [Shown; 3] = [
         plural: "Accounts",
         columns: &["Name", "Industry", "Phone", "BillingCity", "Payment_Terms__c", "Credit_Limit__c", "LastModifiedDate"],
         fields: &[
-            "Name", "Type", "Industry", "Phone", "Fax", "Website", "AccountNumber", "Tax_Id__c", "Payment_Terms__c", "Credit_Limit__c", "AnnualRevenue", "NumberOfEmployees", "BillingStreet",
-            "BillingCity", "BillingState", "BillingPostalCode", "BillingCountry", "ShippingStreet", "ShippingCity", "ShippingState", "ShippingPostalCode", "ShippingCountry", "ERP_Id__c", "Concord_Id__c", "Description",
+            "Name",
+            "Type",
+            "Industry",
+            "Phone",
+            "Fax",
+            "Website",
+            "AccountNumber",
+            "Tax_Id__c",
+            "Payment_Terms__c",
+            "Credit_Limit__c",
+            "AnnualRevenue",
+            "NumberOfEmployees",
+            "BillingStreet",
+            "BillingCity",
+            "BillingState",
+            "BillingPostalCode",
+            "BillingCountry",
+            "ShippingStreet",
+            "ShippingCity",
+            "ShippingState",
+            "ShippingPostalCode",
+            "ShippingCountry",
+            "ERP_Id__c",
+            "Concord_Id__c",
+            "Description",
         ],
     },
     Shown {
@@ -47,15 +70,43 @@ pub(super) const SHOWN: [Shown; 3] = [
         plural: "Contacts",
         columns: &["Name", "Title", "Email", "Phone", "AccountId", "LastModifiedDate"],
         fields: &[
-            "Salutation", "FirstName", "LastName", "AccountId", "Title", "Department", "Email", "Phone", "MobilePhone", "Birthdate", "LeadSource", "MailingStreet", "MailingCity", "MailingState",
-            "MailingPostalCode", "MailingCountry", "Concord_Id__c", "Description",
+            "Salutation",
+            "FirstName",
+            "LastName",
+            "AccountId",
+            "Title",
+            "Department",
+            "Email",
+            "Phone",
+            "MobilePhone",
+            "Birthdate",
+            "LeadSource",
+            "MailingStreet",
+            "MailingCity",
+            "MailingState",
+            "MailingPostalCode",
+            "MailingCountry",
+            "Concord_Id__c",
+            "Description",
         ],
     },
     Shown {
         object: "Opportunity",
         plural: "Opportunities",
         columns: &["Name", "StageName", "Amount", "CloseDate", "Probability", "AccountId", "LastModifiedDate"],
-        fields: &["Name", "AccountId", "StageName", "Amount", "CloseDate", "Probability", "Type", "NextStep", "LeadSource", "Concord_Id__c", "Description"],
+        fields: &[
+            "Name",
+            "AccountId",
+            "StageName",
+            "Amount",
+            "CloseDate",
+            "Probability",
+            "Type",
+            "NextStep",
+            "LeadSource",
+            "Concord_Id__c",
+            "Description",
+        ],
     },
 ];
 
@@ -69,7 +120,9 @@ pub(crate) fn handle(server: &Arc<Server>, method: &str, path: &str, query: &str
         ("GET" | "HEAD", []) => list(server, &SHOWN[0], &query),
         ("POST", _) if cross_site => page(403, html::message("Not from here", "This form was sent from another site.")),
         ("GET" | "HEAD", [object]) if of(object).is_some() => of(object).map_or_else(missing, |shown| list(server, shown, &query)),
-        ("GET" | "HEAD", [object, "new"]) => of(object).map_or_else(missing, |shown| page(200, html::record(&blank(server, shown, &query, None)))),
+        ("GET" | "HEAD", [object, "new"]) => {
+            of(object).map_or_else(missing, |shown| page(200, html::record(&blank(server, shown, &query, None))))
+        }
         ("POST", [object, "new"]) => of(object).map_or_else(missing, |shown| create(server, shown, &form)),
         ("GET" | "HEAD", ["record", id]) => open(server, id, &query),
         ("POST", ["record", id]) => save(server, id, &form),
@@ -89,22 +142,33 @@ fn list(server: &Server, shown_as: &'static Shown, query: &[(String, String)]) -
     let Some(object) = state.index_of(shown_as.object) else { return missing() };
     let definition = &state.objects[object];
     let table = &state.tables[object];
-    let searched: Vec<usize> = ["Name", "Email", "Phone", "Website", "Tax_Id__c"].iter().filter_map(|field| definition.field(field)).collect();
+    let searched: Vec<usize> =
+        ["Name", "Email", "Phone", "Website", "Tax_Id__c"].iter().filter_map(|field| definition.field(field)).collect();
     let found = table
         .recent()
         .filter(|(_, row)| !row.deleted)
-        .filter(|(_, row)| wanted.is_empty() || searched.iter().any(|field| row.get(*field).text().is_some_and(|text| text.to_lowercase().contains(&wanted))))
+        .filter(|(_, row)| {
+            wanted.is_empty()
+                || searched.iter().any(|field| row.get(*field).text().is_some_and(|text| text.to_lowercase().contains(&wanted)))
+        })
         .skip((number - 1) * PAGE)
         .take(PAGE + 1);
     let mut rows: Vec<(String, Vec<String>)> = found
         .map(|(number, row)| {
-            let cells = shown_as.columns.iter().map(|column| definition.field(column).map_or_else(String::new, |field| cell(&state, &row.get(field)))).collect();
+            let cells = shown_as
+                .columns
+                .iter()
+                .map(|column| definition.field(column).map_or_else(String::new, |field| cell(&state, &row.get(field))))
+                .collect();
             (state.id(object, number).to_string(), cells)
         })
         .collect();
     let more = rows.len() > PAGE;
     rows.truncate(PAGE);
-    page(200, html::list(&Page { shown: shown_as, total: table.live, query: value(query, "q"), number, more, rows, note: value(query, "note") }))
+    page(
+        200,
+        html::list(&Page { shown: shown_as, total: table.live, query: value(query, "q"), number, more, rows, note: value(query, "note") }),
+    )
 }
 
 /// A value in a list: references by the name of what they name.
@@ -141,7 +205,10 @@ fn view(server: &Server, id: &str, note: &str, error: Option<String>, typed: &[(
         .iter()
         .filter_map(|name| definition.field(name))
         .map(|field| {
-            let now = typed.iter().find(|(name, _)| *name == definition.fields[field].name).map_or_else(|| text_of(&row.get(field)), |(_, value)| value.clone());
+            let now = typed
+                .iter()
+                .find(|(name, _)| *name == definition.fields[field].name)
+                .map_or_else(|| text_of(&row.get(field)), |(_, value)| value.clone());
             html::Input::of(&definition.fields[field], now)
         })
         .collect();
@@ -151,7 +218,11 @@ fn view(server: &Server, id: &str, note: &str, error: Option<String>, typed: &[(
         if let (Some((child, link)), "Account") = (found, shown_as.object) {
             let definition = &state.objects[child];
             for number in state.tables[child].children(link, id).into_iter().take(50) {
-                let name = definition.field("Name").zip(state.tables[child].get(number)).map(|(name, row)| shown(&row.get(name))).unwrap_or_default();
+                let name = definition
+                    .field("Name")
+                    .zip(state.tables[child].get(number))
+                    .map(|(name, row)| shown(&row.get(name)))
+                    .unwrap_or_default();
                 related.push((other.object, state.id(child, number).to_string(), name));
             }
         }
@@ -171,14 +242,29 @@ fn blank(server: &Server, shown_as: &'static Shown, given: &[(String, String)], 
         Some(object) => {
             let definition = &state.objects[object];
             let fields = shown_as.fields.iter().filter_map(|name| definition.field(name));
-            fields.map(|field| html::Input::of(&definition.fields[field], value(given, &definition.fields[field].name).to_owned())).collect()
+            fields
+                .map(|field| html::Input::of(&definition.fields[field], value(given, &definition.fields[field].name).to_owned()))
+                .collect()
         }
     };
-    View { shown: shown_as, id: None, title: format!("New {}", shown_as.object.to_lowercase()), inputs, related: Vec::new(), facts: Vec::new(), note: String::new(), error }
+    View {
+        shown: shown_as,
+        id: None,
+        title: format!("New {}", shown_as.object.to_lowercase()),
+        inputs,
+        related: Vec::new(),
+        facts: Vec::new(),
+        note: String::new(),
+        error,
+    }
 }
 
 fn create(server: &Arc<Server>, shown_as: &'static Shown, form: &[(String, String)]) -> Reply {
-    let fields: Fields = form.iter().filter(|(name, value)| shown_as.fields.contains(&name.as_str()) && !value.trim().is_empty()).map(|(name, value)| (name.clone(), json!(value))).collect();
+    let fields: Fields = form
+        .iter()
+        .filter(|(name, value)| shown_as.fields.contains(&name.as_str()) && !value.trim().is_empty())
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     match server.org.create(&person(server), shown_as.object, &Json::Object(fields)) {
         Ok(id) => see_other(&format!("/record/{id}?note=Created")),
         Err(error) => page(400, html::record(&blank(server, shown_as, form, Some(error.message)))),
@@ -212,7 +298,9 @@ fn changes(server: &Server, id: &str, form: &[(String, String)]) -> Option<(Reco
         let now = text_of(&row.get(field)).replace("\r\n", "\n");
         let typed = typed.replace("\r\n", "\n");
         let same = match definition.fields[field].kind {
-            Kind::Int | Kind::Double | Kind::Currency | Kind::Percent => now == typed || now.parse::<f64>().ok().is_some_and(|now| typed.parse::<f64>().is_ok_and(|typed| now == typed)),
+            Kind::Int | Kind::Double | Kind::Currency | Kind::Percent => {
+                now == typed || now.parse::<f64>().ok().is_some_and(|now| typed.parse::<f64>().is_ok_and(|typed| now == typed))
+            }
             _ => now == typed,
         };
         if !same {
@@ -229,7 +317,10 @@ fn delete(server: &Arc<Server>, id: &str) -> Reply {
         state.object_of(record).map(|object| state.objects[object].name.clone())
     };
     match server.org.delete(&person(server), record) {
-        Ok(()) => see_other(&format!("/{}?note=Deleted", object.and_then(|name| of(&name)).map_or("accounts", |shown| shown.plural).to_lowercase())),
+        Ok(()) => see_other(&format!(
+            "/{}?note=Deleted",
+            object.and_then(|name| of(&name)).map_or("accounts", |shown| shown.plural).to_lowercase()
+        )),
         Err(ApiError { message, .. }) => match view(server, id, "", Some(message), &[]) {
             Some(view) => page(400, html::record(&view)),
             None => missing(),
@@ -255,7 +346,10 @@ fn missing() -> Reply {
 
 fn page(status: u16, html: String) -> Reply {
     Reply::text(status, "text/html; charset=utf-8", html)
-        .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'".to_owned())
+        .with(
+            "content-security-policy",
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'".to_owned(),
+        )
         .with("referrer-policy", "same-origin".to_owned())
         .with("cache-control", "no-store".to_owned())
 }

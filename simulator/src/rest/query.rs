@@ -70,7 +70,13 @@ pub(crate) fn next_page(server: &Arc<Server>, state: &State, call: &Call, locato
 fn show(state: &State, call: &Call, cursor: &Cursor, from: usize) -> Reply {
     let total = cursor.numbers.len();
     let to = (from + cursor.page).min(total);
-    let records: Vec<Json> = cursor.numbers.get(from..to).unwrap_or_default().iter().map(|number| row_json(state, &cursor.plan, *number, &call.version)).collect();
+    let records: Vec<Json> = cursor
+        .numbers
+        .get(from..to)
+        .unwrap_or_default()
+        .iter()
+        .map(|number| row_json(state, &cursor.plan, *number, &call.version))
+        .collect();
     let mut body = json!({"totalSize": total, "done": to >= total});
     if let Some(fields) = body.as_object_mut() {
         if to < total {
@@ -125,7 +131,12 @@ pub(crate) fn deleted(state: &State, call: &Call, name: &str) -> Result<Reply, A
         .modified_since(start)
         .into_iter()
         .filter_map(|number| table.get(number).map(|row| (number, row)))
-        .filter_map(|(number, row)| row.get(MODSTAMP).datetime().filter(|ms| row.deleted && *ms < end).map(|ms| json!({"id": state.id(object, number).to_string(), "deletedDate": format_datetime(ms)})))
+        .filter_map(|(number, row)| {
+            row.get(MODSTAMP)
+                .datetime()
+                .filter(|ms| row.deleted && *ms < end)
+                .map(|ms| json!({"id": state.id(object, number).to_string(), "deletedDate": format_datetime(ms)}))
+        })
         .collect();
     Ok(Reply::json(
         200,
@@ -146,7 +157,11 @@ fn window(state: &State, call: &Call, days: i64) -> Result<(i64, i64), ApiError>
         return Err(ApiError::new(400, "INVALID_REPLICATION_DATE", "startDate must be at least one minute before endDate"));
     }
     if start < state.now() - days * DAY_MS {
-        return Err(ApiError::new(400, "INVALID_REPLICATION_DATE", format!("startDate before org replication enabled date or more than {days} days ago")));
+        return Err(ApiError::new(
+            400,
+            "INVALID_REPLICATION_DATE",
+            format!("startDate before org replication enabled date or more than {days} days ago"),
+        ));
     }
     Ok((start, end))
 }
@@ -167,7 +182,10 @@ pub(crate) fn tooling(server: &Arc<Server>, state: &State, call: &Call) -> Resul
             })
             .into_iter()
             .collect();
-        return Ok(Reply::json(200, json!({"size": records.len(), "totalSize": records.len(), "done": true, "queryLocator": null, "entityTypeName": "ManagedEventSubscription", "records": records})));
+        return Ok(Reply::json(
+            200,
+            json!({"size": records.len(), "totalSize": records.len(), "done": true, "queryLocator": null, "entityTypeName": "ManagedEventSubscription", "records": records}),
+        ));
     }
     if !text.to_lowercase().contains("from platformeventchannelmember") {
         return Err(ApiError::new(400, "INVALID_TYPE", "this simulator's tooling API knows PlatformEventChannelMember only"));
@@ -182,5 +200,8 @@ pub(crate) fn tooling(server: &Arc<Server>, state: &State, call: &Call) -> Resul
             })
             .collect()
     });
-    Ok(Reply::json(200, json!({"size": records.len(), "totalSize": records.len(), "done": true, "queryLocator": null, "entityTypeName": "PlatformEventChannelMember", "records": records})))
+    Ok(Reply::json(
+        200,
+        json!({"size": records.len(), "totalSize": records.len(), "done": true, "queryLocator": null, "entityTypeName": "PlatformEventChannelMember", "records": records}),
+    ))
 }

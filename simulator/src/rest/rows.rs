@@ -51,10 +51,10 @@ fn show(state: &State, call: &Call, object: usize, number: u64, row: &Row) -> Re
             let mut record = serde_json::Map::new();
             record.insert("attributes".to_owned(), attributes(definition, state.id(object, number), &call.version));
             for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-                let field = definition
-                    .field(name)
-                    .filter(|field| !(call.actor.restricted && state.hidden(definition, *field)))
-                    .ok_or_else(|| ApiError::new(400, "INVALID_FIELD", format!("No such column '{name}' on entity '{}'", definition.name)))?;
+                let field =
+                    definition.field(name).filter(|field| !(call.actor.restricted && state.hidden(definition, *field))).ok_or_else(
+                        || ApiError::new(400, "INVALID_FIELD", format!("No such column '{name}' on entity '{}'", definition.name)),
+                    )?;
                 record.insert(definition.fields[field].name.clone(), field_json(definition, number, row, field));
             }
             if !names.split(',').any(|name| name.trim() == "Id") {
@@ -87,7 +87,14 @@ pub(crate) fn delete(state: &mut State, call: &Call, outer: Option<&mut Transact
 }
 
 /// `DELETE /sobjects/X/Field/value`.
-pub(crate) fn delete_by_external_id(state: &mut State, call: &Call, outer: Option<&mut Transaction>, name: &str, field: &str, value: &str) -> Result<Reply, ApiError> {
+pub(crate) fn delete_by_external_id(
+    state: &mut State,
+    call: &Call,
+    outer: Option<&mut Transaction>,
+    name: &str,
+    field: &str,
+    value: &str,
+) -> Result<Reply, ApiError> {
     let object = state.object(name)?;
     let found = by_external_id(state, object, field, value)?;
     match found.as_slice() {
@@ -102,7 +109,14 @@ pub(crate) fn delete_by_external_id(state: &mut State, call: &Call, outer: Optio
 }
 
 /// `PATCH /sobjects/X/Field/value`: 201 created, 200 changed, 300 when several match.
-pub(crate) fn upsert(state: &mut State, call: &Call, outer: Option<&mut Transaction>, name: &str, field: &str, value: &str) -> Result<Reply, ApiError> {
+pub(crate) fn upsert(
+    state: &mut State,
+    call: &Call,
+    outer: Option<&mut Transaction>,
+    name: &str,
+    field: &str,
+    value: &str,
+) -> Result<Reply, ApiError> {
     let object = state.object(name)?;
     let fields = call.fields()?;
     let field = state.upsert_field(object, field)?;
@@ -130,7 +144,8 @@ fn by_external_id(state: &State, object: usize, field: &str, value: &str) -> Res
 
 fn choices(state: &State, call: &Call, object: usize, numbers: &[u64]) -> Reply {
     let name = &state.objects[object].name;
-    let urls: Vec<String> = numbers.iter().map(|number| format!("/services/data/v{}/sobjects/{name}/{}", call.version, state.id(object, *number))).collect();
+    let urls: Vec<String> =
+        numbers.iter().map(|number| format!("/services/data/v{}/sobjects/{name}/{}", call.version, state.id(object, *number))).collect();
     Reply::json(300, json!(urls))
 }
 

@@ -29,11 +29,22 @@ pub(crate) fn tree(state: &mut State, call: &Call, outer: Option<&mut Transactio
     });
     match outcome {
         Ok(()) => Ok(Reply::json(201, json!({"hasErrors": false, "results": results}))),
-        Err((reference, error)) => Ok(Reply::json(400, json!({"hasErrors": true, "results": [{"referenceId": reference, "errors": [error.to_collection_json()]}]}))),
+        Err((reference, error)) => Ok(Reply::json(
+            400,
+            json!({"hasErrors": true, "results": [{"referenceId": reference, "errors": [error.to_collection_json()]}]}),
+        )),
     }
 }
 
-fn plant(state: &mut State, tx: &mut Transaction, object: usize, parent: Option<(usize, RecordId)>, record: Json, level: usize, results: &mut Vec<Json>) -> Result<(), (String, ApiError)> {
+fn plant(
+    state: &mut State,
+    tx: &mut Transaction,
+    object: usize,
+    parent: Option<(usize, RecordId)>,
+    record: Json,
+    level: usize,
+    results: &mut Vec<Json>,
+) -> Result<(), (String, ApiError)> {
     let Json::Object(record) = record else { return Err((String::new(), ApiError::json("each record must be an object"))) };
     let reference = record.get("attributes").and_then(|a| a.get("referenceId")).and_then(Json::as_str).unwrap_or_default().to_owned();
     if level > LEVELS || results.len() >= RECORDS {
@@ -51,7 +62,10 @@ fn plant(state: &mut State, tx: &mut Transaction, object: usize, parent: Option<
     }
     if let Some((parent_object, id)) = parent {
         let parent_name = state.objects[parent_object].name.clone();
-        let link = state.objects[object].fields.iter().find(|field| matches!(&field.kind, Kind::Reference(targets) if targets.contains(&parent_name)));
+        let link = state.objects[object]
+            .fields
+            .iter()
+            .find(|field| matches!(&field.kind, Kind::Reference(targets) if targets.contains(&parent_name)));
         if let Some(link) = link {
             fields.insert(link.name.clone(), json!(id.to_string()));
         }
@@ -60,7 +74,9 @@ fn plant(state: &mut State, tx: &mut Transaction, object: usize, parent: Option<
     results.push(json!({"referenceId": reference, "id": id.to_string()}));
     for child in children {
         let kind = child.get("attributes").and_then(|a| a.get("type")).and_then(Json::as_str).unwrap_or_default();
-        let child_object = state.index_of(kind).ok_or_else(|| (reference.clone(), ApiError::new(400, "INVALID_TYPE", format!("sObject type '{kind}' is not supported."))))?;
+        let child_object = state
+            .index_of(kind)
+            .ok_or_else(|| (reference.clone(), ApiError::new(400, "INVALID_TYPE", format!("sObject type '{kind}' is not supported."))))?;
         plant(state, tx, child_object, Some((object, id)), child, level + 1, results)?;
     }
     Ok(())

@@ -37,7 +37,9 @@ impl Parser<'_> {
         let from_at = self.peek().map_or(self.text.len(), |token| token.at);
         let from = self.word()?;
         if let Some(Token { kind: Kind::Word(word), .. }) = self.peek()
-            && !["WHERE", "ORDER", "LIMIT", "OFFSET", "WITH", "FOR", "ALL", "GROUP", "USING"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+            && !["WHERE", "ORDER", "LIMIT", "OFFSET", "WITH", "FOR", "ALL", "GROUP", "USING"]
+                .iter()
+                .any(|keyword| word.eq_ignore_ascii_case(keyword))
         {
             self.next += 1;
         }
@@ -84,7 +86,11 @@ impl Parser<'_> {
             ("FIELDS", "ALL") => Ok(Selected::AllFields),
             ("FIELDS", "STANDARD") => Ok(Selected::StandardFields),
             ("FIELDS", "CUSTOM") => Ok(Selected::CustomFields),
-            _ => Err(ApiError::new(400, "MALFORMED_QUERY", pointed(self.text, path.at, &format!("this simulator has no function {name}({which})")))),
+            _ => Err(ApiError::new(
+                400,
+                "MALFORMED_QUERY",
+                pointed(self.text, path.at, &format!("this simulator has no function {name}({which})")),
+            )),
         }
     }
 
@@ -140,7 +146,14 @@ impl Parser<'_> {
     }
 
     fn operator(&mut self) -> Result<Operator, ApiError> {
-        for (sign, operator) in [("=", Operator::Equal), ("!=", Operator::NotEqual), ("<=", Operator::LessOrEqual), (">=", Operator::GreaterOrEqual), ("<", Operator::Less), (">", Operator::Greater)] {
+        for (sign, operator) in [
+            ("=", Operator::Equal),
+            ("!=", Operator::NotEqual),
+            ("<=", Operator::LessOrEqual),
+            (">=", Operator::GreaterOrEqual),
+            ("<", Operator::Less),
+            (">", Operator::Greater),
+        ] {
             if self.sign(sign) {
                 return Ok(operator);
             }

@@ -99,7 +99,9 @@ fn plan_on(state: &State, query: &Query, object: usize, restricted: bool) -> Res
     let order = query
         .order
         .iter()
-        .map(|order| resolve(state, object, &order.path, &query.text, restricted).map(|accessor| (accessor, order.descending, order.nulls_last)))
+        .map(|order| {
+            resolve(state, object, &order.path, &query.text, restricted).map(|accessor| (accessor, order.descending, order.nulls_last))
+        })
         .collect::<Result<_, _>>()?;
     Ok(Plan { object, count, columns, test, order, limit: query.limit, offset: query.offset })
 }
@@ -107,20 +109,30 @@ fn plan_on(state: &State, query: &Query, object: usize, restricted: bool) -> Res
 fn children(state: &State, parent: usize, inner: &Query, restricted: bool) -> Result<Column, ApiError> {
     let parent_name = &state.objects[parent].name;
     for (object, definition) in state.objects.iter().enumerate() {
-        if !definition.plural.replace(' ', "").eq_ignore_ascii_case(&inner.from) && !inner.from.eq_ignore_ascii_case(&format!("{}s", definition.name)) {
+        if !definition.plural.replace(' ', "").eq_ignore_ascii_case(&inner.from)
+            && !inner.from.eq_ignore_ascii_case(&format!("{}s", definition.name))
+        {
             continue;
         }
-        let link = definition.fields.iter().position(|field| matches!(&field.kind, Kind::Reference(targets) if targets.contains(parent_name)));
+        let link =
+            definition.fields.iter().position(|field| matches!(&field.kind, Kind::Reference(targets) if targets.contains(parent_name)));
         if let Some(link) = link {
             return Ok(Column::Children { name: inner.from.clone(), link, plan: Box::new(plan_on(state, inner, object, restricted)?) });
         }
     }
-    Err(ApiError::new(400, "INVALID_TYPE", pointed(&inner.text, inner.from_at, &format!("Didn't understand relationship '{}' in FROM part of query call.", inner.from))))
+    Err(ApiError::new(
+        400,
+        "INVALID_TYPE",
+        pointed(&inner.text, inner.from_at, &format!("Didn't understand relationship '{}' in FROM part of query call.", inner.from)),
+    ))
 }
 
 fn resolve(state: &State, object: usize, path: &Path, text: &str, restricted: bool) -> Result<Accessor, ApiError> {
     let mut names = path.names.as_slice();
-    if names.len() > 1 && names[0].eq_ignore_ascii_case(&state.objects[object].name) && state.objects[object].relationship(&names[0]).is_none() {
+    if names.len() > 1
+        && names[0].eq_ignore_ascii_case(&state.objects[object].name)
+        && state.objects[object].relationship(&names[0]).is_none()
+    {
         names = &names[1..];
     }
     let (mut at, mut hops) = (object, Vec::new());
@@ -141,20 +153,33 @@ fn resolve(state: &State, object: usize, path: &Path, text: &str, restricted: bo
             _ => None,
         });
         let (Some(hop), Some(target)) = (hop, target) else {
-            return Err(ApiError::new(400, "INVALID_FIELD", pointed(text, path.at, &format!("Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names."))));
+            return Err(ApiError::new(
+                400,
+                "INVALID_FIELD",
+                pointed(
+                    text,
+                    path.at,
+                    &format!(
+                        "Didn't understand relationship '{name}' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names."
+                    ),
+                ),
+            ));
         };
         spelled.push(definition.fields[hop].relationship().unwrap_or_default());
         hops.push(hop);
         at = target;
     }
     let definition = &state.objects[at];
-    let field = definition.field(last).filter(|field| !(restricted && state.hidden(definition, *field))).ok_or_else(|| missing(at, last))?;
+    let field =
+        definition.field(last).filter(|field| !(restricted && state.hidden(definition, *field))).ok_or_else(|| missing(at, last))?;
     spelled.push(definition.fields[field].name.clone());
     Ok(Accessor { names: spelled, hops, object: at, field })
 }
 
 fn resolve_test(state: &State, object: usize, condition: &Condition, text: &str, restricted: bool) -> Result<Test, ApiError> {
-    let all = |conditions: &[Condition]| conditions.iter().map(|one| resolve_test(state, object, one, text, restricted)).collect::<Result<Vec<_>, _>>();
+    let all = |conditions: &[Condition]| {
+        conditions.iter().map(|one| resolve_test(state, object, one, text, restricted)).collect::<Result<Vec<_>, _>>()
+    };
     Ok(match condition {
         Condition::And(conditions) => Test::And(all(conditions)?),
         Condition::Or(conditions) => Test::Or(all(conditions)?),
@@ -168,7 +193,11 @@ fn resolve_test(state: &State, object: usize, condition: &Condition, text: &str,
                         Literal::Text(_) => ("filter criteria must be of type", type_name(&field.kind)),
                         _ => ("value of filter criterion for field must be of type", type_name(&field.kind)),
                     };
-                    return Err(ApiError::new(400, "INVALID_FIELD", pointed(text, path.at, &format!("{} {quoted} {wanted}: '{}'", field.name, path.names.join(".")))));
+                    return Err(ApiError::new(
+                        400,
+                        "INVALID_FIELD",
+                        pointed(text, path.at, &format!("{} {quoted} {wanted}: '{}'", field.name, path.names.join("."))),
+                    ));
                 }
             }
             Test::Compare(accessor, *operator, literals.clone())
@@ -181,7 +210,10 @@ fn fits(kind: &Kind, literal: &Literal) -> bool {
         Literal::Null => true,
         Literal::Bool(_) => *kind == Kind::Boolean,
         Literal::Number(_) => matches!(kind, Kind::Int | Kind::Double | Kind::Currency | Kind::Percent),
-        Literal::Text(_) => !matches!(kind, Kind::Int | Kind::Double | Kind::Currency | Kind::Percent | Kind::Boolean | Kind::Date | Kind::DateTime | Kind::Address),
+        Literal::Text(_) => !matches!(
+            kind,
+            Kind::Int | Kind::Double | Kind::Currency | Kind::Percent | Kind::Boolean | Kind::Date | Kind::DateTime | Kind::Address
+        ),
         Literal::Date(_) => matches!(kind, Kind::Date),
         Literal::DateTime(_) => matches!(kind, Kind::DateTime),
         Literal::Days(..) => matches!(kind, Kind::Date | Kind::DateTime),
@@ -213,7 +245,9 @@ pub(crate) fn candidates(state: &State, object: usize, test: Option<&Test>) -> C
             }
             best.map_or(Candidates::All, Candidates::These)
         }
-        Test::Compare(accessor, operator, literals) if accessor.hops.is_empty() => compare(state, object, accessor.field, *operator, literals),
+        Test::Compare(accessor, operator, literals) if accessor.hops.is_empty() => {
+            compare(state, object, accessor.field, *operator, literals)
+        }
         _ => Candidates::All,
     }
 }
@@ -230,7 +264,10 @@ fn compare(state: &State, object: usize, field: usize, operator: Operator, liter
                     numbers.extend(RecordId::parse(text).and_then(|id| id.number()));
                 } else if definition.fields[field].indexed() {
                     numbers.extend(table.find(field, text));
-                } else if matches!(definition.fields[field].kind, Kind::Reference(_)) && definition.fields[field].name != "OwnerId" && !definition.fields[field].name.ends_with("ById") {
+                } else if matches!(definition.fields[field].kind, Kind::Reference(_))
+                    && definition.fields[field].name != "OwnerId"
+                    && !definition.fields[field].name.ends_with("ById")
+                {
                     numbers.extend(RecordId::parse(text).map(|id| table.children(field, id)).unwrap_or_default());
                 } else {
                     return Candidates::All;

@@ -15,26 +15,46 @@ use crate::org::value::{Row, Value};
 /// Deleted records are never found through value and parent indexes, so `all` scans.
 pub(crate) fn matching(state: &State, plan: &Plan, all: bool) -> Vec<u64> {
     let table = &state.tables[plan.object];
-    let keep = |number: u64, row: &Row| (all || !row.deleted) && plan.test.as_ref().is_none_or(|test| holds(state, plan.object, number, row, test));
+    let keep = |number: u64, row: &Row| {
+        (all || !row.deleted) && plan.test.as_ref().is_none_or(|test| holds(state, plan.object, number, row, test))
+    };
     let narrowed = if all { Candidates::All } else { candidates(state, plan.object, plan.test.as_ref()) };
     let stop_early = plan.order.is_empty();
     let wanted = plan.limit.map_or(usize::MAX, |limit| limit.saturating_add(plan.offset));
     let enough = if stop_early { wanted } else { usize::MAX };
     let mut numbers: Vec<u64> = match narrowed {
         Candidates::All => table.iter().filter(|(number, row)| keep(*number, row)).map(|(number, _)| number).take(enough).collect(),
-        Candidates::These(numbers) => numbers.into_iter().filter(|number| table.get(*number).is_some_and(|row| keep(*number, row))).take(enough).collect(),
+        Candidates::These(numbers) => {
+            numbers.into_iter().filter(|number| table.get(*number).is_some_and(|row| keep(*number, row))).take(enough).collect()
+        }
     };
     if !plan.order.is_empty() {
         let mut keyed: Vec<(Vec<Value>, u64)> = numbers
             .into_iter()
-            .filter_map(|number| table.get(number).map(|row| (plan.order.iter().map(|(accessor, ..)| reach(state, plan.object, number, row, accessor)).collect(), number)))
+            .filter_map(|number| {
+                table
+                    .get(number)
+                    .map(|row| (plan.order.iter().map(|(accessor, ..)| reach(state, plan.object, number, row, accessor)).collect(), number))
+            })
             .collect();
         keyed.sort_by(|(left, a), (right, b)| {
             for ((_, descending, nulls_last), (left, right)) in plan.order.iter().zip(left.iter().zip(right)) {
                 let ordering = match (left.is_null(), right.is_null()) {
                     (true, true) => Ordering::Equal,
-                    (true, false) => if *nulls_last { Ordering::Greater } else { Ordering::Less },
-                    (false, true) => if *nulls_last { Ordering::Less } else { Ordering::Greater },
+                    (true, false) => {
+                        if *nulls_last {
+                            Ordering::Greater
+                        } else {
+                            Ordering::Less
+                        }
+                    }
+                    (false, true) => {
+                        if *nulls_last {
+                            Ordering::Less
+                        } else {
+                            Ordering::Greater
+                        }
+                    }
                     (false, false) if *descending => order(right, left),
                     (false, false) => order(left, right),
                 };
@@ -61,10 +81,11 @@ pub(crate) fn row_json(state: &State, plan: &Plan, number: u64, version: &str) -
             Column::Field(accessor) => put(state, &mut out, plan.object, number, row, accessor, 0, version),
             Column::Children { name, link, plan: inner } => {
                 let numbers = state.tables[inner.object].children(*link, id);
-                
+
                 let matched = matching_among(state, inner, &numbers);
                 let records: Vec<Json> = matched.iter().map(|number| row_json(state, inner, *number, version)).collect();
-                let value = if records.is_empty() { Json::Null } else { json!({"totalSize": records.len(), "done": true, "records": records}) };
+                let value =
+                    if records.is_empty() { Json::Null } else { json!({"totalSize": records.len(), "done": true, "records": records}) };
                 out.insert(name.clone(), value);
             }
         }
@@ -77,7 +98,11 @@ fn matching_among(state: &State, plan: &Plan, numbers: &[u64]) -> Vec<u64> {
     let mut found: Vec<u64> = numbers
         .iter()
         .copied()
-        .filter(|number| table.get(*number).is_some_and(|row| !row.deleted && plan.test.as_ref().is_none_or(|test| holds(state, plan.object, *number, row, test))))
+        .filter(|number| {
+            table
+                .get(*number)
+                .is_some_and(|row| !row.deleted && plan.test.as_ref().is_none_or(|test| holds(state, plan.object, *number, row, test)))
+        })
         .collect();
     found.truncate(plan.limit.unwrap_or(usize::MAX));
     found
@@ -248,7 +273,16 @@ mod tests {
 
     #[test]
     fn like_knows_runs_single_characters_and_escapes() {
-        for (text, pattern, expected) in [("acme corp", "acme%", true), ("acme corp", "%corp", true), ("acme corp", "a_me%", true), ("acme", "acme_", false), ("100%", "100\\%", true), ("1000", "100\\%", false), ("abcabd", "%abd", true), ("", "%", true)] {
+        for (text, pattern, expected) in [
+            ("acme corp", "acme%", true),
+            ("acme corp", "%corp", true),
+            ("acme corp", "a_me%", true),
+            ("acme", "acme_", false),
+            ("100%", "100\\%", true),
+            ("1000", "100\\%", false),
+            ("abcabd", "%abd", true),
+            ("", "%", true),
+        ] {
             assert_eq!(like(text, pattern), expected, "{text} like {pattern}");
         }
     }

@@ -67,7 +67,8 @@ fn refused(address: &Address, reason: &str) -> Error {
 /// What a failure to connect says about protection, if it does: trying again does not help then.
 pub(crate) fn disagreement(address: &Address, error: &tokio_postgres::Error) -> Option<Error> {
     let cause = std::error::Error::source(error)?;
-    let handshake = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<TlsError>());
+    let handshake =
+        cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<TlsError>());
     if let Some(handshake) = handshake {
         return Some(refused(address, &handshake.to_string()));
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use schemas::Value;
 use schemas::cdc::{Column, ColumnType};
 use schemas::message::{
-    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, READ_WRITE, Setting,
-    Write,
+    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, READ_WRITE,
+    Setting, Write,
 };
-use schemas::Value;
 use serde_json::{Map, Value as Json};
 use stream::{Codec, Offsets, Record};
 

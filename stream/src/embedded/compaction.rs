@@ -21,7 +21,12 @@ const KEYS: usize = 150_000;
 const PIECE: usize = 256 << 10;
 
 /// Compacts if it is due; returns the segments that were replaced. Gives up, without effect, when `busy`.
-pub(super) fn compact(partition: &PartitionFiles, options: &EmbeddedOptions, oldest_tombstone: i64, busy: impl Fn() -> bool) -> io::Result<Vec<Arc<Segment>>> {
+pub(super) fn compact(
+    partition: &PartitionFiles,
+    options: &EmbeddedOptions,
+    oldest_tombstone: i64,
+    busy: impl Fn() -> bool,
+) -> io::Result<Vec<Arc<Segment>>> {
     let segments = lock(&partition.segments).clone();
     let cleaned = partition.cleaned.load(Ordering::Acquire);
     let (clean, dirty): (Vec<_>, Vec<_>) = segments.iter().partition(|segment| segment.end() <= cleaned);

@@ -20,7 +20,6 @@ const HEAD: usize = 8;
 const TRANSACTIONS: u8 = 1;
 const TOPIC: u8 = 2;
 
-
 /// A topic as the journal and checkpoints write it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TopicFacts {
@@ -81,7 +80,13 @@ impl Frame {
     }
 
     /// Adds a chunk whose records `write` appends.
-    pub(super) fn chunk(&mut self, pid: Pid, (first, end): (u64, u64), (first_ms, last_ms): (i64, i64), write: impl FnOnce(&mut Vec<u8>)) -> Place {
+    pub(super) fn chunk(
+        &mut self,
+        pid: Pid,
+        (first, end): (u64, u64),
+        (first_ms, last_ms): (i64, i64),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Place {
         self.chunks += 1;
         self.bytes.extend_from_slice(&(pid as u32).to_le_bytes());
         for number in [first, end, first_ms as u64, last_ms as u64] {
@@ -246,4 +251,3 @@ pub(super) fn replay<E: From<io::Error>>(path: &Path, mut each: impl FnMut(&[u8]
         whole += HEAD as u64 + length;
     }
 }
-

@@ -32,8 +32,12 @@ struct Desk {
 impl Keeper {
     /// Starts the thread.
     pub(super) fn start(files: Arc<Files>, options: EmbeddedOptions) -> Result<(Arc<Self>, JoinHandle<()>)> {
-        let keeper =
-            Arc::new(Self { desk: Mutex::default(), wake: Condvar::new(), stopped: AtomicBool::new(false), checkpoint_wanted: AtomicBool::new(false) });
+        let keeper = Arc::new(Self {
+            desk: Mutex::default(),
+            wake: Condvar::new(),
+            stopped: AtomicBool::new(false),
+            checkpoint_wanted: AtomicBool::new(false),
+        });
         let dir = files.dir.clone();
         let spawned = {
             let keeper = keeper.clone();

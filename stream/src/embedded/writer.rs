@@ -59,8 +59,16 @@ impl Writer {
         let writer = Arc::new(Self { queue: Mutex::default(), wake: Condvar::new() });
         let dir = files.dir.clone();
         let syncing = Arc::new(Mutex::new(Syncing { file: journal.file.clone(), dirty: false, failed: None, stopped: false }));
-        let committing =
-            Committing { state, files, journal, keeper, options: options.clone(), buffer: Vec::new(), broken: None, syncing: syncing.clone() };
+        let committing = Committing {
+            state,
+            files,
+            journal,
+            keeper,
+            options: options.clone(),
+            buffer: Vec::new(),
+            broken: None,
+            syncing: syncing.clone(),
+        };
         let spawned = {
             let writer = writer.clone();
             std::thread::Builder::new().name("log-writer".into()).spawn(move || committing.run(&writer))

@@ -50,12 +50,23 @@ pub(crate) struct Group {
 
 impl Group {
     /// Adds a member; the others hear of it when they poll.
-    pub(crate) fn join(&mut self, name: &str, number: u64, topics: Vec<Range<Pid>>, sharing: Sharing, bell: Arc<Notify>, now: Instant) -> Result<()> {
+    pub(crate) fn join(
+        &mut self,
+        name: &str,
+        number: u64,
+        topics: Vec<Range<Pid>>,
+        sharing: Sharing,
+        bell: Arc<Notify>,
+        now: Instant,
+    ) -> Result<()> {
         if self.members.is_empty() {
             self.sharing = None;
         }
         if *self.sharing.get_or_insert(sharing) != sharing {
-            return Err(Error::Refused { doing: format!("joining group {name}"), reason: "its members share their topics in another way".into() });
+            return Err(Error::Refused {
+                doing: format!("joining group {name}"),
+                reason: "its members share their topics in another way".into(),
+            });
         }
         let sizes: BTreeSet<usize> = topics.iter().map(ExactSizeIterator::len).collect();
         if sharing == Sharing::ByPartition && sizes.len() > 1 {
@@ -166,7 +177,9 @@ impl Group {
     pub(crate) fn check(&self, consumed: &Consumed) -> Result<()> {
         let (number, revocations) = consumed.member;
         let sound = self.members.get(&number).is_some_and(|member| {
-            member.revocations == revocations && member.lost.is_empty() && consumed.offsets.iter().all(|(pid, _)| member.owned.contains(pid))
+            member.revocations == revocations
+                && member.lost.is_empty()
+                && consumed.offsets.iter().all(|(pid, _)| member.owned.contains(pid))
         });
         if sound { Ok(()) } else { Err(Error::Fenced(format!("a member of group {}", consumed.group))) }
     }
@@ -197,7 +210,8 @@ impl Group {
     }
 
     fn spread(&mut self, numbers: &[u64]) {
-        let topics: BTreeMap<Pid, Range<Pid>> = self.members.values().flat_map(|member| &member.topics).map(|range| (range.start, range.clone())).collect();
+        let topics: BTreeMap<Pid, Range<Pid>> =
+            self.members.values().flat_map(|member| &member.topics).map(|range| (range.start, range.clone())).collect();
         for range in topics.into_values() {
             let readers: Vec<u64> = numbers.iter().copied().filter(|number| self.members[number].topics.contains(&range)).collect();
             let mut next = range.start;

@@ -191,10 +191,10 @@ impl Drop for InProcessMember {
 
 /// Offsets with the proof of who consumed them.
 pub(super) fn consumed(broker: &Broker, membership: &Membership, offsets: &Offsets) -> Result<Consumed> {
-    let proof = membership.0.downcast_ref::<Proof>().ok_or_else(|| Error::Refused {
-        doing: "committing offsets".into(),
-        reason: "the membership is of another log".into(),
-    })?;
+    let proof = membership
+        .0
+        .downcast_ref::<Proof>()
+        .ok_or_else(|| Error::Refused { doing: "committing offsets".into(), reason: "the membership is of another log".into() })?;
     let state = broker.state();
     let offsets = offsets.iter().map(|(at, offset)| Ok((state.pid(at)?, *offset))).collect::<Result<Vec<_>>>()?;
     Ok(Consumed { group: proof.group.clone(), member: proof.member, offsets })

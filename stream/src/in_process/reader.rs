@@ -80,7 +80,12 @@ impl Drop for InProcessReader {
 }
 
 /// Reads from each partition in turn, a different one first each time, so that none starves.
-pub(super) fn read_round(cursors: &mut BTreeMap<Pid, Box<dyn Cursor>>, ends: &BTreeMap<Pid, u64>, turn: usize, max: usize) -> Result<Vec<Record>> {
+pub(super) fn read_round(
+    cursors: &mut BTreeMap<Pid, Box<dyn Cursor>>,
+    ends: &BTreeMap<Pid, u64>,
+    turn: usize,
+    max: usize,
+) -> Result<Vec<Record>> {
     let mut out: Vec<Record> = Vec::new();
     let mut waiting: Vec<(&Pid, &mut Box<dyn Cursor>)> =
         cursors.iter_mut().filter(|(pid, cursor)| ends.get(pid).is_some_and(|end| cursor.offset() < *end)).collect();

@@ -188,7 +188,8 @@ impl State {
             self.check_producer(id, *epoch)?;
         }
         if let Some(consumed) = &transaction.consumed {
-            let group = self.groups.get_mut(&consumed.group).ok_or_else(|| Error::Fenced(format!("a member of group {}", consumed.group)))?;
+            let group =
+                self.groups.get_mut(&consumed.group).ok_or_else(|| Error::Fenced(format!("a member of group {}", consumed.group)))?;
             group.check(consumed)?;
             group.staged += 1;
         }

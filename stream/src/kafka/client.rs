@@ -39,7 +39,12 @@ impl Heard {
         let mut state = crate::in_process::lock(&self.0);
         let refusal = matches!(
             code,
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL | RDKafkaErrorCode::UnsupportedSASLMechanism)
+            Some(
+                RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::SaslAuthenticationFailed
+                    | RDKafkaErrorCode::SSL
+                    | RDKafkaErrorCode::UnsupportedSASLMechanism
+            )
         );
         // "All brokers are down" says less than what came before it.
         if refusal || !matches!(code, Some(RDKafkaErrorCode::AllBrokersDown)) || state.last.is_none() {

@@ -10,7 +10,8 @@ pub(super) fn map(doing: &str, error: &KafkaError) -> Error {
         KafkaError::Transaction(error) => error.string(),
         other => other.to_string(),
     };
-    let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_)) || matches!(error, KafkaError::Transaction(error) if error.is_fatal());
+    let fatal =
+        matches!(error, KafkaError::MessageConsumptionFatal(_)) || matches!(error, KafkaError::Transaction(error) if error.is_fatal());
     match error.rdkafka_error_code() {
         Some(code) => by_code(doing, code, reason, fatal),
         None => Error::Refused { doing: doing.to_owned(), reason },

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::TopicPartitionList;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -195,7 +195,9 @@ impl KafkaMember {
     fn complain(&mut self, error: &KafkaError) -> Result<()> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => self.down = true,
-            Some(RDKafkaErrorCode::PollExceeded) => tracing::warn!(group = %self.config.group, "did not poll for too long and lost its partitions"),
+            Some(RDKafkaErrorCode::PollExceeded) => {
+                tracing::warn!(group = %self.config.group, "did not poll for too long and lost its partitions")
+            }
             _ => match self.error(error) {
                 Error::Unavailable { reason, .. } => tracing::debug!(group = %self.config.group, reason, "a passing failure"),
                 // The subscription outlives these; whoever is fenced hears of it by a revoke.
@@ -240,8 +242,13 @@ impl KafkaMember {
 
     /// Where the group has got to, or where it should start.
     async fn starts(&self, partitions: &BTreeSet<TopicPartition>) -> Result<Offsets> {
-        let mut starts = if partitions.is_empty() { Offsets::new() } else { self.shared.committed(&self.config.group, partitions.iter().cloned().collect()).await? };
-        let fresh: Vec<(TopicPartition, Start)> = partitions.iter().filter(|at| !starts.contains_key(*at)).map(|at| (at.clone(), self.config.start)).collect();
+        let mut starts = if partitions.is_empty() {
+            Offsets::new()
+        } else {
+            self.shared.committed(&self.config.group, partitions.iter().cloned().collect()).await?
+        };
+        let fresh: Vec<(TopicPartition, Start)> =
+            partitions.iter().filter(|at| !starts.contains_key(*at)).map(|at| (at.clone(), self.config.start)).collect();
         if !fresh.is_empty() {
             starts.extend(self.shared.resolve(fresh).await?.into_iter().map(|(at, found)| (at, found.offset)));
         }
@@ -307,7 +314,10 @@ impl Member for KafkaMember {
         let begun = Instant::now();
         loop {
             let (seeking, wanted) = (consumer.clone(), list.clone());
-            let sought = blocking(move || seeking.seek_partitions(wanted, SEEK).and_then(|done| done.elements().iter().try_for_each(|element| element.error()))).await?;
+            let sought = blocking(move || {
+                seeking.seek_partitions(wanted, SEEK).and_then(|done| done.elements().iter().try_for_each(|element| element.error()))
+            })
+            .await?;
             match sought {
                 Ok(()) => return Ok(()),
                 // Just assigned, it is not being read yet.

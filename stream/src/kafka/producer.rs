@@ -92,7 +92,8 @@ impl KafkaProducer {
         config.set("transaction.timeout.ms", shared.options.transaction_timeout.as_millis().to_string());
         let delivered = Arc::new(Mutex::new(Delivered::default()));
         let client: BaseProducer<Deliveries> = create(config, Deliveries(delivered.clone()))?;
-        let inner = Arc::new(Inner { client, delivered, turn: Mutex::default(), id: id.to_owned(), patience: shared.options.transaction_timeout });
+        let inner =
+            Arc::new(Inner { client, delivered, turn: Mutex::default(), id: id.to_owned(), patience: shared.options.transaction_timeout });
         let producer = Self { shared, inner: Some(inner.clone()), open: false };
         blocking(move || {
             let begun = Instant::now();
@@ -149,7 +150,9 @@ impl Inner {
         let mut offsets = Offsets::new();
         for (topic, ends) in delivered.ends {
             let topic: Arc<str> = topic.into();
-            offsets.extend(ends.into_iter().map(|(partition, end)| (TopicPartition { topic: topic.clone(), partition: partition as u32 }, end)));
+            offsets.extend(
+                ends.into_iter().map(|(partition, end)| (TopicPartition { topic: topic.clone(), partition: partition as u32 }, end)),
+            );
         }
         offsets
     }

@@ -67,7 +67,10 @@ impl KafkaReader {
             let mut consumer: BaseConsumer<Client> = client::create(config, Client::new(heard.clone()))?;
             let rung = bell.clone();
             consumer.set_nonempty_callback(move || rung.notify_one());
-            let starts: Offsets = places.iter().map(|(partition, place)| (TopicPartition { topic: topic.clone(), partition: *partition }, place.next)).collect();
+            let starts: Offsets = places
+                .iter()
+                .map(|(partition, place)| (TopicPartition { topic: topic.clone(), partition: *partition }, place.next))
+                .collect();
             consumer.assign(&record::list(&starts)).map_err(|error| error::map(&format!("reading {topic}"), &error))?;
             topics.push(TopicReader { consumer: Some(Arc::new(consumer)), topic, places });
         }
@@ -149,7 +152,12 @@ impl Reader for KafkaReader {
                     place.next = place.next.max(u64::try_from(offset).unwrap_or(0));
                 }
             }
-            offsets.extend(topic.places.iter().map(|(partition, place)| (TopicPartition { topic: topic.topic.clone(), partition: *partition }, place.next)));
+            offsets.extend(
+                topic
+                    .places
+                    .iter()
+                    .map(|(partition, place)| (TopicPartition { topic: topic.topic.clone(), partition: *partition }, place.next)),
+            );
         }
         Ok(offsets)
     }

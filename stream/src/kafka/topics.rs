@@ -46,11 +46,14 @@ impl Known {
     async fn ask(&self, topic: &str) -> Result<Option<u32>> {
         let (inspector, name) = (self.inspector.clone(), topic.to_owned());
         let found = blocking(move || {
-            let metadata = inspector.fetch_metadata(Some(&name), ASK).map_err(|error| error::map(&format!("asking for topic {name}"), &error))?;
+            let metadata =
+                inspector.fetch_metadata(Some(&name), ASK).map_err(|error| error::map(&format!("asking for topic {name}"), &error))?;
             let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else { return Ok(None) };
             match found.error().map(RDKafkaErrorCode::from) {
                 None => {}
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::InvalidTopic) => return Ok(None),
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::InvalidTopic) => {
+                    return Ok(None);
+                }
                 Some(code) => return Err(error::by_code(&format!("asking for topic {name}"), code, code.to_string(), false)),
             }
             // Just created, its partitions may not be known everywhere yet.
@@ -113,7 +116,10 @@ impl Known {
             match self.ask(&topic.name).await? {
                 Some(found) => break found,
                 None if begun.elapsed() > READY_WITHIN => {
-                    return Err(Error::Unavailable { doing: format!("creating topic {}", topic.name), reason: "its partitions have no leaders yet".into() });
+                    return Err(Error::Unavailable {
+                        doing: format!("creating topic {}", topic.name),
+                        reason: "its partitions have no leaders yet".into(),
+                    });
                 }
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -149,10 +155,9 @@ fn settings(topic: &TopicConfig, options: &KafkaOptions) -> Vec<(String, String)
             ("cleanup.policy".to_owned(), "compact".to_owned()),
             ("min.compaction.lag.ms".to_owned(), options.min_compaction_lag.as_millis().to_string()),
         ],
-        Cleanup::Delete { days } => vec![
-            ("cleanup.policy".to_owned(), "delete".to_owned()),
-            ("retention.ms".to_owned(), (u64::from(days) * DAY_MS).to_string()),
-        ],
+        Cleanup::Delete { days } => {
+            vec![("cleanup.policy".to_owned(), "delete".to_owned()), ("retention.ms".to_owned(), (u64::from(days) * DAY_MS).to_string())]
+        }
     };
     // Room for the batch around the largest record.
     settings.push(("max.message.bytes".to_owned(), (u64::from(options.max_record_bytes) + 4096).to_string()));

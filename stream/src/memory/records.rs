@@ -66,7 +66,9 @@ impl Kept {
         match partition.cleanup {
             Cleanup::Delete { days } => {
                 let oldest = now_ms.saturating_sub(i64::from(days) * DAY_MS);
-                while let Some(entry) = kept.rows.first_entry().filter(|entry| entry.get().timestamp_ms < oldest && *entry.key() < partition.visible) {
+                while let Some(entry) =
+                    kept.rows.first_entry().filter(|entry| entry.get().timestamp_ms < oldest && *entry.key() < partition.visible)
+                {
                     kept.start = entry.key() + 1;
                     entry.remove();
                 }

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn transitive_levels_look_at_every_version() {
-        let (old, between, new) = (record(r#"{"name":"n","type":"string"}"#), record(""), record(r#"{"name":"n","type":"long","default":0}"#));
+        let (old, between, new) =
+            (record(r#"{"name":"n","type":"string"}"#), record(""), record(r#"{"name":"n","type":"long","default":0}"#));
         assert!(objections(Level::Backward, &new, &[old.clone(), between.clone()]).is_empty());
         assert!(!objections(Level::BackwardTransitive, &new, &[old, between]).is_empty());
     }

@@ -67,7 +67,10 @@ impl HttpRegistry {
         drop(rustls::crypto::ring::default_provider().install_default());
         let url = url.trim_end_matches('/').to_owned();
         if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(Error::Refused { doing: format!("the schema registry {url:?}"), reason: "registry.url must begin with http:// or https://".into() });
+            return Err(Error::Refused {
+                doing: format!("the schema registry {url:?}"),
+                reason: "registry.url must begin with http:// or https://".into(),
+            });
         }
         let mut builder = SrSettings::new_builder(url.clone());
         builder.set_timeout(TIMEOUT);
@@ -76,7 +79,8 @@ impl HttpRegistry {
             RegistryAuth::Basic { user, password } => drop(builder.set_basic_authorization(user, Some(password))),
             RegistryAuth::Bearer(token) => drop(builder.set_token_authorization(token)),
         }
-        let settings = builder.build().map_err(|error| Error::Refused { doing: format!("the schema registry {url}"), reason: error.to_string() })?;
+        let settings =
+            builder.build().map_err(|error| Error::Refused { doing: format!("the schema registry {url}"), reason: error.to_string() })?;
         Ok(Self { url, settings })
     }
 
@@ -92,9 +96,10 @@ impl HttpRegistry {
             Some(409 | 422) => Error::Schema { subject: subject.to_owned(), reason },
             Some(status @ 400..500) => Error::Refused { doing: format!("{doing} at {} ({status})", self.url), reason },
             // The client tells a status whose body it could not read only in its text.
-            Some(0) if ["401", "403", "404"].iter().any(|status| error.error.contains(status)) => {
-                Error::Refused { doing: format!("{doing} at {}", self.url), reason: format!("{reason}; check registry.url and its credentials") }
-            }
+            Some(0) if ["401", "403", "404"].iter().any(|status| error.error.contains(status)) => Error::Refused {
+                doing: format!("{doing} at {}", self.url),
+                reason: format!("{reason}; check registry.url and its credentials"),
+            },
             _ => Error::Unavailable { doing: format!("{doing} at {}", self.url), reason },
         }
     }

@@ -232,7 +232,10 @@ impl Inner {
             }
             let records = desk.reader.poll(1000, Duration::from_millis(100)).await?;
             if records.is_empty() && Instant::now() > deadline {
-                return Err(Error::Unavailable { doing: format!("reading {}", self.topic), reason: "its end was not reached in time".into() });
+                return Err(Error::Unavailable {
+                    doing: format!("reading {}", self.topic),
+                    reason: "its end was not reached in time".into(),
+                });
             }
             let mut subjects = self.subjects.write().unwrap_or_else(PoisonError::into_inner);
             for record in &records {

@@ -24,7 +24,9 @@ pub enum Refusal {
     #[error("The specified version '{0}' is not a valid version id. Allowed values are between [1, 2^31-1] and the string \"latest\"")]
     InvalidVersion(String),
     /// Not a level.
-    #[error("Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive; got {0}")]
+    #[error(
+        "Invalid compatibility level. Valid values are none, backward, forward, full, backward_transitive, forward_transitive, and full_transitive; got {0}"
+    )]
     InvalidLevel(String),
     /// Something Concord does not offer.
     #[error("{0}")]

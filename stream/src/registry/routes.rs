@@ -20,9 +20,11 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.sche
 
 /// A whole server of a registry.
 pub fn router(registry: LocalRegistry) -> Router {
-    paths(registry)
-        .route("/", get(async || answer(&json!({}))))
-        .fallback(async || Problem { status: StatusCode::NOT_FOUND, code: 404, message: "HTTP 404 Not Found".into() })
+    paths(registry).route("/", get(async || answer(&json!({})))).fallback(async || Problem {
+        status: StatusCode::NOT_FOUND,
+        code: 404,
+        message: "HTTP 404 Not Found".into(),
+    })
 }
 
 /// The routes of a registry, to be merged with others.

@@ -84,7 +84,9 @@ impl Subjects {
                 None => drop(self.versions.get_mut(&subject).and_then(|versions| versions.remove(&version))),
             },
             Ok(Key::Config { subject, .. }) => {
-                let level = value.and_then(|value| serde_json::from_slice::<ConfigValue>(value).ok()).and_then(|value| value.compatibility_level.parse().ok());
+                let level = value
+                    .and_then(|value| serde_json::from_slice::<ConfigValue>(value).ok())
+                    .and_then(|value| value.compatibility_level.parse().ok());
                 match level {
                     Some(level) => drop(self.levels.insert(subject, level)),
                     None => drop(self.levels.remove(&subject)),
@@ -115,14 +117,19 @@ impl Subjects {
         let mut versions = self.versions(subject, false)?;
         match wanted {
             Wanted::Latest => versions.pop().ok_or_else(|| Refusal::UnknownSubject(subject.to_owned())),
-            Wanted::Number(number) => versions.into_iter().find(|found| found.version == number).ok_or_else(|| Refusal::UnknownVersion(number.to_string())),
+            Wanted::Number(number) => {
+                versions.into_iter().find(|found| found.version == number).ok_or_else(|| Refusal::UnknownVersion(number.to_string()))
+            }
         }
     }
 
     /// Where an id is used.
     pub(super) fn uses(&self, id: u32) -> Vec<Registered> {
-        let all = self.versions.iter().flat_map(|(subject, versions)| versions.iter().map(move |(number, version)| (subject, number, version)));
-        all.filter(|(_, _, version)| version.id == id && !version.deleted).filter_map(|(subject, number, version)| self.registered(subject, *number, version)).collect()
+        let all =
+            self.versions.iter().flat_map(|(subject, versions)| versions.iter().map(move |(number, version)| (subject, number, version)));
+        all.filter(|(_, _, version)| version.id == id && !version.deleted)
+            .filter_map(|(subject, number, version)| self.registered(subject, *number, version))
+            .collect()
     }
 
     /// The version of a subject that has this very schema.
@@ -151,8 +158,13 @@ impl Subjects {
 
     /// The record that deletes a version, or, once all are, leaves it in place for those who read old messages.
     pub(super) fn deletion(&self, found: &Registered) -> Result<Row, Refusal> {
-        let value =
-            SchemaValue { subject: found.subject.clone(), version: found.version, id: found.id, schema: found.schema.to_string(), deleted: true };
+        let value = SchemaValue {
+            subject: found.subject.clone(),
+            version: found.version,
+            id: found.id,
+            schema: found.schema.to_string(),
+            deleted: true,
+        };
         row(&Key::Schema { subject: found.subject.clone(), version: found.version, magic: 1 }, Some(&value))
     }
 

@@ -22,7 +22,8 @@ pub(crate) async fn records_of_a_partition_keep_their_order(f: Fixture) {
     assert_eq!(found[&0], expected(&[0, 2, 4]));
     assert_eq!(found[&1], expected(&[1, 3]));
     for partition in 0..2 {
-        let offsets: Vec<u64> = records.iter().filter(|record| record.partition.partition == partition).map(|record| record.offset).collect();
+        let offsets: Vec<u64> =
+            records.iter().filter(|record| record.partition.partition == partition).map(|record| record.offset).collect();
         assert!(offsets.is_sorted_by(|a, b| a < b));
     }
 }
@@ -106,7 +107,8 @@ pub(crate) async fn large_empty_and_missing_values_come_back_as_they_were(f: Fix
 
 pub(crate) async fn headers_come_back_in_order(f: Fixture) {
     let topic = f.topic("headers", 1).await;
-    let record = to(&topic, 0, "x").header("sync.id", "0f1e").header("traceparent", "00-11-22-01").header("empty", "").header("sync.id", "again");
+    let record =
+        to(&topic, 0, "x").header("sync.id", "0f1e").header("traceparent", "00-11-22-01").header("empty", "").header("sync.id", "again");
     f.log.publish(vec![record.clone()]).await.expect("publishes");
     let read = f.all(&topic).await;
     assert_eq!(read[0].headers, record.headers);

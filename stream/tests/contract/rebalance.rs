@@ -77,7 +77,12 @@ pub(crate) async fn members_come_and_go_and_every_input_has_one_output(f: Fixtur
     let found = by_partition(&f.all(&output).await);
     for partition in 0..PARTITIONS {
         let expected: Vec<String> = (0..INPUTS).filter(|n| n % PARTITIONS == partition).map(|n| n.to_string()).collect();
-        assert!(found[&partition] == expected, "partition {partition} has {} outputs for {} inputs", found[&partition].len(), expected.len());
+        assert!(
+            found[&partition] == expected,
+            "partition {partition} has {} outputs for {} inputs",
+            found[&partition].len(),
+            expected.len()
+        );
     }
     assert_eq!(written.len(), INPUTS as usize);
 }

@@ -48,8 +48,18 @@ fn seen() -> impl Strategy<Value = Seen> + Clone {
 }
 
 fn flight() -> impl Strategy<Value = InFlight> {
-    (write_number(), side(), value(), value(), value(), any::<bool>(), option::of(conflict_number()), option::of(seen()), option::of(value())).prop_map(
-        |(write, target, value, source, expected, answered, conflict, between, echo)| InFlight {
+    (
+        write_number(),
+        side(),
+        value(),
+        value(),
+        value(),
+        any::<bool>(),
+        option::of(conflict_number()),
+        option::of(seen()),
+        option::of(value()),
+    )
+        .prop_map(|(write, target, value, source, expected, answered, conflict, between, echo)| InFlight {
             write,
             target,
             value,
@@ -59,8 +69,7 @@ fn flight() -> impl Strategy<Value = InFlight> {
             conflict,
             between,
             echo,
-        },
-    )
+        })
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
@@ -136,21 +145,23 @@ fn command() -> impl Strategy<Value = WriteCommand> {
     let kind = prop_oneof![Just(WriteKind::Update), Just(WriteKind::Create), Just(WriteKind::Delete)];
     let what = (write_number(), side(), kind, option::of(word()), values(), values(), btree_map(word(), word(), 0..3));
     let why = (any::<bool>(), any::<bool>(), word(), any::<i64>(), option::of(word()), option::of(conflict_number()));
-    (what, why).prop_map(|((number, side, kind, record, values, expected, fields), (decided, backfill, reason, caused_at, actor, conflict))| WriteCommand {
-        number,
-        side,
-        kind,
-        record,
-        values,
-        expected,
-        fields,
-        decided,
-        backfill,
-        reason,
-        caused_at,
-        actor,
-        conflict,
-    })
+    (what, why).prop_map(
+        |((number, side, kind, record, values, expected, fields), (decided, backfill, reason, caused_at, actor, conflict))| WriteCommand {
+            number,
+            side,
+            kind,
+            record,
+            values,
+            expected,
+            fields,
+            decided,
+            backfill,
+            reason,
+            caused_at,
+            actor,
+            conflict,
+        },
+    )
 }
 
 fn open_write() -> impl Strategy<Value = OpenWrite> {
@@ -162,8 +173,8 @@ fn conflict() -> impl Strategy<Value = ConflictRecord> {
     let policy = prop_oneof![Just(Policy::LastWrite), Just(Policy::Crm), Just(Policy::Erp), Just(Policy::Review)];
     let settlement = (option::of(side()), value(), any::<bool>(), option::of(word()), any::<i64>())
         .prop_map(|(winner, chosen, tie, by, at)| Settlement { winner, chosen, tie, by, at });
-    (conflict_number(), word(), pair(value().boxed()), pair(seen()), policy, word(), any::<i64>(), option::of(settlement), any::<bool>()).prop_map(
-        |(number, field, base, values, policy, reason, opened_at, settled, overtaken)| ConflictRecord {
+    (conflict_number(), word(), pair(value().boxed()), pair(seen()), policy, word(), any::<i64>(), option::of(settlement), any::<bool>())
+        .prop_map(|(number, field, base, values, policy, reason, opened_at, settled, overtaken)| ConflictRecord {
             number,
             field,
             base,
@@ -173,8 +184,7 @@ fn conflict() -> impl Strategy<Value = ConflictRecord> {
             opened_at,
             settled,
             overtaken,
-        },
-    )
+        })
 }
 
 fn parent() -> impl Strategy<Value = Parent> {
@@ -188,14 +198,29 @@ fn stored() -> impl Strategy<Value = Stored> {
         btree_map(any::<u64>(), open_write(), 0..3),
         btree_map(any::<u64>(), conflict(), 0..3),
     );
-    let rest = (word(), pair(side_state()), any::<bool>(), any::<u64>(), any::<u64>(), word(), btree_map(any::<u64>(), word(), 0..3), btree_map((side(), any::<i64>()), word(), 0..3), any::<Option<i64>>());
-    (maps, rest).prop_map(|((fields, references, writes, conflicts), (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at))| Stored {
-        state: EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict },
-        kind,
-        sync_ids,
-        waiting,
-        look_at,
-    })
+    let rest = (
+        word(),
+        pair(side_state()),
+        any::<bool>(),
+        any::<u64>(),
+        any::<u64>(),
+        word(),
+        btree_map(any::<u64>(), word(), 0..3),
+        btree_map((side(), any::<i64>()), word(), 0..3),
+        any::<Option<i64>>(),
+    );
+    (maps, rest).prop_map(
+        |(
+            (fields, references, writes, conflicts),
+            (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at),
+        )| Stored {
+            state: EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict },
+            kind,
+            sync_ids,
+            waiting,
+            look_at,
+        },
+    )
 }
 
 proptest! {

@@ -73,7 +73,9 @@ impl Input {
                 let step = step.as_ref().map(|step| format!(" step=\"{step}\"")).unwrap_or_default();
                 format!("<input id=\"{name}\" name=\"{name}\" type=\"{kind}\" value=\"{value}\"{}{step}{required}>", limit(*length))
             }
-            Control::Area { length } => format!("<textarea id=\"{name}\" name=\"{name}\" rows=\"3\"{}{required}>\n{value}</textarea>", limit(*length)),
+            Control::Area { length } => {
+                format!("<textarea id=\"{name}\" name=\"{name}\" rows=\"3\"{}{required}>\n{value}</textarea>", limit(*length))
+            }
             Control::Choice(values) => {
                 let mut options = String::from("<option value=\"\">–</option>");
                 if !self.value.is_empty() && !values.contains(&self.value) {
@@ -119,7 +121,11 @@ pub(super) fn list(page: &Page<'_>) -> String {
             body.push_str("<tr>");
             for (place, cell) in cells.iter().enumerate() {
                 let text = if cell.is_empty() { "–".to_owned() } else { escape(cell) };
-                let _ = if place == 0 { write!(body, "<th scope=\"row\"><a href=\"/record/{id}\">{text}</a></th>") } else { write!(body, "<td>{text}</td>") };
+                let _ = if place == 0 {
+                    write!(body, "<th scope=\"row\"><a href=\"/record/{id}\">{text}</a></th>")
+                } else {
+                    write!(body, "<td>{text}</td>")
+                };
             }
             body.push_str("</tr>");
         }
@@ -148,7 +154,8 @@ pub(super) fn record(view: &View) -> String {
         note(&view.note, view.error.as_deref()),
     );
     if let Some(id) = &view.id {
-        let facts: String = view.facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value))).collect();
+        let facts: String =
+            view.facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value))).collect();
         let _ = write!(body, "<dl>{facts}</dl>");
         if view.shown.object == "Account" {
             body.push_str("<h2>Contacts and opportunities</h2>");
@@ -161,9 +168,16 @@ pub(super) fn record(view: &View) -> String {
                 }
                 body.push_str("</ul>");
             }
-            let _ = write!(body, "<p><a href=\"/contacts/new?AccountId={id}\">New contact</a> · <a href=\"/opportunities/new?AccountId={id}\">New opportunity</a></p>");
+            let _ = write!(
+                body,
+                "<p><a href=\"/contacts/new?AccountId={id}\">New contact</a> · <a href=\"/opportunities/new?AccountId={id}\">New opportunity</a></p>"
+            );
         }
-        let _ = write!(body, "<form method=\"post\" action=\"/record/{id}/delete\"><button class=\"danger\">Delete this {}</button></form>", view.shown.object.to_lowercase());
+        let _ = write!(
+            body,
+            "<form method=\"post\" action=\"/record/{id}/delete\"><button class=\"danger\">Delete this {}</button></form>",
+            view.shown.object.to_lowercase()
+        );
     }
     document(&view.title, view.shown.plural, &body)
 }
