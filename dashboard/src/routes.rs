@@ -78,7 +78,7 @@ pub(crate) fn router(app: &Shared) -> Router {
     router.fallback(pages::missing).with_state(app.clone())
 }
 
-/// The integrator's routes, open or behind a guard of their own.
+/// Routes that the embedding program adds, open or behind a guard of their own.
 pub(crate) fn extra(app: &Shared, extra: Router, open: bool) -> Router {
     let access = if open { OPEN } else { READ };
     extra.layer(from_fn_with_state((app.clone(), access), guard))

@@ -85,7 +85,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// Starts the dashboard; it listens when this returns, and stops when `shutdown` is cancelled.
 ///
-/// `extra` holds further routes of the integrator (the schema registry's). They are served without a
+/// `extra` holds further routes of the embedding program (the schema registry's). They are served without a
 /// sign-in when `extra_open` says so, or when it says nothing and the address is a loopback one;
 /// otherwise they ask for the scope `crm.read`.
 ///
