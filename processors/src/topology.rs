@@ -149,14 +149,13 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let Environment { log, codec, topics, mapping, home, clock, config, metrics, shutdown } = environment;
     let Some(node) = topology(&mapping, &topics).into_iter().find(|node| node.name == name) else { return Ok(()) };
     let component = name.as_str();
-    let health = topics.health();
-    let prefix = health.strip_suffix("health").unwrap_or_default();
     let reread_after_us = i64::try_from(config.reread_after_ms).unwrap_or(i64::MAX).saturating_mul(1000);
-    let group = format!("{prefix}{component}");
+    let health = topics.health();
+    let group = topics.owned(component);
     let task = Task {
         name: component,
         group: group.clone(),
-        transactional_id: format!("{prefix}{component}-{}", config.instance),
+        transactional_id: topics.owned(&format!("{component}-{}", config.instance)),
         inputs: node.inputs,
         changelog: node.changelog,
         sharing: node.sharing,

@@ -188,6 +188,12 @@ impl Topics {
         format!("{}{name}", self.prefix)
     }
 
+    /// A consumer group or transactional id of this installation. On a broker that several installations share, names
+    /// without their prefix would make them fence one another.
+    pub fn owned(&self, name: &str) -> String {
+        self.full(name)
+    }
+
     /// Partitions of topics keyed by entity id.
     pub fn entity_partitions(&self) -> u32 {
         self.entity_partitions

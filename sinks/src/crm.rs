@@ -185,11 +185,11 @@ impl CrmSink {
         let shell = Shell {
             log,
             codec,
+            group: topics.owned(&self.config.group),
             topics,
             clock: self.clock,
             metrics: self.metrics,
             pace: self.config.pace,
-            group: self.config.group,
             instance: self.config.instance,
         };
         writer::run(Crm { client }, shell, shutdown).await

@@ -140,11 +140,11 @@ impl ErpSink {
         let shell = Shell {
             log,
             codec,
+            group: topics.owned(&self.config.group),
             topics,
             clock: self.clock.clone(),
             metrics: self.metrics,
             pace: self.config.pace.clone(),
-            group: self.config.group.clone(),
             instance: self.config.instance.clone(),
         };
         let target = Erp { config: self.config, clock: self.clock, connection: None, pruned_at: 0, deadlocks: 0 };

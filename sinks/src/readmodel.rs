@@ -238,8 +238,12 @@ impl Session<'_> {
         self.log.create_topics(&self.topics.fixed()).await?;
         let wanted = Wanted::among(&self.log.topics().await?, self.topics, &self.sink.config);
         let names: Vec<String> = wanted.names().map(str::to_owned).collect();
-        let config =
-            MemberConfig { group: self.sink.config.group.clone(), topics: names.clone(), sharing: Sharing::One, start: Start::Earliest };
+        let config = MemberConfig {
+            group: self.topics.owned(&self.sink.config.group),
+            topics: names.clone(),
+            sharing: Sharing::One,
+            start: Start::Earliest,
+        };
         let mut member = self.log.join(config).await?;
         tracing::info!(component = COMPONENT, topics = names.len(), "joined");
         let mut positions = Offsets::new();

@@ -223,7 +223,7 @@ impl Source {
         }
         let configs: Vec<TopicConfig> = names.iter().filter_map(|name| self.topics.config(name)).collect();
         self.log.create_topics(&configs).await?;
-        let producer = self.log.producer(&component(&self.config.name).replace('.', "-")).await?;
+        let producer = self.log.producer(&self.topics.owned(&component(&self.config.name).replace('.', "-"))).await?;
         self.progress = checkpoint::load(&*self.log, &self.codec, &self.topics.checkpoint(), &self.config.name).await?;
         self.progress.follow_only(self.catalog.followed());
         self.producer = Some(producer);

@@ -41,7 +41,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) async fn open(name: &str, log: &Arc<dyn Log>, codec: &Codec, topics: &Topics) -> Result<Self> {
-        let producer = log.producer(&format!("ingest.{name}")).await?;
+        let producer = log.producer(&topics.owned(&format!("ingest.{name}"))).await?;
         Ok(Self { producer, codec: codec.clone(), topics: topics.clone(), name: name.to_owned() })
     }
 
