@@ -33,7 +33,7 @@ pub async fn run(options: cli::Bench, printer: &Printer) -> anyhow::Result<()> {
             serde_json::to_value(latency(&stack(&choice, 2_000, true).await?, &program, rate, seconds, &say).await?)?
         }
         cli::What::Throughput { changes, stack: choice } => {
-            serde_json::to_value(throughput(&stack(&choice, 20_000, false).await?, &program, changes, &say).await?)?
+            serde_json::to_value(throughput(&stack(&choice, 5_000, false).await?, &program, changes, &say).await?)?
         }
     };
     if printer.is_json() {

@@ -133,7 +133,7 @@ pub struct StackChoice {
     /// The log: `embedded`, a broker's `HOST:PORT`, or `private` for an Apache Kafka started for this run.
     #[arg(long, default_value = "embedded", value_name = "embedded|private|HOST:PORT")]
     pub kafka: String,
-    /// Sample companies; 2,000 for latency and 20,000 for throughput unless said.
+    /// Sample companies; 2,000 for latency and 5,000 for throughput unless said.
     #[arg(long)]
     pub companies: Option<usize>,
 }
