@@ -4,7 +4,7 @@
 mod decided;
 
 use schemas::Value;
-use schemas::message::{Choice, Decision, Setting};
+use schemas::message::{Action, Choice, Decision, Setting};
 use serde_json::Value as Json;
 use stream::NewRecord;
 use uuid::Uuid;
@@ -94,14 +94,11 @@ pub(crate) async fn decide(app: &App, actor: &str, decisions: Vec<(Conflict, Wan
     let (mut records, mut remembered) = (Vec::new(), Vec::new());
     for (conflict, wanted) in &decisions {
         let decision = Decision {
-            id: Uuid::now_v7().to_string(),
-            entity: conflict.entity.clone(),
             conflict: conflict.id.clone(),
             choice: wanted.choice,
             // A side's value is the reconciler's to know: it may have moved on since the page was made.
             value: if wanted.choice == Choice::Value { wanted.value.clone() } else { Value::Null },
-            actor: actor.to_owned(),
-            at: now,
+            ..Decision::new(Uuid::now_v7(), &conflict.entity, Action::Settle, actor, now)
         };
         let bytes = app.codec.encode(&topic, &decision).await.map_err(|source| Error::Publish { what: "decision", source })?;
         records.push(

@@ -9,7 +9,7 @@ use processors::store::{Home, MemoryStores};
 use processors::{Config, Environment, ProcessorName};
 use reconcile::mapping::Mapping;
 use schemas::cdc::{Change, ChangeSchema, Column, ColumnType, Op, Source};
-use schemas::message::{Checkpoint, Choice, Decision, EntityChange, Message, Outcome, OutcomeResult, Side, Write};
+use schemas::message::{Action, Checkpoint, Choice, Decision, EntityChange, Message, Outcome, OutcomeResult, Side, Write};
 use schemas::topic::Topics;
 use schemas::{Decimal, Value};
 use stream::{Codec, LocalRegistry, Log, MemoryLog, MemoryOptions, NewRecord, Record, Start, TopicPartition};
@@ -346,13 +346,10 @@ impl World {
     /// What a person decides.
     pub(crate) async fn decide(&self, entity: &str, conflict: &str, choice: Choice, value: Value) {
         let decision = Decision {
-            id: format!("d-{conflict}"),
-            entity: entity.to_owned(),
             conflict: conflict.to_owned(),
             choice,
             value,
-            actor: "ana".to_owned(),
-            at: self.now(),
+            ..Decision::new(format!("d-{conflict}"), entity, Action::Settle, "ana", self.now())
         };
         self.publish(&self.topics.decisions(), entity, &decision).await;
     }

@@ -4,6 +4,12 @@
 //! from the clock of whoever computes. Ids are text: an entity id is a UUID, a write id is a UUID
 //! derived from its entity, a conflict id is `<entity>:<number>`.
 
+mod decision;
+mod matching;
+
+pub use decision::{Action, Choice, Decision, DecisionOutcome, DecisionResult};
+pub use matching::{MatchReason, MatchReview, MatchState};
+
 use crate::value::Value;
 pub use crate::wire::Message;
 use crate::{record, symbols};
@@ -160,6 +166,45 @@ symbols! {
     }
 }
 
+symbols! {
+    /// What writing nothing into a row's columns does.
+    pub enum WhenEmpty {
+        /// The column is set to null.
+        Null = "null",
+        /// The row is removed.
+        Delete = "delete",
+        /// The row stays, with its `retire` values.
+        Retire = "retire",
+    }
+}
+
+record! {
+    /// A row beside the root row: which one it is, and how it is made when there is none.
+    pub struct RowTarget {
+        /// Its name in the mapping, the part of a column name before the point.
+        pub name: String,
+        /// Table, `schema.table`.
+        pub table: String,
+        /// Columns of this row and of the root row that are equal: for a child row its foreign key and the root's key, for a
+        /// row that the root points at its key and the root's foreign key.
+        pub own_columns: Vec<String>,
+        /// The root row's columns, in the same order.
+        pub root_columns: Vec<String>,
+        /// The root points at this row, rather than this row at the root.
+        pub parent: bool,
+        /// Key of the row that was chosen when the write was decided; none when there was none.
+        pub record: Option<String>,
+        /// Column values that a row must have to be chosen.
+        pub conditions: Vec<Field>,
+        /// Column values of a row that is inserted, `conditions` aside.
+        pub constants: Vec<Field>,
+        /// What writing nothing does.
+        pub when_empty: WhenEmpty,
+        /// Column values that retire a row.
+        pub retire: Vec<Field>,
+    }
+}
+
 record! {
     /// A command to one side, in that side's own columns, with the values expected there.
     pub struct Write {
@@ -183,6 +228,9 @@ record! {
         pub expected: Vec<Field>,
         /// Column that holds the entity id on a create.
         pub id_column: Option<String>,
+        /// Rows beside the root row that hold some of the columns, where the entity is drawn from several tables; their
+        /// columns are named `<row>.<column>`.
+        pub rows: Vec<RowTarget>,
         /// How urgent it is.
         pub lane: Lane,
         /// Why, in words a person understands.
@@ -316,38 +364,6 @@ record! {
         pub opened_at: i64,
         /// Version of the mapping and policies in force.
         pub mapping_version: i64,
-    }
-}
-
-symbols! {
-    /// Which value a person chose.
-    pub enum Choice {
-        /// The CRM's.
-        Crm = "crm",
-        /// The ERP's.
-        Erp = "erp",
-        /// Another one, given with the decision.
-        Value = "value",
-    }
-}
-
-record! {
-    /// What a person decided about one conflict.
-    pub struct Decision {
-        /// Unique id; deciding twice with the same id is deciding once.
-        pub id: String,
-        /// Entity id.
-        pub entity: String,
-        /// The conflict it settles.
-        pub conflict: String,
-        /// Which value.
-        pub choice: Choice,
-        /// The value, when it is another one.
-        pub value: Value,
-        /// Who decided.
-        pub actor: String,
-        /// When, by the dashboard's clock.
-        pub at: i64,
     }
 }
 
@@ -551,6 +567,8 @@ pub fn all() -> Vec<(&'static str, String)> {
         one::<Outcome>(),
         one::<Conflict>(),
         one::<Decision>(),
+        one::<DecisionOutcome>(),
+        one::<MatchReview>(),
         one::<AuditEntry>(),
         one::<Health>(),
         one::<Checkpoint>(),

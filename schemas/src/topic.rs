@@ -130,7 +130,33 @@ pub const TABLE: &[TopicRow] = &[
         "data teams, read model",
     ),
     row("pipeline.summary", "stage", "concord.PipelineSummary", Cleanup::Compact, Spread::One, "aggregates", "data teams, read model"),
-    row("decisions", "entity id", "concord.Decision", Cleanup::Delete { days: AUDIT_DAYS }, Spread::Entity, "dashboard", "reconciler"),
+    row(
+        "match.reviews",
+        "left~right entity ids, placed by the left one",
+        "concord.MatchReview",
+        Cleanup::Compact,
+        Spread::Entity,
+        "matcher",
+        "read model",
+    ),
+    row(
+        "decisions",
+        "entity id",
+        "concord.Decision",
+        Cleanup::Delete { days: AUDIT_DAYS },
+        Spread::Entity,
+        "dashboard, command line",
+        "reconciler, matcher",
+    ),
+    row(
+        "decision.outcomes",
+        "entity id",
+        "concord.DecisionOutcome",
+        Cleanup::Delete { days: AUDIT_DAYS },
+        Spread::Entity,
+        "reconciler, matcher",
+        "read model, command line",
+    ),
     row("control", "setting", "concord.Setting", Cleanup::Compact, Spread::One, "dashboard, app", "everyone"),
     row("health", "component", "concord.Health", Cleanup::Compact, Spread::One, "everyone", "read model"),
     row(
@@ -248,6 +274,10 @@ impl Topics {
         pipeline_summary = "pipeline.summary";
         /// What people decided.
         decisions = "decisions";
+        /// What became of them.
+        decision_outcomes = "decision.outcomes";
+        /// Possible matches.
+        match_reviews = "match.reviews";
         /// Settings, flags, pause.
         control = "control";
         /// How each part is doing.

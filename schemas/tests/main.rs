@@ -35,6 +35,7 @@ fn write() -> Write {
         values: every_value().into_iter().enumerate().map(|(n, value)| Field { name: format!("f{n}"), value }).collect(),
         expected: vec![],
         id_column: None,
+        rows: Vec::new(),
         lane: Lane::Live,
         reason: "edited in Salesforce".into(),
         caused_at: -1,

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use processors::store::{Home, MemoryStores};
 use processors::{Environment, ProcessorName};
 use reconcile::mapping::Mapping;
-use schemas::message::{Choice, Conflict, ConflictState, Decision, Message, Side};
+use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, Message, Side};
 use schemas::topic::Topics;
 use stream::memory::MemoryOptions;
 use stream::{Codec, Log, MemoryLog, NewRecord, Start};
@@ -370,13 +370,10 @@ impl World {
         let Some(conflict) = (!open.is_empty()).then(|| open[which as usize % open.len()]) else { return Ok(()) };
         let field = FIELDS.iter().position(|field| field.name == conflict.field).unwrap_or(0);
         let decision = Decision {
-            id: format!("decision-{number}"),
-            entity: conflict.entity.clone(),
             conflict: conflict.id.clone(),
             choice: [Choice::Crm, Choice::Erp, Choice::Value][usize::from(choice) % 3],
             value: self.systems.lock().erp.typed(field, number),
-            actor: "Ana Lima".to_owned(),
-            at: self.clock.load(Relaxed),
+            ..Decision::new(format!("decision-{number}"), &conflict.entity, Action::Settle, "Ana Lima", self.clock.load(Relaxed))
         };
         self.trace.note(format_args!("Ana decides {} of {}: {:?}", conflict.id, conflict.field, decision.choice));
         if late {

@@ -134,6 +134,9 @@ fn failure(outcome: &Outcome) -> String {
 /// A person decided.
 pub(super) fn decided(decision: &Decision) -> Result<Event> {
     let meaningless = |reason: &str| Error::Meaningless { what: format!("decision {}", decision.id), reason: reason.to_owned() };
+    if decision.action != message::Action::Settle {
+        return Err(meaningless("it is not about a conflict"));
+    }
     let (entity, number) = decision.conflict.rsplit_once(':').ok_or_else(|| meaningless("its conflict is not <entity>:<number>"))?;
     if entity != decision.entity {
         return Err(meaningless("its conflict is another entity's"));
@@ -142,6 +145,7 @@ pub(super) fn decided(decision: &Decision) -> Result<Event> {
     let choice = match decision.choice {
         message::Choice::Crm => Choice::Side(reconcile::mapping::Side::Crm),
         message::Choice::Erp => Choice::Side(reconcile::mapping::Side::Erp),
+        message::Choice::Both => return Err(meaningless("both sides' values cannot stay yet")),
         message::Choice::Value => Choice::Value(convert::value(&decision.value).map_err(|reason| meaningless(&reason))?),
     };
     Ok(Event::Decided(Verdict { conflict: ConflictNumber(number), choice, actor: decision.actor.clone() }))

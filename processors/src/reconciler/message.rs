@@ -55,6 +55,7 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
         values: convert::wire_fields(&command.values),
         expected: convert::wire_fields(&command.expected),
         id_column: (command.kind == WriteKind::Create).then(|| own.id_column.clone()),
+        rows: Vec::new(),
         lane,
         reason: command.reason.clone(),
         caused_at: command.caused_at,

@@ -117,6 +117,7 @@ fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, d
         values: Vec::new(),
         expected: expected.collect(),
         id_column: None,
+        rows: Vec::new(),
         lane: Lane::Live,
         reason: "an answered write has not been shown".to_owned(),
         caused_at: now,

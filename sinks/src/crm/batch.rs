@@ -432,6 +432,7 @@ mod tests {
             values: field("new"),
             expected: field("old"),
             id_column: None,
+            rows: Vec::new(),
             lane: Lane::Live,
             reason: String::new(),
             caused_at: 0,

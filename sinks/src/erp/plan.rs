@@ -206,6 +206,7 @@ mod tests {
             values: fields.clone(),
             expected: fields,
             id_column: (op == WriteOp::Create).then(|| "eid".to_owned()),
+            rows: Vec::new(),
             lane: Lane::Live,
             reason: String::new(),
             caused_at: 0,

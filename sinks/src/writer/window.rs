@@ -210,6 +210,7 @@ mod tests {
             values: Vec::new(),
             expected: Vec::new(),
             id_column: None,
+            rows: Vec::new(),
             lane,
             reason: String::new(),
             caused_at: 0,

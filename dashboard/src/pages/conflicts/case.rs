@@ -196,11 +196,12 @@ impl FieldView {
                     Choice::Crm => "Salesforce's value".into(),
                     Choice::Erp => "the ERP's value".into(),
                     Choice::Value => "another value".into(),
+                    Choice::Both => "each side's own value".into(),
                 },
                 value: match about.choice {
                     Choice::Crm => crm,
                     Choice::Erp => erp,
-                    Choice::Value => shown(json(&about.value).as_ref()),
+                    Choice::Value | Choice::Both => shown(json(&about.value).as_ref()),
                 },
                 actor: about.actor.clone(),
                 when: When::calm(about.at, now),
