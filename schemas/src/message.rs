@@ -185,18 +185,22 @@ record! {
         pub name: String,
         /// Table, `schema.table`.
         pub table: String,
-        /// Columns of this row and of the root row that are equal: for a child row its foreign key and the root's key, for a
-        /// row that the root points at its key and the root's foreign key.
-        pub own_columns: Vec<String>,
-        /// The root row's columns, in the same order.
-        pub root_columns: Vec<String>,
+        /// The foreign key, in the order of the primary key that it points at: columns of this row that point at the root row,
+        /// or, for a `parent`, columns of the root row that point at this one.
+        pub key_columns: Vec<String>,
         /// The root points at this row, rather than this row at the root.
         pub parent: bool,
-        /// Key of the row that was chosen when the write was decided; none when there was none.
+        /// Key of the row that was chosen when the write was decided; none when there was none. For people: what is written to
+        /// is the row that is chosen when the write is carried out, if it holds the values expected.
         pub record: Option<String>,
-        /// Column values that a row must have to be chosen.
+        /// What a row must hold to be chosen: a value, null for none, or a list, for any one of its items.
         pub conditions: Vec<Field>,
-        /// Column values of a row that is inserted, `conditions` aside.
+        /// Which of several rows is chosen: the first by these columns, each with a `-` before it when the largest comes first;
+        /// nulls last; then by primary key.
+        pub order: Vec<String>,
+        /// All columns of this row that the mapping uses; a row in which they are all null is empty.
+        pub columns: Vec<String>,
+        /// Column values of a row that is inserted, the foreign key aside.
         pub constants: Vec<Field>,
         /// What writing nothing does.
         pub when_empty: WhenEmpty,
