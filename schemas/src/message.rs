@@ -59,6 +59,9 @@ symbols! {
         Deleted = "deleted",
         /// No values: what the entity was waiting for has come (first copies done, parent linked).
         Released = "released",
+        /// No values: the record has left this entity. It belongs to another one now, or was merged away at its source;
+        /// nothing follows on the other side.
+        Unlinked = "unlinked",
     }
 }
 
