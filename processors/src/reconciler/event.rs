@@ -30,7 +30,7 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
             })
             .collect(),
         deleted: change.op == EntityOp::Deleted,
-        released: change.op == EntityOp::Released,
+        released: matches!(change.op, EntityOp::Released | EntityOp::Unlinked),
         record: change.record,
         may_create: change.may_create,
         snapshot: change.snapshot,
