@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemas::Value;
 use schemas::cdc::{Column, ColumnType};
 use schemas::message::{
-    AuditEntry, Conflict, CustomerFinancials, DeadLetter, EntityLink, Health, Message, Outcome, OutcomeResult, PipelineSummary, READ_WRITE,
-    Setting, Write,
+    AuditEntry, Conflict, CustomerFinancials, DeadLetter, Decision, DecisionOutcome, EntityLink, Health, MatchReview, Message, Outcome,
+    OutcomeResult, PipelineSummary, READ_WRITE, Setting, Write,
 };
 use serde_json::{Map, Value as Json};
 use stream::{Codec, Offsets, Record};
@@ -33,12 +33,17 @@ pub(crate) struct Batch {
     pub(crate) links: BTreeMap<(String, String, String), EntityLink>,
     /// By entity; none when the entity has no record left.
     pub(crate) golden: BTreeMap<String, Option<Golden>>,
-    pub(crate) writes: BTreeMap<String, Write>,
+    /// With the id of the edit or decision that it follows from.
+    pub(crate) writes: BTreeMap<String, (Write, Option<String>)>,
     /// In order; several may answer one write.
     pub(crate) outcomes: Vec<Outcome>,
     /// With the edit's id.
     pub(crate) audit: BTreeMap<String, (AuditEntry, Option<String>)>,
     pub(crate) conflicts: BTreeMap<String, Conflict>,
+    /// By review id; none when the review is forgotten.
+    pub(crate) reviews: BTreeMap<String, Option<MatchReview>>,
+    pub(crate) decisions: BTreeMap<String, Decision>,
+    pub(crate) decision_outcomes: BTreeMap<String, DecisionOutcome>,
     pub(crate) health: BTreeMap<String, Health>,
     pub(crate) settings: BTreeMap<String, Setting>,
     pub(crate) financials: BTreeMap<String, Option<CustomerFinancials>>,
@@ -92,7 +97,8 @@ impl Batch {
             }
             Kind::Write => {
                 if let Some(write) = codec.message::<Write>(record).await?.filter(|write| !write.id.starts_with(READ_WRITE)) {
-                    self.writes.insert(write.id.clone(), write);
+                    let edit = sync_id(record).and_then(|id| shown(Some(&id)).map(clean));
+                    self.writes.insert(write.id.clone(), (write, edit));
                 }
                 "write"
             }
@@ -105,6 +111,22 @@ impl Batch {
                     self.conflicts.insert(conflict.id.clone(), conflict);
                 }
                 "conflict"
+            }
+            Kind::Review => {
+                self.reviews.insert(key(), codec.message::<MatchReview>(record).await?);
+                "match_review"
+            }
+            Kind::Decision => {
+                if let Some(decision) = codec.message::<Decision>(record).await? {
+                    self.decisions.insert(decision.id.clone(), decision);
+                }
+                "decision"
+            }
+            Kind::DecisionOutcome => {
+                if let Some(outcome) = codec.message::<DecisionOutcome>(record).await? {
+                    self.decision_outcomes.insert(outcome.decision.clone(), outcome);
+                }
+                "decision_outcome"
             }
             Kind::Audit => {
                 if let Some(entry) = codec.message::<AuditEntry>(record).await? {

@@ -13,7 +13,7 @@ use super::batch::{Batch, Golden};
 use super::flow::Flow;
 use super::json::{clean, plain};
 use super::source::{Row, Step};
-use super::write;
+use super::{decision, write};
 use crate::error::{Error, chain};
 
 /// A moment in SQL from microseconds.
@@ -98,6 +98,7 @@ pub(crate) async fn apply(pool: &PgPool, batch: &Batch, known: &mut Offsets) -> 
     source(connection, batch, &mut changed).await?;
     write::store(connection, batch, &mut flow, &mut changed).await?;
     conflicts(connection, batch, &mut flow, &mut changed).await?;
+    decision::store(connection, batch, &mut changed).await?;
     figures(connection, batch, &mut changed).await?;
     health(connection, batch, &mut changed).await?;
     dead_letters(connection, batch, &mut changed).await?;

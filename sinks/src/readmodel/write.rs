@@ -37,21 +37,21 @@ pub(crate) async fn store(
     Ok(())
 }
 
-async fn writes(connection: &mut PgConnection, writes: &BTreeMap<String, Write>) -> Result<(), sqlx::Error> {
-    let all = || writes.values();
+async fn writes(connection: &mut PgConnection, writes: &BTreeMap<String, (Write, Option<String>)>) -> Result<(), sqlx::Error> {
+    let all = || writes.values().map(|(write, _)| write);
     let column = |text: fn(&Write) -> &str| texts(all().map(text));
     let option = |text: fn(&Write) -> Option<&String>| maybe(all().map(text));
     // A write that comes again after it failed is a dead letter being replayed.
     sqlx::query(concat!(
-        "insert into write as w (id, entity, kind, side, object, record, op, \"values\", expected, lane, reason, actor, conflict, caused_at, state, confirmed_at) \
+        "insert into write as w (id, entity, kind, side, object, record, op, \"values\", expected, lane, reason, actor, conflict, caused_at, sync_id, state, confirmed_at) \
          select c1, c2, c3, c4, c5, c6, c7, c8::jsonb, c9::jsonb, c10, c11, c12, c13, ",
         at!("c14"),
-        ", case when a.id is null then 'sent' else 'confirmed' end, a.at \
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[]) \
-         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14) left join audit a on a.id = c1 \
+        ", c15, case when a.id is null then 'sent' else 'confirmed' end, a.at \
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[]) \
+         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15) left join audit a on a.id = c1 \
          on conflict (id) do update set entity = excluded.entity, kind = excluded.kind, side = excluded.side, object = excluded.object, record = coalesce(w.record, excluded.record), \
          op = excluded.op, \"values\" = excluded.\"values\", expected = excluded.expected, lane = excluded.lane, reason = excluded.reason, actor = excluded.actor, \
-         conflict = excluded.conflict, caused_at = excluded.caused_at, state = case when w.state = 'failed' and w.lane <> '' then 'sent' else w.state end",
+         conflict = excluded.conflict, caused_at = excluded.caused_at, sync_id = excluded.sync_id, state = case when w.state = 'failed' and w.lane <> '' then 'sent' else w.state end",
     ))
     .bind(column(|it| &it.id))
     .bind(column(|it| &it.entity))
@@ -67,14 +67,20 @@ async fn writes(connection: &mut PgConnection, writes: &BTreeMap<String, Write>)
     .bind(option(|it| it.actor.as_ref()))
     .bind(option(|it| it.conflict.as_ref()))
     .bind(all().map(|it| moment(it.caused_at)).collect::<Vec<i64>>())
+    .bind(writes.values().map(|(_, edit)| edit.clone()).collect::<Vec<Option<String>>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Confirmations that came before their writes were counted as live; those of backfill are taken back out of the latency.
-async fn late_backfill(connection: &mut PgConnection, writes: &BTreeMap<String, Write>, flow: &mut Flow) -> Result<(), sqlx::Error> {
-    let backfill: Vec<&str> = writes.values().filter(|write| write.lane == Lane::Backfill).map(|write| write.id.as_str()).collect();
+async fn late_backfill(
+    connection: &mut PgConnection,
+    writes: &BTreeMap<String, (Write, Option<String>)>,
+    flow: &mut Flow,
+) -> Result<(), sqlx::Error> {
+    let backfill: Vec<&str> =
+        writes.values().filter(|(write, _)| write.lane == Lane::Backfill).map(|(write, _)| write.id.as_str()).collect();
     if backfill.is_empty() {
         return Ok(());
     }
