@@ -3,10 +3,47 @@
 //! Keys are tried by strength (design 6); [`decide`] says which entity a record belongs to, given what the caller's index holds.
 //! A link once made is a fact that the caller keeps; nothing here is asked again about a linked record.
 //!
-//! Left out: the scored comparison of records without a common key. [`normal`] has the normal forms it will compare and
-//! block by.
+//! Records that share no key are compared by score (Fellegi and Sunter, 1969):
+//!
+//! ```text
+//! columns ─ Scorer::prepare ─▶ Prepared ─ block_keys ─▶ blocks ─ candidates ─▶ few records
+//!                                  └─────────── Scorer::compare ◀───────────────┘
+//!                                                     │ Comparison: score and reasons
+//!                                               decide_scored ─▶ match │ review │ new
+//! ```
+//!
+//! - [`normal`]: normal forms, the same for spellings of the same thing
+//! - [`kind`]: what a field holds and how far two values can agree
+//! - [`weights`]: what agreement is worth; data
+//! - [`block`]: which records are worth comparing
+//! - [`estimate`]: weights from records without labels
+//! - [`cluster`]: which of many compared records are one, all at once
+//!
+//! Left out: where records, links and blocks are kept, and people's decisions; the caller has them.
 
+pub mod block;
+mod builtin;
+pub mod cluster;
+mod distance;
+pub mod estimate;
+pub mod kind;
+mod level;
 pub mod normal;
+mod phonetic;
+mod place;
+mod prepare;
+mod rules;
+mod score;
+pub mod weights;
+mod words;
+
+pub use block::{BLOCK_CAP, BlockKey, Blocks, Found, MAX_CANDIDATES, candidates, joins, leaves};
+pub use kind::{Kind, Level};
+pub use place::{MAX_REVIEWED, Scored, ScoredPlacement, decide_scored};
+pub use prepare::Prepared;
+pub use rules::{CompareField, MatchRules};
+pub use score::{Comparison, Reason, Scorer};
+pub use weights::{FieldWeights, Rate, Thresholds, Weights};
 
 use crate::mapping::{MatchKey, Normal, Side};
 use crate::value::Value;

@@ -1,0 +1,209 @@
+//! The score of two records: how much more likely they agree as they do when they are one entity than when they are two.
+//!
+//! ```text
+//! score = Σ log2(m / u) over the compared fields that both have, in bits
+//! ```
+//!
+//! A field that one of them lacks says nothing. An equal value that many records have is worth less, by its own share instead of
+//! the field's average.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::builtin;
+use super::kind::{Kind, Level};
+use super::level::{level, same_elsewhere};
+use super::prepare::{Form, Prepared};
+use super::rules::{CompareField, MatchRules};
+use super::weights::Weights;
+use super::words::Rarity;
+use crate::mapping::Side;
+use crate::value::Value;
+
+/// Match rules made ready for comparing many records.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    fields: Vec<CompareField>,
+    worth: Vec<Worth>,
+    /// Fields whose values may stand in one another.
+    siblings: BTreeSet<(usize, usize)>,
+}
+
+/// What agreement in one field is worth.
+#[derive(Debug, Clone)]
+struct Worth {
+    /// By level, bits.
+    bits: [f64; Level::ALL.len()],
+    /// How often records of one entity are equal.
+    equal: f64,
+    common: BTreeMap<String, f64>,
+    rare: f64,
+}
+
+/// How two records compare.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Comparison {
+    /// Sum of all fields, bits.
+    pub score: f64,
+    /// Field, level, bits; only of fields that both have.
+    pub(crate) parts: Vec<(usize, Level, f64)>,
+}
+
+/// What one field says about two records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reason {
+    /// Field's name.
+    pub field: String,
+    /// Level reached.
+    pub level: Level,
+    /// The level in words that follow the field's name.
+    pub words: &'static str,
+    /// Its worth.
+    pub bits: f64,
+}
+
+impl fmt::Display for Reason {
+    /// `tax id equal: +12.4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.bits < 0.0 { "−" } else { "+" };
+        write!(f, "{} {}: {sign}{:.1}", self.field, self.words, self.bits.abs())
+    }
+}
+
+impl Scorer {
+    /// Makes rules ready.
+    pub fn new(rules: &MatchRules) -> Self {
+        Self::of(&rules.fields, &rules.weights)
+    }
+
+    /// From fields and weights.
+    pub fn of(fields: &[CompareField], weights: &Weights) -> Self {
+        let worth = fields
+            .iter()
+            .map(|field| {
+                let given = weights.fields.get(&field.name);
+                let rate = |level: Level| {
+                    given.and_then(|given| given.levels.get(&level).copied()).unwrap_or_else(|| builtin::rate(field.kind, level))
+                };
+                let mut bits = [0.0; Level::ALL.len()];
+                for level in field.kind.levels() {
+                    if let Some(place) = bits.get_mut(*level as usize) {
+                        *place = rate(*level).bits();
+                    }
+                }
+                let common = given.filter(|_| field.kind.counts_frequency()).map(|given| given.common.clone()).unwrap_or_default();
+                Worth { bits, equal: rate(Level::Equal).m, common, rare: given.map_or(0.0, |given| given.rare) }
+            })
+            .collect();
+        let sibling = |(index, field): (usize, &CompareField)| field.swaps_with.map(|other| (index.min(other), index.max(other)));
+        let siblings = fields.iter().enumerate().filter_map(sibling).filter(|(one, other)| one != other).collect();
+        Self { fields: fields.to_vec(), worth, siblings }
+    }
+
+    /// The compared fields.
+    pub fn fields(&self) -> &[CompareField] {
+        &self.fields
+    }
+
+    /// Prepares a record of one side. `column` gives a column's value.
+    pub fn prepare<'v>(&self, side: Side, column: impl Fn(&str) -> Option<&'v Value>) -> Prepared {
+        Prepared::of(&self.fields, side, column)
+    }
+
+    /// Compares two records.
+    pub fn compare(&self, left: &Prepared, right: &Prepared) -> Comparison {
+        let mut parts = Vec::with_capacity(self.fields.len());
+        let mut score = 0.0;
+        for (index, (level, worth)) in self.levels(left, right).into_iter().zip(&self.worth).enumerate() {
+            let Some(level) = level else { continue };
+            let bits = match (level, left.form(index)) {
+                (Level::Equal, Some(form)) => worth.equal_bits(form),
+                _ => worth.bits.get(level as usize).copied().unwrap_or(0.0),
+            };
+            score += bits;
+            parts.push((index, level, bits));
+        }
+        Comparison { score, parts }
+    }
+
+    /// The level that each field reaches; none where a record has no value.
+    pub(crate) fn levels(&self, left: &Prepared, right: &Prepared) -> Vec<Option<Level>> {
+        let mut levels: Vec<Option<Level>> = self
+            .fields
+            .iter()
+            .zip(&self.worth)
+            .enumerate()
+            .map(|(index, (field, worth))| {
+                Some(level(field.kind, left.form(index)?, right.form(index)?, &Rarity::of(&worth.common, worth.rare)))
+            })
+            .collect();
+        for (one, other) in &self.siblings {
+            swap(*one, *other, left, right, &mut levels);
+        }
+        levels
+    }
+
+    /// Why two records have their score, in the order of the fields.
+    pub fn reasons(&self, comparison: &Comparison) -> Vec<Reason> {
+        comparison
+            .parts
+            .iter()
+            .filter_map(|(index, level, bits)| {
+                let field = self.fields.get(*index)?;
+                Some(Reason { field: field.name.clone(), level: *level, words: field.kind.words(*level), bits: *bits })
+            })
+            .collect()
+    }
+
+    /// The words of a field that tell most, at most `count`, the rarest first.
+    pub(crate) fn rarest<'w>(&self, index: usize, words: &'w [String], count: usize) -> Vec<&'w String> {
+        let Some(worth) = self.worth.get(index) else { return Vec::new() };
+        let rarity = Rarity::of(&worth.common, worth.rare);
+        let mut ranked: Vec<(f64, &String)> =
+            words.iter().filter(|word| word.chars().count() > 1).map(|word| (rarity.bits(word), word)).collect();
+        ranked.sort_by(|left, right| {
+            right.0.total_cmp(&left.0).then_with(|| right.1.len().cmp(&left.1.len())).then_with(|| left.1.cmp(right.1))
+        });
+        ranked.dedup_by(|left, right| left.1 == right.1);
+        ranked.into_iter().take(count).map(|(_, word)| word).collect()
+    }
+
+    /// Kind of a field.
+    pub(crate) fn kind(&self, index: usize) -> Option<Kind> {
+        self.fields.get(index).map(|field| field.kind)
+    }
+}
+
+impl Worth {
+    /// The worth of an equal value by how many have it.
+    fn equal_bits(&self, form: &Form) -> f64 {
+        if self.common.is_empty() || self.rare <= 0.0 {
+            return self.bits.get(Level::Equal as usize).copied().unwrap_or(0.0);
+        }
+        let share: f64 = form.words().iter().map(|word| self.common.get(word).copied().unwrap_or(self.rare)).product();
+        (self.equal / share.max(self.rare)).log2()
+    }
+}
+
+/// Values that stand in each other's field: counted once for each that is found there.
+fn swap(one: usize, other: usize, left: &Prepared, right: &Prepared, levels: &mut [Option<Level>]) {
+    let agrees = |level: Option<Level>| matches!(level, Some(Level::Equal | Level::Close | Level::Reordered));
+    let (Some(first), Some(second)) = (levels.get(one).copied(), levels.get(other).copied()) else { return };
+    if agrees(first) || agrees(second) {
+        return;
+    }
+    let across = |from: usize, to: usize| Some(same_elsewhere(left.form(from)?, right.form(to)?));
+    let verdict = |across: Option<bool>| across.map(|same| if same { Level::Swapped } else { Level::Different });
+    let (there, back) = (across(one, other), across(other, one));
+    let found = match (there, back) {
+        (Some(true), _) => (Some(Level::Swapped), verdict(back)),
+        (_, Some(true)) => (Some(Level::Swapped), verdict(there)),
+        _ => return,
+    };
+    if let Some(place) = levels.get_mut(one) {
+        *place = found.0;
+    }
+    if let Some(place) = levels.get_mut(other) {
+        *place = found.1;
+    }
+}
