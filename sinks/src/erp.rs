@@ -12,6 +12,7 @@
 mod address;
 mod arrays;
 mod batch;
+mod beside;
 mod catalog;
 mod connection;
 mod failure;

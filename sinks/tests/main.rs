@@ -3,6 +3,7 @@
 mod crm;
 mod erp;
 mod erp_faults;
+mod erp_rows;
 mod erp_secure;
 mod readmodel;
 mod rig;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::message::WriteOp;
 use tokio_postgres::{Error as PgError, Row as PgRow};
 
+use super::beside;
 use super::connection::Connection;
 use super::failure;
 use super::ledger;
@@ -27,7 +28,8 @@ const COMMIT: &str = "SELECT pg_catalog.pg_replication_origin_xact_setup('0/0', 
 
 /// Does a batch; all of it or nothing has happened when this returns.
 pub(crate) async fn run(connection: &mut Connection, jobs: &[Job], care: Care) -> Result<Vec<Answer>, PgError> {
-    let objects: BTreeSet<&str> = jobs.iter().map(|job| job.write.object.as_str()).collect();
+    let beside = jobs.iter().flat_map(|job| &job.write.rows).map(|row| row.table.as_str());
+    let objects: BTreeSet<&str> = jobs.iter().map(|job| job.write.object.as_str()).chain(beside).collect();
     let tables = connection.tables(&objects).await?;
     match within(connection, jobs, care, &tables).await {
         Ok(answers) => {
@@ -138,6 +140,9 @@ async fn part_locked<'a>(connection: &mut Connection, group: &Group, rows: Vec<&
 
 /// Does some rows of a group with one statement, and finds the answer to each.
 async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+    if !group.beside.is_empty() {
+        return beside::attempt(connection, group, rows).await;
+    }
     match group.op {
         WriteOp::Create => match group.id_column {
             Some(id_column) => create(connection, group, id_column, rows).await,
@@ -236,7 +241,7 @@ async fn create_unnamed(connection: &mut Connection, group: &Group, rows: &[&Row
     Ok(answers)
 }
 
-fn by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Verdict> {
+pub(super) fn by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Verdict> {
     rows.iter().filter_map(|row| Some((same(&row.get::<_, Option<String>>(0)?), created(group, row)))).collect()
 }
 
@@ -246,19 +251,31 @@ fn created(group: &Group, row: &PgRow) -> Verdict {
 }
 
 /// An entity id as it comes back from a uuid or char column.
-fn same(entity: &str) -> String {
+pub(super) fn same(entity: &str) -> String {
     entity.trim_end().to_ascii_lowercase()
 }
 
-fn ordinal(place: usize) -> i64 {
+pub(super) fn ordinal(place: usize) -> i64 {
     i64::try_from(place + 1).unwrap_or(i64::MAX)
 }
 
-fn texts(row: &PgRow, from: usize, count: usize) -> Vec<Option<String>> {
+pub(super) fn texts(row: &PgRow, from: usize, count: usize) -> Vec<Option<String>> {
     (from..from + count).map(|column| row.get(column)).collect()
 }
 
-async fn query(connection: &mut Connection, statement: &Statement) -> Result<Vec<PgRow>, PgError> {
+/// Runs statements one after the other in one round trip.
+pub(super) async fn queries(connection: &mut Connection, statements: &[Statement]) -> Result<Vec<Vec<PgRow>>, PgError> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            statement.params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        prepared.push((connection.prepared(&statement.sql).await?, params));
+    }
+    let client = connection.client();
+    futures::future::try_join_all(prepared.iter().map(|(prepared, params)| client.query(prepared, params))).await
+}
+
+pub(super) async fn query(connection: &mut Connection, statement: &Statement) -> Result<Vec<PgRow>, PgError> {
     let prepared = connection.prepared(&statement.sql).await?;
     let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
         statement.params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();

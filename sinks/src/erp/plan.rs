@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemas::Value;
 use schemas::message::{Field, WriteOp};
 
+use super::beside::{self, Beside, BesideValues};
 use super::catalog::Table;
 use super::value;
 use crate::writer::{Answer, Job, Verdict};
@@ -21,6 +22,8 @@ pub(crate) struct Group {
     pub(crate) expect: Vec<usize>,
     /// Column that holds the entity id, on creates.
     pub(crate) id_column: Option<usize>,
+    /// Rows of other tables that hold some of the columns.
+    pub(crate) beside: Vec<Beside>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -34,6 +37,7 @@ pub(crate) struct Row {
     pub(crate) key: Vec<Option<String>>,
     pub(crate) set: Vec<Option<String>>,
     pub(crate) expect: Vec<Option<String>>,
+    pub(crate) beside: Vec<BesideValues>,
 }
 
 impl Group {
@@ -52,7 +56,7 @@ impl Group {
     }
 }
 
-type Shape<'a> = (&'a str, WriteOp, Vec<usize>, Vec<usize>, Option<usize>);
+type Shape<'a> = (&'a str, WriteOp, Vec<usize>, Vec<usize>, Option<usize>, Vec<(Vec<u8>, Vec<usize>, Vec<usize>)>);
 
 /// Groups writes in the order in which their kinds first appear. Writes that cannot be planned get their answer.
 pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, answers: &mut [Option<Answer>]) -> Vec<Group> {
@@ -65,8 +69,10 @@ pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, 
         let write = &job.write;
         match shape(job, tables) {
             Err(refusal) => *answer = Some(*refusal),
-            Ok((table, set, expect, id_column, key)) => {
-                let shape = (write.object.as_str(), write.op, set.clone(), expect.clone(), id_column);
+            Ok((table, set, expect, id_column, key, beside)) => {
+                let (beside, values): (Vec<Beside>, Vec<BesideValues>) = beside.into_iter().unzip();
+                let shapes = beside.iter().map(Beside::shape).collect();
+                let shape = (write.object.as_str(), write.op, set.clone(), expect.clone(), id_column, shapes);
                 let place = *places.entry(shape).or_insert_with(|| {
                     groups.push(Group {
                         table: table.clone(),
@@ -74,6 +80,7 @@ pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, 
                         set: set.clone(),
                         expect: expect.clone(),
                         id_column,
+                        beside,
                         rows: Vec::new(),
                     });
                     groups.len() - 1
@@ -88,6 +95,7 @@ pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, 
                     key,
                     set: texts(&set, &write.values),
                     expect: texts(&expect, &write.expected),
+                    beside: values,
                 });
             }
         }
@@ -99,7 +107,7 @@ fn field<'a>(fields: &'a [Field], name: &str) -> Option<&'a Value> {
     fields.iter().find(|field| field.name == name).map(|field| &field.value)
 }
 
-type Parts = (Arc<Table>, Vec<usize>, Vec<usize>, Option<usize>, Vec<Option<String>>);
+type Parts = (Arc<Table>, Vec<usize>, Vec<usize>, Option<usize>, Vec<Option<String>>, Vec<(Beside, BesideValues)>);
 
 fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Parts, Box<Answer>> {
     let write = &job.write;
@@ -118,23 +126,25 @@ fn shape(job: &Job, tables: &BTreeMap<String, Option<Arc<Table>>>) -> Result<Par
         found.retain(|index| Some(*index) != id_column);
         Ok(found)
     };
+    let (values, expected) = (beside::of_root(&write.rows, &write.values), beside::of_root(&write.rows, &write.expected));
     let (set, expect) = match write.op {
-        WriteOp::Update => (columns(&write.values)?, columns(&write.expected)?),
-        WriteOp::Create => (columns(&write.values)?, Vec::new()),
-        WriteOp::Delete => (Vec::new(), columns(&write.expected)?),
+        WriteOp::Update => (columns(&values)?, columns(&expected)?),
+        WriteOp::Create => (columns(&values)?, Vec::new()),
+        WriteOp::Delete => (Vec::new(), columns(&expected)?),
     };
+    let beside = beside::plan(write, &table, tables)?;
     let key = match write.op {
         WriteOp::Create => Vec::new(),
         WriteOp::Update | WriteOp::Delete => key(write.record.as_deref(), &table, &write.object)?,
     };
     // Without values and expectations there is nothing to do; with expectations alone they are read.
-    if write.op == WriteOp::Update && set.is_empty() && expect.is_empty() {
+    if write.op == WriteOp::Update && set.is_empty() && expect.is_empty() && beside.is_empty() {
         return Err(Box::new(Answer::Done(Verdict::applied(write.record.clone(), Vec::new()))));
     }
-    Ok((table, set, expect, id_column, key))
+    Ok((table, set, expect, id_column, key, beside))
 }
 
-fn missing(code: &str, reason: String, remedy: &str) -> Box<Answer> {
+pub(crate) fn missing(code: &str, reason: String, remedy: &str) -> Box<Answer> {
     Box::new(Answer::later(code, reason, remedy, Some(std::time::Duration::from_secs(5))))
 }
 

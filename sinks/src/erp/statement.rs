@@ -2,7 +2,7 @@
 
 use schemas::message::WriteOp;
 
-use super::catalog::{Compare, Table, quoted};
+use super::catalog::{Column, Compare, Table, quoted};
 use super::plan::{Group, Row};
 
 /// SQL with its parameters, one array for each column.
@@ -47,7 +47,7 @@ impl<'a> Values<'a> {
 }
 
 /// The text form of an expression, as the type's output function writes it.
-fn as_text(expression: &str) -> String {
+pub(crate) fn as_text(expression: &str) -> String {
     format!("CASE WHEN {expression} IS NOT NULL THEN format('%s', {expression}) END")
 }
 
@@ -64,14 +64,18 @@ fn key(group: &Group) -> String {
 fn expected(group: &Group) -> String {
     let parts = group.expect.iter().enumerate().map(|(place, column)| {
         let column = &group.table.columns[*column];
-        let (left, right) = (format!("t.{}", quoted(&column.name)), format!("v.e{place}"));
-        match column.compare {
-            Compare::Plain => format!(" AND {left} IS NOT DISTINCT FROM {right}"),
-            Compare::AsJsonb => format!(" AND {left}::jsonb IS NOT DISTINCT FROM {right}::jsonb"),
-            Compare::AsText => format!(" AND ({}) IS NOT DISTINCT FROM ({})", as_text(&left), as_text(&right)),
-        }
+        format!(" AND {}", same(column, &format!("t.{}", quoted(&column.name)), &format!("v.e{place}")))
     });
     parts.collect()
+}
+
+/// Whether two expressions of a column's type have the same value.
+pub(crate) fn same(column: &Column, left: &str, right: &str) -> String {
+    match column.compare {
+        Compare::Plain => format!("{left} IS NOT DISTINCT FROM {right}"),
+        Compare::AsJsonb => format!("{left}::jsonb IS NOT DISTINCT FROM {right}::jsonb"),
+        Compare::AsText => format!("({}) IS NOT DISTINCT FROM ({})", as_text(left), as_text(right)),
+    }
 }
 
 fn values<'a>(group: &'a Group, rows: &[&Row], with_set: bool) -> Values<'a> {
@@ -191,7 +195,6 @@ pub(crate) fn existing(group: &Group, id_column: usize, rows: &[&Row]) -> Statem
 mod tests {
     use std::sync::Arc;
 
-    use super::super::catalog::Column;
     use super::super::value::Kind;
     use super::*;
 
@@ -219,9 +222,10 @@ mod tests {
             key: vec![Some("1".into())],
             set: vec![Some("x".into())],
             expect: vec![None, Some("{}".into())],
+            beside: Vec::new(),
         };
         let group =
-            Group { table: Arc::new(table), op: WriteOp::Update, set: vec![1], expect: vec![1, 2], id_column: None, rows: Vec::new() };
+            Group { table: Arc::new(table), op: WriteOp::Update, set: vec![1], expect: vec![1, 2], id_column: None, beside: Vec::new(), rows: Vec::new() };
         let statement = change(&group, &[&row]);
         assert_eq!(
             statement.sql,
