@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::kind::Kind;
 use super::normal;
 use super::phonetic;
-use super::prepare::{Form, Prepared};
+use super::prepare::{Form, Prepared, Words};
 use super::score::Scorer;
 
 /// Records that a block has room for.
@@ -181,15 +181,15 @@ impl Scorer {
             }
         };
         match (kind, form) {
-            (Kind::GivenName | Kind::Surname, Form::Words { text, .. }) => {
-                push("~", &phonetic::code(text), kind == Kind::Surname || self.tag(index) != index)
+            (Kind::GivenName | Kind::Surname, Form::Words(Words { sound, .. })) => {
+                push("~", sound, kind == Kind::Surname || self.tag(index) != index)
             }
-            (Kind::Person, Form::Words { words, .. }) => {
+            (Kind::Person, Form::Words(Words { words, .. })) => {
                 for word in words.iter().filter(|word| word.chars().count() > 1).take(4) {
                     push("~", &phonetic::code(word), true);
                 }
             }
-            (Kind::Organisation | Kind::Text, Form::Words { text, words, .. }) => {
+            (Kind::Organisation | Kind::Text, Form::Words(Words { text, words, .. })) => {
                 let alone = kind == Kind::Organisation;
                 for word in self.rarest(index, words, 3) {
                     push("=", word, alone);
@@ -199,12 +199,12 @@ impl Scorer {
                     push("^", &start, true);
                 }
             }
-            (Kind::Street, Form::Words { words, number, .. }) => {
+            (Kind::Street, Form::Words(Words { words, number, .. })) => {
                 for word in self.rarest(index, words, 2) {
                     push("=", &format!("{word} {}", number.as_deref().unwrap_or_default()), true);
                 }
             }
-            (Kind::Locality, Form::Words { text, .. }) => push("~", &phonetic::code(text), false),
+            (Kind::Locality, Form::Words(Words { sound, .. })) => push("~", sound, false),
             (Kind::Email, Form::Mail { local, domain, personal }) => {
                 if *personal {
                     push("=", &format!("{local}@{domain}"), true);

@@ -106,9 +106,19 @@ impl Kind {
         }
     }
 
-    /// Whether common values of the field count less than rare ones.
-    pub const fn counts_frequency(self) -> bool {
-        !matches!(self, Self::HouseNumber | Self::TaxId | Self::Email | Self::Phone | Self::Website)
+    /// Whether a value belongs to one record by its nature; when many have it, it is a placeholder.
+    pub const fn is_own(self) -> bool {
+        matches!(self, Self::TaxId | Self::Identifier | Self::Email | Self::Phone | Self::Website)
+    }
+
+    /// Whether a value of one kind may stand in a field of another by mistake.
+    pub const fn may_swap(self, other: Self) -> bool {
+        self.is_worded() && other.is_worded()
+    }
+
+    /// Whether its values are words, in any number.
+    pub(crate) const fn is_worded(self) -> bool {
+        matches!(self, Self::Organisation | Self::Person | Self::GivenName | Self::Surname | Self::Street | Self::Locality | Self::Text)
     }
 
     /// What a level means for a value of this kind, in words that follow the field's name.

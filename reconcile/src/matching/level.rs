@@ -3,17 +3,16 @@
 use super::distance::{edits, jaro_winkler};
 use super::kind::{Kind, Level};
 use super::normal;
-use super::phonetic;
-use super::prepare::Form;
+use super::prepare::{Form, Words};
 use super::words::{self, Rarity};
 
 /// The level that two values of a kind reach, without a look at sibling fields. `rarity` tells how much a word tells.
 pub(crate) fn level(kind: Kind, left: &Form, right: &Form, rarity: &Rarity<'_>) -> Level {
     match (left, right) {
-        (Form::Words { .. }, Form::Words { .. }) => match kind {
-            Kind::Organisation | Kind::Text => words::text(left.words(), right.words(), rarity),
-            Kind::Person => words::person(left.words(), right.words()),
-            Kind::GivenName | Kind::Surname => name(left.text(), right.text()),
+        (Form::Words(left), Form::Words(right)) => match kind {
+            Kind::Organisation | Kind::Text => words::text(&left.words, &right.words, rarity),
+            Kind::Person => words::person(&left.words, &right.words),
+            Kind::GivenName | Kind::Surname => name(left, right),
             _ => place(left, right),
         },
         (Form::Code(left), Form::Code(right)) => code(kind, left, right),
@@ -29,11 +28,8 @@ pub(crate) fn same_elsewhere(left: &Form, right: &Form) -> bool {
     left == right || (left.len() >= 4 && right.len() >= 4 && edits(left, right, 1).is_some())
 }
 
-fn compact(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_whitespace()).collect()
-}
-
-fn name(left: &str, right: &str) -> Level {
+fn name(one: &Words, other: &Words) -> Level {
+    let (left, right) = (one.text.as_str(), other.text.as_str());
     if left == right {
         return Level::Equal;
     }
@@ -41,27 +37,22 @@ fn name(left: &str, right: &str) -> Level {
     if short.chars().count() == 1 {
         return if long.starts_with(short) { Level::Initial } else { Level::Different };
     }
-    if long.len() >= 3 && (edits(left, right, 1).is_some() || compact(left) == compact(right)) {
+    if long.len() >= 3 && (edits(left, right, 1).is_some() || one.compact() == other.compact()) {
         return Level::Close;
     }
     match jaro_winkler(left, right) {
         alike if alike >= 0.93 => Level::Close,
         alike if alike >= 0.84 => Level::Similar,
-        _ if left.split(' ').any(|word| word.len() >= 3 && right.split(' ').any(|other| word == other)) => Level::Similar,
-        _ if phonetic::code(left) == phonetic::code(right) => Level::Sounds,
+        _ if one.words.iter().any(|word| word.len() >= 3 && other.words.contains(word)) => Level::Similar,
+        _ if one.sound == other.sound => Level::Sounds,
         _ => Level::Different,
     }
 }
 
 /// Streets and places.
-fn place(left: &Form, right: &Form) -> Level {
-    let number = |form: &Form| match form {
-        Form::Words { number, .. } => number.clone(),
-        Form::Code(_) | Form::Mail { .. } | Form::Day(_) => None,
-    };
-    let (here, there) = (number(left), number(right));
+fn place(left: &Words, right: &Words) -> Level {
     let worded = spelled(left, right);
-    match (here, there) {
+    match (&left.number, &right.number) {
         (Some(here), Some(there)) if here == there => worded,
         (None, None) => worded,
         // The house next door is another one.
@@ -70,28 +61,24 @@ fn place(left: &Form, right: &Form) -> Level {
     }
 }
 
-fn spelled(left: &Form, right: &Form) -> Level {
-    let (one, other) = (left.text(), right.text());
-    if one == other {
+fn spelled(left: &Words, right: &Words) -> Level {
+    if left.text == right.text {
         return Level::Equal;
     }
-    let (one_compact, other_compact) = (compact(one), compact(other));
-    let longest = one_compact.chars().count().max(other_compact.chars().count());
-    let allowed = if longest >= 10 { 2 } else { 1 };
-    if longest >= 4 && (one_compact == other_compact || edits(&one_compact, &other_compact, allowed).is_some()) {
+    let (one, other) = (left.compact(), right.compact());
+    let longest = one.len().max(other.len());
+    if longest >= 4 && edits(one, other, if longest >= 10 { 2 } else { 1 }).is_some() {
         return Level::Close;
     }
-    if jaro_winkler(one, other) >= 0.9 {
+    if jaro_winkler(&left.text, &right.text) >= 0.9 {
         return Level::Similar;
     }
     // Half of the words or more, the kind of street not counted.
-    let telling = |words: &[String]| -> Vec<String> {
-        words.iter().filter(|word| word.len() >= 3 && !GENERIC.contains(&word.as_str())).cloned().collect()
-    };
-    let (one, other) = (telling(left.words()), telling(right.words()));
-    let shared =
-        one.iter().filter(|word| other.iter().any(|there| word == &there || (word.len() >= 5 && edits(word, there, 1).is_some()))).count();
-    if shared > 0 && shared * 2 >= one.len().min(other.len()) { Level::Part } else { Level::Different }
+    let telling = |word: &&String| word.len() >= 3 && !GENERIC.contains(&word.as_str());
+    let same = |word: &String, other: &String| word == other || (word.len() >= 5 && edits(word, other, 1).is_some());
+    let shared = left.words.iter().filter(telling).filter(|word| right.words.iter().filter(telling).any(|other| same(word, other))).count();
+    let fewest = left.words.iter().filter(telling).count().min(right.words.iter().filter(telling).count());
+    if shared > 0 && shared * 2 >= fewest { Level::Part } else { Level::Different }
 }
 
 /// Words that half of all streets have.

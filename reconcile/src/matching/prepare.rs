@@ -2,6 +2,7 @@
 
 use super::kind::Kind;
 use super::normal;
+use super::phonetic;
 use super::rules::CompareField;
 use crate::mapping::Side;
 use crate::mapping::time;
@@ -16,8 +17,8 @@ pub struct Prepared {
 /// A field's value in normal form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Words, the number that stood among them (a house number) apart.
-    Words { text: String, words: Vec<String>, number: Option<String> },
+    /// Words.
+    Words(Words),
     /// One token.
     Code(String),
     /// An e-mail address.
@@ -26,11 +27,33 @@ pub(crate) enum Form {
     Day(String),
 }
 
+/// A text of one or more words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Words {
+    /// All of them, with a blank between.
+    pub(crate) text: String,
+    /// One by one.
+    pub(crate) words: Vec<String>,
+    /// Without blanks, where there were any.
+    compact: Option<String>,
+    /// How a name sounds; empty for what is never spoken.
+    pub(crate) sound: String,
+    /// The number that stood among them: a house number.
+    pub(crate) number: Option<String>,
+}
+
+impl Words {
+    /// All letters without blanks.
+    pub(crate) fn compact(&self) -> &str {
+        self.compact.as_deref().unwrap_or(&self.text)
+    }
+}
+
 impl Form {
     /// The whole value as text.
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Words { text, .. } => text,
+            Self::Words(words) => &words.text,
             Self::Code(text) | Self::Day(text) => text,
             Self::Mail { local, .. } => local,
         }
@@ -39,7 +62,7 @@ impl Form {
     /// Its words; one for a code.
     pub(crate) fn words(&self) -> &[String] {
         match self {
-            Self::Words { words, .. } => words,
+            Self::Words(words) => &words.words,
             Self::Code(text) | Self::Day(text) => std::slice::from_ref(text),
             Self::Mail { local, .. } => std::slice::from_ref(local),
         }
@@ -101,8 +124,13 @@ fn form(kind: Kind, text: &str) -> Option<Form> {
     if normal::says_nothing(text) {
         return None;
     }
-    let words =
-        |words: Vec<String>, number| (!words.is_empty() || number != None).then(|| Form::Words { text: words.join(" "), words, number });
+    let words = |words: Vec<String>, number: Option<String>| {
+        let text = words.join(" ");
+        let compact = (words.len() > 1).then(|| words.concat());
+        let spoken = matches!(kind, Kind::GivenName | Kind::Surname | Kind::Locality);
+        let sound = if spoken { phonetic::code(&text) } else { String::new() };
+        (!words.is_empty() || number.is_some()).then_some(Form::Words(Words { text, words, compact, sound, number }))
+    };
     match kind {
         Kind::Organisation => words(normal::organisation(text), None),
         Kind::Person | Kind::GivenName | Kind::Surname => words(normal::person(text), None),

@@ -91,7 +91,7 @@ impl Scorer {
                         *place = rate(*level).bits();
                     }
                 }
-                let common = given.filter(|_| field.kind.counts_frequency()).map(|given| given.common.clone()).unwrap_or_default();
+                let common = given.map(|given| given.common.clone()).unwrap_or_default();
                 Worth { bits, equal: rate(Level::Equal).m, common, rare: given.map_or(0.0, |given| given.rare) }
             })
             .collect();
@@ -177,11 +177,15 @@ impl Scorer {
 impl Worth {
     /// The worth of an equal value by how many have it.
     fn equal_bits(&self, form: &Form) -> f64 {
-        if self.common.is_empty() || self.rare <= 0.0 {
-            return self.bits.get(Level::Equal as usize).copied().unwrap_or(0.0);
-        }
-        let share: f64 = form.words().iter().map(|word| self.common.get(word).copied().unwrap_or(self.rare)).product();
-        (self.equal / share.max(self.rare)).log2()
+        let share = match self.common.get(form.text()) {
+            Some(share) => *share,
+            None if self.rare > 0.0 => {
+                let words = form.words().iter().map(|word| self.common.get(word).copied().unwrap_or(self.rare));
+                words.product::<f64>().max(self.rare)
+            }
+            None => return self.bits.get(Level::Equal as usize).copied().unwrap_or(0.0),
+        };
+        (self.equal / share).log2()
     }
 }
 

@@ -1,0 +1,54 @@
+//! Expectation and maximisation.
+
+use std::collections::BTreeMap;
+
+use super::count::{Pattern, Tally};
+use crate::matching::builtin;
+use crate::matching::rules::CompareField;
+
+/// Rounds, at most.
+const MAX_ROUNDS: usize = 200;
+
+/// A round that moves no rate by more than this is the last.
+const STILL: f64 = 1e-6;
+
+/// What expectation and maximisation found.
+pub(super) struct Learned {
+    pub(super) m: Vec<Vec<f64>>,
+    pub(super) matches: f64,
+    pub(super) rounds: usize,
+}
+
+pub(super) fn learn(fields: &[CompareField], patterns: &BTreeMap<Pattern, u64>, u: &[Vec<f64>]) -> Learned {
+    let start = Tally::new(fields).rates(fields, |field, level| builtin::rate(field.kind, level).m, 1.0);
+    let total: f64 = patterns.values().map(|count| *count as f64).sum::<f64>().max(1.0);
+    let mut learned = Learned { m: start, matches: total * 0.1, rounds: 0 };
+    let mut apart: Vec<Vec<f64>> = u.to_vec();
+    for round in 1..=MAX_ROUNDS {
+        let share = (learned.matches / total).clamp(1e-9, 1.0 - 1e-9);
+        let mut tally = Tally::new(fields);
+        let mut rest = Tally::new(fields);
+        let mut matches = 0.0;
+        for (pattern, count) in patterns {
+            let mut bits = (share / (1.0 - share)).log2();
+            for ((m, u), at) in learned.m.iter().zip(&apart).zip(pattern) {
+                if let (Some(m), Some(u)) = (m.get(usize::from(*at)), u.get(usize::from(*at))) {
+                    bits += (m / u).log2();
+                }
+            }
+            let sure = 1.0 / (1.0 + (-bits).exp2());
+            let weight = sure * *count as f64;
+            matches += weight;
+            tally.add(pattern, weight);
+            rest.add(pattern, *count as f64 - weight);
+        }
+        let m = tally.rates(fields, |field, level| builtin::rate(field.kind, level).m, 2.0);
+        apart = rest.rates(fields, |field, level| builtin::rate(field.kind, level).u, 2.0);
+        let moved = m.iter().flatten().zip(learned.m.iter().flatten()).map(|(new, old)| (new - old).abs()).fold(0.0, f64::max);
+        learned = Learned { m, matches, rounds: round };
+        if moved < STILL {
+            break;
+        }
+    }
+    learned
+}
