@@ -72,6 +72,16 @@ impl Source {
                 found.insert((object.clone(), record.id.clone()), record);
             }
         }
+        let mut deleted = Ids::new();
+        for event in events().filter(|event| event.header.change == ChangeType::Delete) {
+            let ids = deleted.entry(event.known.layout.object.clone()).or_default();
+            ids.extend(event.header.record_ids.iter().filter(|id| !ids::is_wildcard(id)).cloned());
+        }
+        let mut merged = BTreeMap::new();
+        for (object, deleted) in &deleted {
+            let Some(known) = known.get(object) else { continue };
+            merged.extend(reading::merged_into(&self.rest, known, &deleted.iter().cloned().collect::<Vec<_>>()).await?);
+        }
         self.users.learn(learn, &self.rest).await?;
         for object in &lost {
             let Some(known) = known.get(object) else { continue };
@@ -90,7 +100,7 @@ impl Source {
                     let sync_id = format!("crm-{key}");
                     self.set_aside(&mut batch, &object, &key, sync_id, payload.to_vec(), reason).await?;
                 }
-                Received::Event(event) => self.put(&mut batch, *event, &doubtful, &mut found, &mut read).await?,
+                Received::Event(event) => self.put(&mut batch, *event, &doubtful, &mut found, &merged, &mut read).await?,
             }
         }
         progress.reached(position, newest);
@@ -185,6 +195,7 @@ impl Source {
         event: Event,
         doubtful: &Ids,
         found: &mut BTreeMap<(String, String), Found>,
+        merged: &BTreeMap<String, String>,
         read: &mut BTreeSet<(String, String)>,
     ) -> Result<()> {
         let object = event.known.layout.object.clone();
@@ -205,7 +216,7 @@ impl Source {
                 metrics::events("reread", 1);
                 match found.remove(&key) {
                     Some(record) => self.found(batch, &event.known, record).await?,
-                    None => self.state(batch, &event, number, id, Op::Delete).await?,
+                    None => self.state(batch, &event, number, id, Op::Delete, None).await?,
                 }
                 read.insert(key);
             } else {
@@ -216,14 +227,23 @@ impl Source {
                     ChangeType::Delete => Op::Delete,
                     ChangeType::Gap | ChangeType::Overflow => continue,
                 };
-                self.state(batch, &event, number, id, op).await?;
+                let merged_into = merged.get(id).filter(|_| op == Op::Delete).cloned();
+                self.state(batch, &event, number, id, op, merged_into).await?;
             }
         }
         Ok(())
     }
 
     /// Adds what the event says about one of its records.
-    async fn state(&mut self, batch: &mut Batch, event: &Event, number: usize, id: &str, op: Op) -> Result<()> {
+    async fn state(
+        &mut self,
+        batch: &mut Batch,
+        event: &Event,
+        number: usize,
+        id: &str,
+        op: Op,
+        merged_into: Option<String>,
+    ) -> Result<()> {
         let layout = &event.known.layout;
         let carried = match op {
             Op::Delete => Ok((layout.id_row(id), None)),
@@ -247,6 +267,7 @@ impl Source {
                 origin: header::client(&event.header.origin).map(str::to_owned),
                 snapshot: false,
                 sync_id: sync_id(),
+                merged_into,
             };
             batch.change(&self.config.name, &event.known, fact)
         });

@@ -24,7 +24,13 @@ pub(crate) struct Fact {
     pub(crate) origin: Option<String>,
     pub(crate) snapshot: bool,
     pub(crate) sync_id: String,
+    /// The record that a deleted one was merged into.
+    pub(crate) merged_into: Option<String>,
 }
+
+/// Header of the deletion of a merged record: the id of the record that it was merged into.
+const MERGED_INTO_HEADER: &str = "merged-into";
+
 
 /// Records waiting to be committed together.
 #[derive(Default)]
@@ -56,7 +62,11 @@ impl Batch {
         tracing::debug!(sync.id = fact.sync_id, crm.object = known.layout.object, "change captured");
         let value =
             codec::encode_change_as(known.registered, &known.topic, &known.layout.schema, &change).map_err(|error| error.to_string())?;
-        self.records.push(NewRecord::new(known.topic.clone(), fact.id.clone(), value).header(SYNC_ID_HEADER, fact.sync_id.clone()));
+        let record = NewRecord::new(known.topic.clone(), fact.id.clone(), value).header(SYNC_ID_HEADER, fact.sync_id.clone());
+        self.records.push(match fact.merged_into {
+            Some(winner) => record.header(MERGED_INTO_HEADER, winner),
+            None => record,
+        });
         if fact.op == Op::Delete {
             self.records.push(NewRecord::tombstone(known.topic.clone(), fact.id).header(SYNC_ID_HEADER, fact.sync_id));
         }

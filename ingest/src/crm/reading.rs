@@ -3,6 +3,8 @@
 //! Pages are asked for in the order of ids, each after the last id of the one before, so that a copy can go on after a
 //! restart without a cursor of the server's.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
 use super::catalog::Known;
@@ -18,6 +20,9 @@ const IDS_PER_QUERY: usize = 150;
 /// A request's address and headers together may not be longer than 16,384 bytes, in which a comma takes three.
 const MAX_SELECT: usize = 7_000;
 
+/// Names the record that a deleted one was merged into.
+const MASTER: &str = "MasterRecordId";
+
 /// A record as it is now.
 pub(crate) struct Found {
     pub(crate) id: String,
@@ -28,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) modified_ms: i64,
     /// Who last modified it.
     pub(crate) user: Option<String>,
+    /// The record that it was merged into.
+    pub(crate) merged_into: Option<String>,
 }
 
 impl Found {
@@ -39,6 +46,7 @@ impl Found {
             deleted: record.get("IsDeleted").and_then(Json::as_bool).unwrap_or(false),
             modified_ms: time("LastModifiedDate").or_else(|| time("SystemModstamp")).unwrap_or(0),
             user: text("LastModifiedById").map(ids::long_id),
+            merged_into: text(MASTER).map(ids::long_id),
             record,
         })
     }
@@ -53,6 +61,20 @@ pub(crate) async fn by_ids(rest: &Rest, known: &Known, wanted: &[String]) -> Res
         found.extend(records.into_iter().filter_map(Found::of));
     }
     complete(rest, known, more, &mut found).await?;
+    Ok(found)
+}
+
+/// Which of some deleted records were merged, and into which record. Their events do not say.
+pub(crate) async fn merged_into(rest: &Rest, known: &Known, deleted: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    if known.described.field(MASTER).is_none() {
+        return Ok(found);
+    }
+    for chunk in deleted.chunks(IDS_PER_QUERY) {
+        let records = in_list(rest, known, &format!("Id,{MASTER}"), chunk.iter().map(String::as_str)).await?;
+        let merged = records.into_iter().filter_map(Found::of);
+        found.extend(merged.filter_map(|record| Some((record.id, record.merged_into?))));
+    }
     Ok(found)
 }
 
@@ -91,7 +113,7 @@ async fn in_list(rest: &Rest, known: &Known, select: &str, wanted: impl Iterator
 /// the earlier time, so that the event of that change is still applied to it.
 async fn complete(rest: &Rest, known: &Known, selects: &[String], found: &mut Vec<Found>) -> Result<()> {
     for select in selects {
-        let mut parts = std::collections::BTreeMap::new();
+        let mut parts = BTreeMap::new();
         for chunk in found.chunks(IDS_PER_QUERY) {
             let records = in_list(rest, known, select, chunk.iter().map(|found| found.id.as_str())).await?;
             parts.extend(records.into_iter().filter_map(Found::of).map(|part| (part.id.clone(), part)));
@@ -125,7 +147,7 @@ fn stamp(known: &Known) -> &'static str {
 
 /// Field lists that together name every column, each short enough for a request's address.
 fn selects(known: &Known, max: usize) -> Vec<String> {
-    const ALWAYS: [&str; 5] = ["Id", "IsDeleted", "SystemModstamp", "LastModifiedDate", "LastModifiedById"];
+    const ALWAYS: [&str; 6] = ["Id", "IsDeleted", "SystemModstamp", "LastModifiedDate", "LastModifiedById", MASTER];
     let always = ALWAYS.iter().filter(|name| known.described.field(name).is_some()).copied().collect::<Vec<_>>().join(",");
     let mut lists = vec![always.clone()];
     for column in known.layout.schema.columns.iter().filter(|column| !ALWAYS.contains(&column.name.as_str())) {

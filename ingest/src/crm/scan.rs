@@ -106,6 +106,7 @@ impl Source {
                 origin: None,
                 snapshot: true,
                 sync_id: sync_id(),
+                merged_into: found.merged_into.clone().filter(|_| found.deleted),
             };
             batch.change(&self.config.name, known, fact)
         });

@@ -200,7 +200,7 @@ async fn each_object_may_have_a_stream_of_its_own_and_a_key_may_sign_in() -> Res
 }
 
 #[tokio::test]
-async fn a_merge_deletes_the_loser_and_changes_the_winner() -> Result<()> {
+async fn a_merge_deletes_the_loser_naming_the_winner_and_changes_the_winner() -> Result<()> {
     let world = World::new(&["Account"]).await?;
     let ids = world.org.load("Account", [json!({"Name": "Winner"}), json!({"Name": "Loser"})])?;
     let running = world.start_following().await?;
@@ -212,6 +212,13 @@ async fn a_merge_deletes_the_loser_and_changes_the_winner() -> Result<()> {
         .await?;
     let deleted: Vec<_> = seen.iter().filter(|seen| seen.op() == Some(Op::Delete)).map(|seen| seen.key.clone()).collect();
     assert_eq!(deleted, [ids[1].to_string()]);
+    let named: Vec<_> = world
+        .records(&world.topics.cdc_crm("Account"))
+        .await?
+        .iter()
+        .filter_map(|record| record.header("merged-into").map(|winner| String::from_utf8_lossy(winner).into_owned()))
+        .collect();
+    assert_eq!(named, [ids[0].to_string()]);
     running.stop().await
 }
 
