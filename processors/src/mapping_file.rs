@@ -17,9 +17,16 @@
 
 mod check;
 mod convert;
+mod difference;
+mod places;
+mod rows;
+mod scored;
 mod shape;
 
 use std::path::Path;
+
+pub use difference::{Difference, Weight, differences};
+pub use places::Places;
 
 use reconcile::mapping::Mapping;
 
@@ -50,9 +57,10 @@ pub fn parse(text: &str) -> Result<Mapping> {
     let name = |wrong: Wrong| Error::Mapping { file: None, line: wrong.at.map(|at| line(text, at)), reason: wrong.reason };
     let shape: shape::File = toml::from_str(text)
         .map_err(|error| name(Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() }))?;
+    let places = Places::new(text, &shape);
     let mapping = convert::mapping(shape).map_err(name)?;
-    check::check(&mapping).map_err(|reason| name(Wrong { at: None, reason }))?;
-    Ok(mapping)
+    check::check(&mapping).map_err(|reason| Error::Mapping { file: None, line: places.complained(&reason), reason })?;
+    Ok(Mapping { text: text.to_owned(), ..mapping })
 }
 
 /// What is wrong, and where in the text.

@@ -95,12 +95,12 @@ impl Error {
         }
     }
 
-    pub(crate) fn read(field: &crate::mapping::FieldMapping, side: Side, value: &crate::Value, reason: impl Into<String>) -> Self {
+    pub(crate) fn read(field: &crate::mapping::FieldMapping, side: Side, values: &[crate::Value], reason: impl Into<String>) -> Self {
         Self::Read {
             field: field.name.clone(),
             side: side.as_str(),
-            column: field.columns[side].column.clone(),
-            value: value.to_string(),
+            column: field.columns[side].shown(),
+            value: values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + "),
             reason: reason.into(),
         }
     }
@@ -109,7 +109,7 @@ impl Error {
         Self::Write {
             field: field.name.clone(),
             side: side.as_str(),
-            column: field.columns[side].column.clone(),
+            column: field.columns[side].shown(),
             value: value.to_string(),
             reason: reason.into(),
         }

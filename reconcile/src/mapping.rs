@@ -3,16 +3,25 @@
 //! [`read`] and [`write`] convert between a column's value and the canonical one; [`check`] and [`round_trip`] find mappings
 //! that cannot work before anything is written.
 
+mod check;
+mod conform;
 mod convert;
 mod expression;
 mod number;
+pub mod rows;
+mod rule;
+mod text;
 pub(crate) mod time;
 
 use std::collections::BTreeMap;
 
-pub(crate) use convert::conform;
-pub use convert::{check, read, round_trip, write};
+pub use check::{check, round_trip};
+pub(crate) use conform::conform;
+pub(crate) use convert::lacking;
+pub use convert::{read, write};
 pub use expression::holds;
+pub use rows::{Condition, EmptyRow, OrderBy, RowLink, RowMapping};
+pub use rule::{ColumnRule, Constant, FieldDefault, Part, When};
 
 /// One of the two systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,14 +140,24 @@ pub enum Drift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeletePolicy {
     /// Nothing: the link stays, nothing is written.
-    #[default]
     Ignore,
-    /// Its `archive` columns are set; with none configured, as `Ignore`.
+    /// Its `archive` columns are set; with none configured, as `Ask`.
+    #[default]
     Archive,
     /// It is deleted too, unless it was edited since both agreed.
     Delete,
     /// A person decides.
     Ask,
+}
+
+/// What happens to the counterpart of a record that was merged into another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MergePolicy {
+    /// A person decides; until then it stays.
+    #[default]
+    Ask,
+    /// It stays.
+    Keep,
 }
 
 /// The type of a canonical field.
@@ -166,6 +185,13 @@ pub enum FieldType {
         /// The kind referred to.
         kind: String,
     },
+    /// Several values of one type; none is no value.
+    List {
+        /// Type of each.
+        of: Box<FieldType>,
+        /// Whether their order and repetitions matter; otherwise they are kept sorted, each once.
+        ordered: bool,
+    },
 }
 
 /// A CEL expression over `value`, compiled once.
@@ -181,19 +207,6 @@ impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
-}
-
-/// How one side holds a field.
-#[derive(Debug, PartialEq, Default)]
-pub struct ColumnRule {
-    /// Column or object field name.
-    pub column: String,
-    /// From the column's value to the canonical one; none is the plain conversion to the field's type.
-    pub read: Option<Expression>,
-    /// From the canonical value to the column's; none is the value itself.
-    pub write: Option<Expression>,
-    /// Word on this side ↔ canonical word, for picklists and codes.
-    pub words: BTreeMap<String, String>,
 }
 
 /// One mapped field.
@@ -213,8 +226,37 @@ pub struct FieldMapping {
     pub drift: Drift,
     /// When true (over `crm`, `erp`, `base`, `record`), a person decides whatever the policy says.
     pub review_when: Option<Expression>,
+    /// A record without it is not made on the other side, and nothing is not written over a value.
+    pub required: bool,
+    /// Longest text that is written, in characters; a longer one is refused in words, never cut.
+    pub max_length: Option<usize>,
+    /// What stands for no value.
+    pub default: Option<FieldDefault>,
+    /// Values may come back changed from what was written: that is known and accepted.
+    pub lossy: bool,
     /// Where each side has it.
     pub columns: Pair<ColumnRule>,
+}
+
+impl FieldMapping {
+    /// A field that is the same single column on both sides, travels both ways, and whose newer edit wins.
+    pub fn plain(name: impl Into<String>, kind: FieldType, crm: impl Into<String>, erp: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            label: name.clone(),
+            name,
+            kind,
+            direction: Direction::Both,
+            policy: Policy::LastWrite,
+            drift: Drift::default(),
+            review_when: None,
+            required: false,
+            max_length: None,
+            default: None,
+            lossy: false,
+            columns: Pair { crm: ColumnRule::plain(crm), erp: ColumnRule::plain(erp) },
+        }
+    }
 }
 
 /// How match keys are compared.
@@ -246,6 +288,8 @@ pub struct MatchKey {
 pub enum CreatePolicy {
     /// Make it there.
     Auto,
+    /// A person decides.
+    Ask,
     /// Leave it.
     Never,
 }
@@ -257,12 +301,23 @@ pub struct SideMapping {
     pub object: String,
     /// Column or external id field that holds the entity id on records that Concord created.
     pub id_column: String,
-    /// Columns with a fixed value on create.
-    pub constants: BTreeMap<String, crate::Value>,
+    /// Columns with a fixed value: when the record is made, or with every write to it.
+    pub constants: BTreeMap<String, Constant>,
     /// Columns that archive a record, with the values that do it.
     pub archive: BTreeMap<String, crate::Value>,
     /// Column that names who edited the record last, if there is one.
     pub actor_column: Option<String>,
+    /// What a row must hold to be a record of this entity; a table may hold others too.
+    pub conditions: Vec<Condition>,
+    /// Rows of other tables that hold some of the columns, by name.
+    pub rows: BTreeMap<String, RowMapping>,
+}
+
+impl SideMapping {
+    /// Row and column that a column's name speaks of, if it is not the root row's.
+    pub fn beside<'a>(&self, column: &'a str) -> Option<(&'a str, &RowMapping, &'a str)> {
+        rows::split(&self.rows, column)
+    }
 }
 
 /// One entity kind whose fields are kept in agreement.
@@ -278,10 +333,14 @@ pub struct EntityMapping {
     pub fields: Vec<FieldMapping>,
     /// Match keys in order of strength.
     pub keys: Vec<MatchKey>,
+    /// How records without a common key are compared; none are when it is left out.
+    pub scored: Option<crate::matching::MatchRules>,
     /// Creation of missing records on each side.
     pub create: Pair<CreatePolicy>,
     /// What happens to a side's record when the other side's is deleted.
     pub delete: Pair<DeletePolicy>,
+    /// What happens to the counterpart of a record that was merged into another one.
+    pub merge: MergePolicy,
     /// How fields that differ at first contact are settled.
     pub first_contact: Policy,
     /// Commit times nearer than this are not ordered, microseconds.
@@ -327,4 +386,18 @@ pub struct Mapping {
     pub captured: Vec<CapturedMapping>,
     /// Version in force.
     pub version: i64,
+    /// What it was made from, so that it can be kept and made again; empty when it was made otherwise.
+    pub text: String,
+}
+
+impl Mapping {
+    /// The same mapping as the version in force.
+    #[must_use]
+    pub fn at(mut self, version: i64) -> Self {
+        self.version = version;
+        for entity in &mut self.entities {
+            entity.version = version;
+        }
+        self
+    }
 }

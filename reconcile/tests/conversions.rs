@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use reconcile::mapping::{self, Expression, FieldMapping, FieldType, Policy, Side};
+use reconcile::mapping::{self, ColumnRule, Direction, Expression, FieldDefault, FieldMapping, FieldType, Part, Policy, Side, When};
 use reconcile::{Class, Value};
 use rust_decimal::Decimal;
 
@@ -17,6 +17,15 @@ fn money() -> FieldMapping {
     field(FieldType::Decimal { scale: 2 })
 }
 
+fn read(field: &FieldMapping, side: Side, column: &Value) -> Result<Value, reconcile::Error> {
+    mapping::read(field, side, std::slice::from_ref(column))
+}
+
+/// What goes to the only column.
+fn write(field: &FieldMapping, side: Side, value: &Value) -> Result<Value, reconcile::Error> {
+    mapping::write(field, side, value).map(|columns| columns.into_values().next().unwrap_or_default())
+}
+
 fn decimal(text: &str) -> Value {
     Value::Decimal(text.parse().expect("a decimal"))
 }
@@ -24,14 +33,14 @@ fn decimal(text: &str) -> Value {
 fn transformed(kind: FieldType, read: &str, write: &str) -> FieldMapping {
     let mut field = field(kind);
     field.columns.erp.read = Some(Expression::compile(read).expect("compiles"));
-    field.columns.erp.write = Some(Expression::compile(write).expect("compiles"));
+    field.columns.erp.parts[0].write = Some(Expression::compile(write).expect("compiles"));
     field
 }
 
 #[test]
 fn values_take_the_fields_type() {
     let check = |kind: FieldType, column: Value, expected: Value| {
-        assert_eq!(mapping::read(&field(kind), Side::Erp, &column), Ok(expected), "{column}");
+        assert_eq!(read(&field(kind), Side::Erp, &column), Ok(expected), "{column}");
     };
     check(FieldType::Decimal { scale: 2 }, Value::text(" 12.505 "), decimal("12.50"));
     check(FieldType::Decimal { scale: 2 }, Value::Int(3), decimal("3"));
@@ -46,7 +55,7 @@ fn values_take_the_fields_type() {
 
 #[test]
 fn an_error_names_field_column_value_and_reason() {
-    let error = mapping::read(&money(), Side::Crm, &Value::text("twelve")).expect_err("not a number");
+    let error = read(&money(), Side::Crm, &Value::text("twelve")).expect_err("not a number");
     assert_eq!(error.to_string(), "f: cannot read \"twelve\" from crm column f__c: it is not a decimal number of at most 28 digits");
     assert_eq!(error.class(), Class::Record);
 }
@@ -55,21 +64,21 @@ fn an_error_names_field_column_value_and_reason() {
 fn words_stand_for_one_another_and_unknown_ones_are_refused() {
     let mut field = field(FieldType::Enum(vec!["hot".to_owned(), "cold".to_owned()]));
     field.columns.erp.words = BTreeMap::from([("1".to_owned(), "hot".to_owned()), ("2".to_owned(), "cold".to_owned())]);
-    assert_eq!(mapping::read(&field, Side::Erp, &Value::Int(2)), Ok(Value::text("cold")));
-    assert_eq!(mapping::write(&field, Side::Erp, &Value::text("hot")), Ok(Value::text("1")));
-    assert!(mapping::read(&field, Side::Erp, &Value::Int(3)).is_err());
-    assert!(mapping::write(&field, Side::Erp, &Value::text("warm")).is_err());
+    assert_eq!(read(&field, Side::Erp, &Value::Int(2)), Ok(Value::text("cold")));
+    assert_eq!(write(&field, Side::Erp, &Value::text("hot")), Ok(Value::text("1")));
+    assert!(read(&field, Side::Erp, &Value::Int(3)).is_err());
+    assert!(write(&field, Side::Erp, &Value::text("warm")).is_err());
 }
 
 #[test]
 fn money_in_expressions_is_exact() {
     let cents = transformed(FieldType::Decimal { scale: 2 }, "value / 100", "value * 100");
-    assert_eq!(mapping::read(&cents, Side::Erp, &Value::Int(1_234_567_890_123_456_789)), Ok(decimal("12345678901234567.89")));
-    assert_eq!(mapping::write(&cents, Side::Erp, &decimal("0.10")), Ok(decimal("10")));
+    assert_eq!(read(&cents, Side::Erp, &Value::Int(1_234_567_890_123_456_789)), Ok(decimal("12345678901234567.89")));
+    assert_eq!(write(&cents, Side::Erp, &decimal("0.10")), Ok(decimal("10")));
     let tenth = transformed(FieldType::Decimal { scale: 4 }, "value + 0.1 + 0.2", "value - 0.3");
-    assert_eq!(mapping::read(&tenth, Side::Erp, &decimal("0")), Ok(decimal("0.3")));
+    assert_eq!(read(&tenth, Side::Erp, &decimal("0")), Ok(decimal("0.3")));
     let third = transformed(FieldType::Decimal { scale: 4 }, "value / 3", "value * 3");
-    assert!(mapping::read(&third, Side::Erp, &decimal("1")).is_err(), "a third has no exact decimal");
+    assert!(read(&third, Side::Erp, &decimal("1")).is_err(), "a third has no exact decimal");
 }
 
 #[test]
@@ -85,9 +94,9 @@ fn a_rule_compares_amounts_and_looks_into_the_record() {
 
 #[test]
 fn numbers_combine_and_compare_on_either_side() {
-    let check = |kind: FieldType, read: &str, value: Value, expected: Result<Value, ()>| {
-        let field = transformed(kind, read, "value");
-        assert_eq!(mapping::read(&field, Side::Erp, &value).map_err(|_| ()), expected, "{read} of {value}");
+    let check = |kind: FieldType, text: &str, value: Value, expected: Result<Value, ()>| {
+        let field = transformed(kind, text, "value");
+        assert_eq!(read(&field, Side::Erp, &value).map_err(|_| ()), expected, "{text} of {value}");
     };
     let money = || FieldType::Decimal { scale: 2 };
     check(money(), "2 * value", decimal("1.05"), Ok(decimal("2.10")));
@@ -124,7 +133,7 @@ fn a_rule_may_ask_how_far_apart_two_amounts_are() {
 #[test]
 fn a_mapping_that_does_not_come_back_names_the_value() {
     let upper = transformed(FieldType::Text, "value", "value == 'ACME' ? value : 'other'");
-    let broken = mapping::round_trip(&upper, Side::Crm, &[Value::text("ACME"), Value::text("Acme")]);
+    let broken = mapping::round_trip(&upper, Side::Crm, &[vec![Value::text("ACME")], vec![Value::text("Acme")]]);
     assert_eq!(broken.len(), 1);
     assert_eq!(broken[0].to_string(), "f: \"Acme\" comes back from erp column f as \"other\"");
 }
@@ -133,11 +142,159 @@ fn a_mapping_that_does_not_come_back_names_the_value() {
 fn a_mapping_that_contradicts_itself_is_refused() {
     let mut mapping = world::mapping(Policy::LastWrite);
     assert!(mapping::check(&mapping).is_empty());
-    mapping.fields[1].columns.erp.column = "name".to_owned();
+    mapping.fields[1].columns.erp = ColumnRule::plain("name");
     mapping.title = "nothing".to_owned();
     let faults: Vec<String> = mapping::check(&mapping).iter().map(ToString::to_string).collect();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults[1].contains("customer.phone"), "{faults:?}");
+}
+
+/// A field that is one column here and several there.
+fn compound(read: &str, write: &[(&str, &str)]) -> FieldMapping {
+    let mut field = field(FieldType::Text);
+    let part = |(column, text): &(&str, &str)| Part { column: (*column).to_owned(), write: Some(Expression::compile(*text).expect("compiles")) };
+    field.columns.crm = ColumnRule {
+        parts: write.iter().map(part).collect(),
+        read: Some(Expression::compile(read).expect("compiles")),
+        ..ColumnRule::default()
+    };
+    field
+}
+
+fn columns(pairs: &[(&str, Value)]) -> BTreeMap<String, Value> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+#[test]
+fn one_field_is_split_into_several_columns_and_joined_from_them() {
+    let name = compound(
+        "join([columns.FirstName, columns.LastName], ' ')",
+        &[("FirstName", "before_last(value, ' ')"), ("LastName", "after_last(value, ' ')")],
+    );
+    let check = |first: Value, last: Value, whole: Value| {
+        assert_eq!(mapping::read(&name, Side::Crm, &[first.clone(), last.clone()]), Ok(whole.clone()));
+        assert_eq!(mapping::write(&name, Side::Crm, &whole), Ok(columns(&[("FirstName", first), ("LastName", last)])));
+    };
+    check(Value::text("Anna Maria"), Value::text("Smith"), Value::text("Anna Maria Smith"));
+    check(Value::Null, Value::text("Cher"), Value::text("Cher"));
+    check(Value::Null, Value::Null, Value::Null);
+    let street = compound(
+        "join([columns.street, columns.number], ' ')",
+        &[("street", "matches(value, '.* [0-9]+[a-z]?$') ? before_last(value, ' ') : value"), ("number", "matches(value, '.* [0-9]+[a-z]?$') ? after_last(value, ' ') : null")],
+    );
+    let written = mapping::write(&street, Side::Crm, &Value::text("Long Lane 12b"));
+    assert_eq!(written, Ok(columns(&[("street", Value::text("Long Lane")), ("number", Value::text("12b"))])));
+    let written = mapping::write(&street, Side::Crm, &Value::text("Market Square"));
+    assert_eq!(written, Ok(columns(&[("street", Value::text("Market Square")), ("number", Value::Null)])));
+}
+
+#[test]
+fn of_several_columns_the_first_that_is_not_empty_counts() {
+    let mut phone = field(FieldType::Text);
+    phone.columns.erp.parts = ["mobile", "phone"].map(|column| Part { column: column.to_owned(), write: None }).into();
+    let read = |mobile: Value, phone_: Value| mapping::read(&phone, Side::Erp, &[mobile, phone_]).expect("reads");
+    assert_eq!(read(Value::Null, Value::text("1")), Value::text("1"));
+    assert_eq!(read(Value::text("2"), Value::text("1")), Value::text("2"));
+    assert_eq!(mapping::write(&phone, Side::Erp, &Value::text("3")), Ok(columns(&[("mobile", Value::text("3"))])));
+    let emptied = columns(&[("mobile", Value::Null), ("phone", Value::Null)]);
+    assert_eq!(mapping::write(&phone, Side::Erp, &Value::Null), Ok(emptied), "or the phone would stand for the mobile number");
+}
+
+#[test]
+fn a_list_is_the_same_in_any_order_unless_order_matters() {
+    let list = |ordered| {
+        let mut field = field(FieldType::List { of: Box::new(FieldType::Text), ordered });
+        field.columns.crm.separator = Some(";".to_owned());
+        field
+    };
+    let texts = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::text(*text)).collect());
+    let free = list(false);
+    assert_eq!(read(&free, Side::Crm, &Value::text("b; a;;b")), Ok(texts(&["a", "b"])));
+    assert_eq!(read(&free, Side::Erp, &texts(&["b", "a"])), Ok(texts(&["a", "b"])));
+    assert_eq!(read(&free, Side::Erp, &Value::List(Vec::new())), Ok(Value::Null));
+    assert_eq!(write(&free, Side::Crm, &texts(&["b", "a"])), Ok(Value::text("a;b")));
+    assert_eq!(write(&free, Side::Erp, &Value::text("b;a")), Ok(texts(&["a", "b"])), "as a person types it");
+    assert_eq!(read(&list(true), Side::Crm, &Value::text("b;a;b")), Ok(texts(&["b", "a", "b"])));
+    assert!(write(&free, Side::Crm, &texts(&["a;b"])).is_err(), "it would come back as two");
+    let mut coded = list(false);
+    coded.columns.erp.words = BTreeMap::from([("N".to_owned(), "north".to_owned()), ("S".to_owned(), "south".to_owned())]);
+    assert_eq!(read(&coded, Side::Erp, &texts(&["S", "N"])), Ok(texts(&["north", "south"])));
+    assert_eq!(write(&coded, Side::Erp, &texts(&["south"])), Ok(texts(&["S"])));
+    assert!(read(&coded, Side::Erp, &texts(&["E"])).is_err());
+}
+
+#[test]
+fn a_side_without_a_value_counts_as_holding_the_default_where_the_mapping_says_so() {
+    let mut terms = field(FieldType::Text);
+    terms.default = Some(FieldDefault { value: Value::text("30 days"), when: When::Always });
+    assert_eq!(read(&terms, Side::Erp, &Value::Null), Ok(Value::text("30 days")));
+    terms.default = Some(FieldDefault { value: Value::text("30 days"), when: When::Create });
+    assert_eq!(read(&terms, Side::Erp, &Value::Null), Ok(Value::Null));
+}
+
+#[test]
+fn a_text_that_is_too_long_is_refused_in_words_and_never_cut() {
+    let mut short = field(FieldType::Text);
+    short.max_length = Some(3);
+    assert_eq!(write(&short, Side::Erp, &Value::text("äöü")), Ok(Value::text("äöü")));
+    let error = write(&short, Side::Erp, &Value::text("four")).expect_err("too long");
+    assert_eq!(error.to_string(), "f: cannot write \"four\" to erp column f: it has 4 characters, and the mapping allows 3");
+    assert_eq!(read(&short, Side::Erp, &Value::text("four")), Ok(Value::text("four")), "what is there is there");
+}
+
+#[test]
+fn a_mapping_that_loses_something_is_refused_with_the_value_that_shows_it() {
+    let faults = |field: FieldMapping| {
+        let mut mapping = world::mapping(Policy::LastWrite);
+        mapping.fields.push(field);
+        mapping::check(&mapping).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let shouted = transformed(FieldType::Text, "upper(value)", "value");
+    assert_eq!(
+        faults(shouted),
+        ["customer.f: \"Acme\" comes back from erp column f as \"ACME\"; let `read` undo `write`, or accept it with lossy = true"]
+    );
+    assert!(faults(FieldMapping { lossy: true, ..transformed(FieldType::Text, "upper(value)", "value") }).is_empty());
+    let lost = compound("columns.A", &[("A", "before(value, ' ')"), ("B", "after(value, ' ')")]);
+    assert!(faults(lost)[0].contains("comes back from crm column A + B as"));
+    let silent = ColumnRule {
+        parts: vec![Part { column: "A".to_owned(), write: Some(Expression::compile("value").expect("compiles")) }, Part::default()],
+        ..ColumnRule::default()
+    };
+    let mut field = field(FieldType::Text);
+    field.columns.crm = silent;
+    assert!(faults(field)[0].contains("names no crm column"));
+}
+
+#[test]
+fn two_fields_may_read_a_column_but_only_one_writes_it() {
+    let mut mapping = world::mapping(Policy::LastWrite);
+    mapping.fields[1].columns.erp = ColumnRule::plain("name");
+    assert!(mapping::check(&mapping)[0].to_string().contains("both would write it"));
+    mapping.fields[1].direction = Direction::ToCrm;
+    assert!(mapping::check(&mapping).is_empty());
+}
+
+#[test]
+fn texts_are_taken_apart_and_put_together() {
+    let check = |text: &str, value: Value, expected: Result<Value, ()>| {
+        let field = transformed(FieldType::Text, text, "value");
+        assert_eq!(read(&field, Side::Erp, &value).map_err(|_| ()), expected, "{text} of {value}");
+    };
+    let some = |text: &str| Ok(Value::text(text));
+    check("trim(value)", Value::text(" a "), some("a"));
+    check("upper(value) + lower(value)", Value::text("aB"), some("ABab"));
+    check("before(value, '-')", Value::text("a-b-c"), some("a"));
+    check("after(value, '-')", Value::text("a-b-c"), some("b-c"));
+    check("before_last(value, '-')", Value::text("a-b-c"), some("a-b"));
+    check("after_last(value, '-')", Value::text("a-b-c"), some("c"));
+    check("before(value, '-')", Value::text("abc"), Ok(Value::Null));
+    check("after_last(value, '-')", Value::text("abc"), some("abc"));
+    check("replace(value, ' ', '')", Value::text("1 2 3"), some("123"));
+    check("split(value, '/')[1]", Value::text("a/b"), some("b"));
+    check("join([value, null, '', 'z'], ', ')", Value::text("a"), some("a, z"));
+    check("before(value, '')", Value::text("a"), Err(()));
+    check("upper(value)", Value::Int(1), Err(()));
 }
 
 proptest! {
@@ -145,10 +302,13 @@ proptest! {
     fn plain_conversions_come_back(number in any::<i64>(), scale in 0..6_u32, days in -500_000..900_000_i32) {
         let value = Value::Decimal(Decimal::new(number, scale));
         let fine = field(FieldType::Decimal { scale: 6 });
-        prop_assert!(mapping::round_trip(&fine, Side::Erp, &[value]).is_empty());
-        prop_assert!(mapping::round_trip(&field(FieldType::Date), Side::Erp, &[Value::Date(days)]).is_empty());
+        prop_assert!(mapping::round_trip(&fine, Side::Erp, &[vec![value]]).is_empty());
+        let list = field(FieldType::List { of: Box::new(FieldType::Int), ordered: scale > 2 });
+        let items = Value::List(vec![Value::Int(number), Value::Int(i64::from(days)), Value::Int(number)]);
+        prop_assert!(mapping::round_trip(&list, Side::Erp, &[vec![items]]).is_empty());
+        prop_assert!(mapping::round_trip(&field(FieldType::Date), Side::Erp, &[vec![Value::Date(days)]]).is_empty());
         let as_text = field(FieldType::Text);
-        let read = mapping::read(&as_text, Side::Crm, &Value::Date(days)).expect("text");
-        prop_assert_eq!(mapping::read(&field(FieldType::Date), Side::Crm, &read), Ok(Value::Date(days)));
+        let text = read(&as_text, Side::Crm, &Value::Date(days)).expect("text");
+        prop_assert_eq!(read(&field(FieldType::Date), Side::Crm, &text), Ok(Value::Date(days)));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::Value;
-use reconcile::mapping::{ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, FieldMapping, FieldType, Mapping, Pair, Policy, Side};
+use reconcile::mapping::{CreatePolicy, DeletePolicy, FieldMapping, FieldType, Mapping, Side, When};
 
 /// What is asked of one column.
 #[derive(Debug, Default, Clone)]
@@ -37,22 +37,19 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
         };
         for field in &entity.fields {
             let rule = &field.columns[side];
-            let written = field.direction.allows(side);
             let plain = rule.read.is_none() && rule.words.is_empty();
-            ask(
-                &rule.column,
-                written,
-                written && create,
-                plain.then(|| field.kind.clone()),
-                format!("entity.{}.field.{}", entity.kind, field.name),
-            );
+            for column in rule.names() {
+                let written = field.direction.allows(side) && rule.written().any(|written| written == column);
+                let said = format!("entity.{}.field.{}", entity.kind, field.name);
+                ask(column, written, written && create, plain.then(|| field.kind.clone()), said);
+            }
         }
         ask(&own.id_column, false, create, None, format!("entity.{}.{}.id_column", entity.kind, side.as_str()));
         if let Some(actor) = &own.actor_column {
             ask(actor, false, false, None, format!("entity.{}.{}.actor_column", entity.kind, side.as_str()));
         }
-        for column in own.constants.keys() {
-            ask(column, false, create, None, format!("entity.{}.{}.constants", entity.kind, side.as_str()));
+        for (column, constant) in &own.constants {
+            ask(column, constant.when == When::Always, create, None, format!("entity.{}.{}.constants", entity.kind, side.as_str()));
         }
         for column in own.archive.keys().filter(|_| archive) {
             ask(column, true, false, None, format!("entity.{}.{}.archive", entity.kind, side.as_str()));
@@ -77,6 +74,9 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
                 .entry(column.clone())
                 .or_insert_with(|| Need { said: format!("captured.{}.customer_column", captured.kind), ..Need::default() });
         }
+    }
+    if side == Side::Erp {
+        super::rows::take_apart(&mut needs, mapping);
     }
     needs
 }
@@ -112,17 +112,8 @@ pub(super) fn fits(kind: &FieldType, family: Family) -> bool {
         FieldType::Enum(_) => FieldType::Text,
         other => other.clone(),
     };
-    let field = FieldMapping {
-        name: String::new(),
-        label: String::new(),
-        kind,
-        direction: Direction::Both,
-        policy: Policy::LastWrite,
-        drift: Drift::Keep,
-        review_when: None,
-        columns: Pair { crm: ColumnRule::default(), erp: ColumnRule::default() },
-    };
-    samples.iter().any(|sample| reconcile::mapping::read(&field, Side::Erp, sample).is_ok())
+    let field = FieldMapping::plain("", kind, "", "");
+    samples.iter().any(|sample| reconcile::mapping::read(&field, Side::Erp, std::slice::from_ref(sample)).is_ok())
 }
 
 /// A field's type as the mapping spells it.
@@ -136,6 +127,8 @@ pub(super) fn spelled(kind: &FieldType) -> String {
         FieldType::Timestamp => "timestamp".to_owned(),
         FieldType::Enum(_) => "enum".to_owned(),
         FieldType::Reference { kind } => format!("reference({kind})"),
+        FieldType::List { of, ordered: false } => format!("list({})", spelled(of)),
+        FieldType::List { of, ordered: true } => format!("list({}, ordered)", spelled(of)),
     }
 }
 

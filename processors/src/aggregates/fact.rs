@@ -18,7 +18,7 @@ pub(super) fn change(change: &EntityChange) -> Result<Option<Change>> {
         _ => return Ok(None),
     };
     let fact = match change.op {
-        EntityOp::Released | EntityOp::Unlinked => return Ok(None),
+        EntityOp::Released | EntityOp::Unlinked | EntityOp::Mapped => return Ok(None),
         EntityOp::Deleted => None,
         EntityOp::Changed => Some(fact(kind, change)?),
     };

@@ -51,10 +51,11 @@ fn entity(mapping: &Mapping, entity: &EntityMapping) -> Result<(), String> {
     if let Some(error) = reconcile::mapping::check(entity).into_iter().next() {
         return Err(format!("entity.{error}"));
     }
+    super::rows::check(entity)?;
     for field in &entity.fields {
         for side in Side::BOTH {
-            let column = &field.columns[side].column;
-            if *column == entity.sides[side].id_column {
+            let column = &entity.sides[side].id_column;
+            if field.columns[side].has(column) {
                 return Err(format!(
                     "entity.{}: {} column {column} holds the entity id and cannot be field {} too",
                     entity.kind,

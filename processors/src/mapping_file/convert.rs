@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile::Value;
 use reconcile::mapping::{
-    CapturedMapping, ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldMapping, FieldType, Mapping,
-    MatchKey, Normal, Pair, Policy, Side, SideMapping,
+    CapturedMapping, ColumnRule, Constant, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldDefault, FieldMapping,
+    FieldType, Mapping, MergePolicy, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
 };
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -13,6 +13,7 @@ use toml::Spanned;
 use super::Wrong;
 use super::shape::{self, Word};
 
+const WHENS: &[(&str, When)] = &[("create", When::Create), ("always", When::Always)];
 const SKEW_US: i64 = 2_000_000;
 
 type Result<T> = std::result::Result<T, Wrong>;
@@ -36,7 +37,8 @@ fn choose_or<T: Copy>(word: Option<&Word>, what: &str, choices: &[(&str, T)], de
 const POLICIES: &[(&str, Policy)] =
     &[("last_write", Policy::LastWrite), ("crm", Policy::Crm), ("erp", Policy::Erp), ("review", Policy::Review)];
 const SIDES: &[(&str, Side)] = &[("crm", Side::Crm), ("erp", Side::Erp)];
-const CREATES: &[(&str, CreatePolicy)] = &[("auto", CreatePolicy::Auto), ("never", CreatePolicy::Never)];
+const CREATES: &[(&str, CreatePolicy)] = &[("auto", CreatePolicy::Auto), ("ask", CreatePolicy::Ask), ("never", CreatePolicy::Never)];
+const MERGES: &[(&str, MergePolicy)] = &[("ask", MergePolicy::Ask), ("keep", MergePolicy::Keep)];
 const DELETES: &[(&str, DeletePolicy)] =
     &[("ignore", DeletePolicy::Ignore), ("archive", DeletePolicy::Archive), ("delete", DeletePolicy::Delete), ("ask", DeletePolicy::Ask)];
 const DIRECTIONS: &[(&str, Direction)] = &[("both", Direction::Both), ("to_crm", Direction::ToCrm), ("to_erp", Direction::ToErp)];
@@ -56,6 +58,7 @@ pub(super) fn mapping(file: shape::File) -> Result<Mapping> {
         entities: parents_first(entities.into_iter().map(|(_, kind, shape)| entity(kind, shape, version)).collect::<Result<_>>()?)?,
         captured: captured.into_iter().map(|(_, kind, shape)| self::captured(kind, shape)).collect::<Result<_>>()?,
         version,
+        text: String::new(),
     })
 }
 
@@ -89,11 +92,13 @@ fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapp
     }
     Ok(EntityMapping {
         title: shape.title.into_inner(),
-        sides: Pair { crm: side(shape.crm)?, erp: side(shape.erp)? },
+        sides: Pair { crm: side(&format!("{here}.crm"), shape.crm)?, erp: side(&format!("{here}.erp"), shape.erp)? },
         fields,
         keys: shape.keys.into_iter().map(|shape| key(&here, shape)).collect::<Result<_>>()?,
+        scored: shape.scored.map(|scored| super::scored::rules(&here, scored)).transpose()?,
         create: policies(&shape.create, &format!("{here}.create"), CREATES, CreatePolicy::Auto)?,
         delete: policies(&shape.delete, &format!("{here}.delete"), DELETES, DeletePolicy::default())?,
+        merge: choose_or(shape.merge.as_ref(), &format!("{here}.merge"), MERGES, MergePolicy::default())?,
         first_contact: choose_or(shape.first_contact.as_ref(), &format!("{here}.first_contact"), POLICIES, Policy::LastWrite)?,
         skew_us: shape.skew.as_ref().map_or(Ok(SKEW_US), |word| duration(word, &format!("{here}.skew")))?,
         tie: choose_or(shape.tie.as_ref(), &format!("{here}.tie"), SIDES, Side::Erp)?,
@@ -109,31 +114,64 @@ fn policies<T: Copy>(shape: &shape::Policies, what: &str, choices: &[(&str, T)],
     })
 }
 
-fn side(shape: shape::Side) -> Result<SideMapping> {
+fn side(here: &str, shape: shape::Side) -> Result<SideMapping> {
     Ok(SideMapping {
         object: shape.object.into_inner(),
         id_column: shape.id_column,
-        constants: shape.constants.into_iter().map(constant).collect::<Result<_>>()?,
-        archive: shape.archive.into_iter().map(constant).collect::<Result<_>>()?,
+        constants: shape.constants.into_iter().map(|(column, value)| constant(here, column, value)).collect::<Result<_>>()?,
+        archive: shape
+            .archive
+            .into_iter()
+            .map(|(column, value)| Ok((column.clone(), plain(&format!("{here}.archive.{column}"), value)?)))
+            .collect::<Result<_>>()?,
         actor_column: shape.actor_column,
+        conditions: super::rows::conditions(here, shape.conditions)?,
+        rows: super::rows::beside(here, shape.rows)?,
     })
 }
 
-fn constant((column, value): (String, Spanned<toml::Value>)) -> Result<(String, Value)> {
+fn constant(here: &str, column: String, value: Spanned<toml::Value>) -> Result<(String, Constant)> {
+    let (value, when) = when(&format!("{here}.constants.{column}"), value)?;
+    Ok((column, Constant { value, when }))
+}
+
+/// A value, or `{ value = …, on = "create" | "always" }`.
+fn when(what: &str, shape: Spanned<toml::Value>) -> Result<(Value, When)> {
+    let span = shape.span();
+    match shape.into_inner() {
+        toml::Value::Table(mut table) => {
+            let value = table.remove("value").ok_or_else(|| wrong(span.start, format!("{what} has no value")))?;
+            let on = match table.remove("on") {
+                None => When::default(),
+                Some(toml::Value::String(on)) => choose(&Spanned::new(span.clone(), on), &format!("{what}.on"), WHENS)?,
+                Some(_) => return Err(wrong(span.start, format!("{what}.on must be one of create, always"))),
+            };
+            if let Some(unknown) = table.keys().next() {
+                return Err(wrong(span.start, format!("{what} has value and on, not {unknown}")));
+            }
+            Ok((plain(what, Spanned::new(span, value))?, on))
+        }
+        value => Ok((plain(what, Spanned::new(span, value))?, When::default())),
+    }
+}
+
+fn plain(what: &str, value: Spanned<toml::Value>) -> Result<Value> {
     let at = value.span().start;
-    let value = match value.into_inner() {
+    Ok(match value.into_inner() {
         toml::Value::String(text) => Value::Text(text),
         toml::Value::Integer(number) => Value::Int(number),
         toml::Value::Float(number) => Value::Decimal(
             Decimal::from_str_exact(&number.to_string())
-                .map_err(|_| wrong(at, format!("{column}: {number} is not a number that can be kept exactly")))?,
+                .map_err(|_| wrong(at, format!("{what}: {number} is not a number that can be kept exactly")))?,
         ),
         toml::Value::Boolean(value) => Value::Bool(value),
-        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-            return Err(wrong(at, format!("{column} must be a text, a number or true or false")));
+        toml::Value::Array(items) => {
+            Value::List(items.into_iter().map(|item| plain(what, Spanned::new(at..at, item))).collect::<Result<_>>()?)
         }
-    };
-    Ok((column, value))
+        toml::Value::Datetime(_) | toml::Value::Table(_) => {
+            return Err(wrong(at, format!("{what} must be a text, a number, true or false, or a list of these")));
+        }
+    })
 }
 
 fn key(here: &str, shape: shape::Key) -> Result<MatchKey> {
@@ -143,16 +181,16 @@ fn key(here: &str, shape: shape::Key) -> Result<MatchKey> {
 
 fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping> {
     let here = format!("{entity}.field.{name}");
-    let at = shape.kind.span().start;
-    let mut kind = field_type(&shape.kind, &format!("{here}.type"))?;
-    let columns = Pair { crm: column(&here, at, shape.crm)?, erp: column(&here, at, shape.erp)? };
-    if let FieldType::Enum(words) = &mut kind
+    let (mut kind, max_length) = field_type(&shape.kind, &format!("{here}.type"))?;
+    let columns = Pair { crm: column(&format!("{here}.crm"), Side::Crm, &kind, shape.crm)?, erp: column(&format!("{here}.erp"), Side::Erp, &kind, shape.erp)? };
+    if let Some(words) = words_of(&mut kind)
         && words.is_empty()
     {
         // The canonical words are those that either side's words are read as.
         let all: BTreeSet<&String> = columns.crm.words.values().chain(columns.erp.words.values()).collect();
         *words = all.into_iter().cloned().collect();
     }
+    let default = shape.default.map(|default| self::default(&format!("{here}.default"), &kind, default)).transpose()?;
     Ok(FieldMapping {
         label: shape.label.unwrap_or_else(|| name.clone()),
         kind,
@@ -163,20 +201,76 @@ fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping
             .review_when
             .map(|word| expression(word.span().start, &format!("{here}.review_when"), word.get_ref()))
             .transpose()?,
+        required: shape.required,
+        max_length,
+        default,
+        lossy: shape.lossy,
         columns,
         name,
     })
 }
 
-fn column(here: &str, at: usize, shape: shape::Column) -> Result<ColumnRule> {
-    Ok(match shape {
-        shape::Column::Name(column) => ColumnRule { column, ..ColumnRule::default() },
-        shape::Column::Rule(rule) => ColumnRule {
-            read: rule.read.map(|text| expression(at, &format!("{here}: read of {}", rule.column), &text)).transpose()?,
-            write: rule.write.map(|text| expression(at, &format!("{here}: write of {}", rule.column), &text)).transpose()?,
-            column: rule.column,
-            words: rule.words,
-        },
+/// The words of an enum, or of a list of them.
+fn words_of(kind: &mut FieldType) -> Option<&mut Vec<String>> {
+    match kind {
+        FieldType::Enum(words) => Some(words),
+        FieldType::List { of, .. } => words_of(of),
+        _ => None,
+    }
+}
+
+fn default(what: &str, kind: &FieldType, shape: Spanned<toml::Value>) -> Result<FieldDefault> {
+    let at = shape.span().start;
+    let (value, when) = when(what, shape)?;
+    let value = kind.conform(&value).map_err(|reason| wrong(at, format!("{what} is {value}, but {reason}")))?;
+    if value.is_null() {
+        return Err(wrong(at, format!("{what} is empty, which is no default")));
+    }
+    Ok(FieldDefault { value, when })
+}
+
+fn column(here: &str, side: Side, kind: &FieldType, shape: Spanned<shape::Column>) -> Result<ColumnRule> {
+    let at = shape.span().start;
+    let mut rule = match shape.into_inner() {
+        shape::Column::Name(column) => ColumnRule::plain(column),
+        shape::Column::Rule(rule) => columns(here, at, *rule)?,
+    };
+    if rule.separator.is_none() && side == Side::Crm && matches!(kind, FieldType::List { .. }) {
+        // Salesforce has no lists but picklists of several values, which it writes so.
+        rule.separator = Some(";".to_owned());
+    }
+    Ok(rule)
+}
+
+fn columns(here: &str, at: usize, shape: shape::Rule) -> Result<ColumnRule> {
+    let names: Vec<String> = match (shape.column, shape.columns) {
+        (Some(column), several) if several.is_empty() => vec![column],
+        (None, several) if !several.is_empty() => several.into_iter().map(Spanned::into_inner).collect(),
+        _ => return Err(wrong(at, format!("{here} names one column, or columns, and not both"))),
+    };
+    let mut parts: Vec<Part> = names.into_iter().map(|column| Part { column, write: None }).collect();
+    if let Some(writes) = shape.write {
+        let at = writes.span().start;
+        match writes.into_inner() {
+            shape::Writes::One(text) => match parts.as_mut_slice() {
+                [part] => part.write = Some(expression(at, &format!("{here}.write"), &text)?),
+                _ => return Err(wrong(at, format!("{here}.write: of several columns, each says how it is written: {{ A = \"…\", B = \"…\" }}"))),
+            },
+            shape::Writes::Each(each) => {
+                for (column, text) in each {
+                    let at = text.span().start;
+                    let part = parts.iter_mut().find(|part| part.column == column);
+                    let part = part.ok_or_else(|| wrong(at, format!("{here}.write.{column} is not one of its columns")))?;
+                    part.write = Some(expression(at, &format!("{here}.write.{column}"), text.get_ref())?);
+                }
+            }
+        }
+    }
+    Ok(ColumnRule {
+        parts,
+        read: shape.read.map(|text| expression(text.span().start, &format!("{here}.read"), text.get_ref())).transpose()?,
+        words: shape.words,
+        separator: shape.separator,
     })
 }
 
@@ -184,21 +278,23 @@ fn expression(at: usize, what: &str, text: &str) -> Result<Expression> {
     Expression::compile(text).map_err(|error| wrong(at, format!("{what} is not a CEL expression: {error}")))
 }
 
-/// `text`, `int`, `decimal(2)`, `bool`, `date`, `timestamp`, `enum`, `enum(a, b)`, `reference(kind)`.
-fn field_type(word: &Word, what: &str) -> Result<FieldType> {
+const TYPES: &str = "text, text(LENGTH), int, decimal(DIGITS), bool, date, timestamp, enum, enum(WORD, …), reference(KIND), list(TYPE), list(TYPE, ordered)";
+
+/// A type and, of text, the most characters it may have.
+fn field_type(word: &Word, what: &str) -> Result<(FieldType, Option<usize>)> {
     let text = word.get_ref().as_str();
+    let at = word.span().start;
     let (name, inside) = match text.split_once('(') {
         None => (text, None),
-        Some((name, rest)) => (
-            name,
-            Some(rest.strip_suffix(')').ok_or_else(|| wrong(word.span().start, format!("{what} {text:?} lacks its closing bracket")))?),
-        ),
+        Some((name, rest)) => {
+            (name, Some(rest.strip_suffix(')').ok_or_else(|| wrong(at, format!("{what} {text:?} lacks its closing bracket")))?))
+        }
     };
-    let unknown = || {
-        let known = "text, int, decimal(DIGITS), bool, date, timestamp, enum, enum(WORD, …), reference(KIND)";
-        wrong(word.span().start, format!("{what} is {text:?}, but must be one of {known}"))
-    };
-    Ok(match (name, inside) {
+    let unknown = || wrong(at, format!("{what} is {text:?}, but must be one of {TYPES}"));
+    if let ("text", Some(length)) = (name, inside) {
+        return Ok((FieldType::Text, Some(length.trim().parse().map_err(|_| unknown())?)));
+    }
+    let kind = match (name, inside) {
         ("text", None) => FieldType::Text,
         ("int", None) => FieldType::Int,
         ("decimal", Some(digits)) => FieldType::Decimal { scale: digits.parse().ok().filter(|scale| *scale <= 18).ok_or_else(unknown)? },
@@ -208,8 +304,17 @@ fn field_type(word: &Word, what: &str) -> Result<FieldType> {
         ("enum", None) => FieldType::Enum(Vec::new()),
         ("enum", Some(words)) => FieldType::Enum(words.split(',').map(|word| word.trim().to_owned()).collect()),
         ("reference", Some(kind)) => FieldType::Reference { kind: kind.trim().to_owned() },
+        ("list", Some(inside)) => {
+            let (of, ordered) = match inside.rsplit_once(',') {
+                Some((of, word)) if word.trim() == "ordered" => (of, true),
+                _ => (inside, false),
+            };
+            let (of, _) = field_type(&Spanned::new(word.span(), of.trim().to_owned()), what)?;
+            FieldType::List { of: Box::new(of), ordered }
+        }
         _ => return Err(unknown()),
-    })
+    };
+    Ok((kind, None))
 }
 
 /// `500ms`, `2s`, `1m`.
@@ -239,7 +344,7 @@ fn captured(kind: String, shape: shape::Captured) -> Result<CapturedMapping> {
         let text = word.get_ref().clone();
         let (column, kind) = match text.split_once(':') {
             None => (text.as_str(), FieldType::Text),
-            Some((column, kind)) => (column, field_type(&Spanned::new(word.span(), kind.to_owned()), &format!("{here}.columns.{name}"))?),
+            Some((column, kind)) => (column, field_type(&Spanned::new(word.span(), kind.to_owned()), &format!("{here}.columns.{name}"))?.0),
         };
         columns.insert(name.clone(), column.to_owned());
         types.insert(name, kind);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 pub(super) type Word = Spanned<String>;
@@ -33,8 +35,11 @@ pub(super) struct Entity {
     pub(super) create: Policies,
     #[serde(default)]
     pub(super) delete: Policies,
+    pub(super) merge: Option<Word>,
     #[serde(default)]
     pub(super) keys: Vec<Key>,
+    #[serde(rename = "match")]
+    pub(super) scored: Option<super::scored::Match>,
     pub(super) skew: Option<Word>,
     pub(super) tie: Option<Word>,
     #[serde(default)]
@@ -51,6 +56,10 @@ pub(super) struct Side {
     #[serde(default)]
     pub(super) archive: BTreeMap<String, Spanned<toml::Value>>,
     pub(super) actor_column: Option<String>,
+    #[serde(default, rename = "where")]
+    pub(super) conditions: BTreeMap<String, Spanned<toml::Value>>,
+    #[serde(default)]
+    pub(super) rows: BTreeMap<String, super::rows::Row>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,25 +88,67 @@ pub(super) struct Field {
     pub(super) policy: Option<Word>,
     pub(super) drift: Option<Word>,
     pub(super) review_when: Option<Word>,
-    pub(super) crm: Column,
-    pub(super) erp: Column,
+    #[serde(default)]
+    pub(super) required: bool,
+    pub(super) default: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    pub(super) lossy: bool,
+    pub(super) crm: Spanned<Column>,
+    pub(super) erp: Spanned<Column>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a column name, or { column, words, read, write }")]
+/// A column's name, or all that can be said of a side's columns.
+#[derive(Debug)]
 pub(super) enum Column {
     Name(String),
-    Rule(Rule),
+    Rule(Box<Rule>),
 }
+
+/// One expression for the only column, or one for each of several.
+#[derive(Debug)]
+pub(super) enum Writes {
+    One(String),
+    Each(BTreeMap<String, Word>),
+}
+
+// By hand, because an untagged enum would forget the places of what is in it.
+macro_rules! text_or_table {
+    ($name:ident, $text:ident, $table:expr, $expecting:literal) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Either;
+                impl<'de> Visitor<'de> for Either {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        Ok($name::$text(text.to_owned()))
+                    }
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$name, A::Error> {
+                        Deserialize::deserialize(MapAccessDeserializer::new(map)).map($table)
+                    }
+                }
+                deserializer.deserialize_any(Either)
+            }
+        }
+    };
+}
+
+text_or_table!(Column, Name, |rule| Self::Value::Rule(Box::new(rule)), "a column name, or { column or columns, words, read, write, separator }");
+text_or_table!(Writes, One, Self::Value::Each, "an expression, or one for each column: { FirstName = \"…\", LastName = \"…\" }");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
-    pub(super) column: String,
+    pub(super) column: Option<String>,
+    #[serde(default)]
+    pub(super) columns: Vec<Word>,
     #[serde(default)]
     pub(super) words: BTreeMap<String, String>,
-    pub(super) read: Option<String>,
-    pub(super) write: Option<String>,
+    pub(super) read: Option<Word>,
+    pub(super) write: Option<Spanned<Writes>>,
+    pub(super) separator: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -40,6 +40,16 @@ impl Golden {
         Ok(Self { topic: topic.into(), id, columns, metrics })
     }
 
+    /// The same with a schema that was registered earlier.
+    pub(super) fn registered(topics: &Topics, mapping: &EntityMapping, id: u32, metrics: Metrics) -> Self {
+        Self { topic: topics.golden(&mapping.kind).into(), id, columns: columns(mapping), metrics }
+    }
+
+    /// The id of its schema.
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
     /// The merged record of a state.
     pub(super) fn record(&self, mapping: &EntityMapping, state: &EntityState, now: Micros) -> Result<NewRecord> {
         let live = |side: Side| state.sides[side].record.as_ref().filter(|_| !state.sides[side].deleted);
@@ -71,6 +81,7 @@ impl Golden {
                 | (FieldType::Bool, Value::Bool(_))
                 | (FieldType::Date, Value::Date(_))
                 | (FieldType::Timestamp, Value::Timestamp(_))
+                | (FieldType::List { .. }, Value::List(_))
         );
         match (kind, value) {
             (FieldType::Decimal { scale }, Value::Decimal(number)) => convert::wire(&Value::Decimal(number.round_dp(*scale))),
@@ -91,19 +102,22 @@ fn columns(mapping: &EntityMapping) -> Vec<Column> {
         column("erp_record", ColumnType::Text),
         column("updated_at", ColumnType::Timestamp),
     ];
-    columns.extend(mapping.fields.iter().map(|field| {
-        let kind = match &field.kind {
-            FieldType::Text | FieldType::Enum(_) => ColumnType::Text,
-            FieldType::Reference { .. } => ColumnType::Uuid,
-            FieldType::Int => ColumnType::Int,
-            FieldType::Decimal { scale } => ColumnType::Decimal { precision: PRECISION, scale: *scale },
-            FieldType::Bool => ColumnType::Boolean,
-            FieldType::Date => ColumnType::Date,
-            FieldType::Timestamp => ColumnType::Timestamp,
-        };
-        column(&field.name, kind)
-    }));
+    columns.extend(mapping.fields.iter().map(|field| column(&field.name, column_type(&field.kind))));
     columns
+}
+
+/// How a field stands in a golden record.
+pub(crate) fn column_type(kind: &FieldType) -> ColumnType {
+    match kind {
+        FieldType::Text | FieldType::Enum(_) => ColumnType::Text,
+        FieldType::Reference { .. } => ColumnType::Uuid,
+        FieldType::Int => ColumnType::Int,
+        FieldType::Decimal { scale } => ColumnType::Decimal { precision: PRECISION, scale: *scale },
+        FieldType::Bool => ColumnType::Boolean,
+        FieldType::Date => ColumnType::Date,
+        FieldType::Timestamp => ColumnType::Timestamp,
+        FieldType::List { of, .. } => ColumnType::Array(Box::new(column_type(of))),
+    }
 }
 
 /// The value of a field that stands for the entity: the one being carried across, else the newest that was seen on a

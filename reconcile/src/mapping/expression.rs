@@ -2,10 +2,11 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | names | `value` in `read` and `write`; `crm`, `erp`, `base` and `record.<field>` in `review_when` |
+//! | names | `value` in `read` and `write`; `columns.<name>` in `read`; `crm`, `erp`, `base`, `record.<field>` in `review_when` |
 //! | types | text, `int`, decimal, `bool`, `null`, lists; dates and instants are text in ISO 8601 |
 //! | operators | `+ - * /`, `== != < <= > >=`, `&& \|\| !`, `? :`, `in`, `[i]` |
 //! | numbers | `abs(x)`, `min(a, b)`, `max(a, b)` (two or three), `decimal("12.50")` |
+//! | text | `trim`, `upper`, `lower`, `before(t, sep)`, `after`, `before_last`, `after_last`, `replace(t, old, new)`, `split(t, sep)`, `join(list, sep)` |
 //! | the rest | CEL's own: `size`, `contains`, `startsWith`, `endsWith`, `matches`, `int`, `string`, `has`, `all`, `exists`, `map`, `filter` |
 //!
 //! Decimals (and whole numbers of decimal fields) are exact, never doubles. They combine and compare with decimals, whole
@@ -25,7 +26,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromStr;
 
 use super::number::Exact;
-use super::{Expression, number, time};
+use super::{ColumnRule, Expression, number, time};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -57,14 +58,23 @@ pub fn holds(rule: &Expression, crm: &Value, erp: &Value, base: &Value, record: 
     }
 }
 
-/// Evaluates a transform over `value`.
-pub(super) fn transform(expression: &Expression, value: &Value, exact: bool) -> Result<Value, String> {
+/// Evaluates a transform over `value` and, when reading, over the columns it was found in.
+pub(super) fn transform(
+    expression: &Expression,
+    value: &Value,
+    columns: Option<(&ColumnRule, &[Value])>,
+    exact: bool,
+) -> Result<Value, String> {
     let mut context = context();
-    let value = match value {
+    let lift = |value: &Value| match value {
         Value::Int(whole) if exact => Value::Decimal(Decimal::from(*whole)),
         other => other.clone(),
     };
-    context.add_variable_as_val("value", bound(&value));
+    context.add_variable_as_val("value", bound(&lift(value)));
+    if let Some((rule, values)) = columns {
+        let named = rule.names().zip(values).map(|(name, value)| (name.to_owned(), lift(value)));
+        context.add_variable_as_val("columns", Box::new(Record(named.collect())));
+    }
     evaluate(expression, &context)
 }
 

@@ -16,6 +16,7 @@ use cel::{Env, ExecutionError, IdedExpr};
 use rust_decimal::Decimal;
 
 use super::expression::literal;
+use super::text;
 
 static EXACT: Type = Type::new_unspecified_type("decimal");
 
@@ -76,20 +77,21 @@ fn widen_entry(entry: &mut EntryExpr) {
 
 /// The environment with our operators and functions.
 pub(super) fn extend(mut env: Env) -> Env {
-    let mut add = |name: &str, count: usize, function: cel::common::functions::Function| {
-        let declared = env.add_overload(name, &format!("{name}_{count}"), (0..count).map(|_| DYN_TYPE).collect(), function);
-        debug_assert!(declared.is_ok(), "{name} is declared once");
-    };
     for (_, ours, function) in OPERATORS {
-        add(ours, 2, function);
+        add(&mut env, ours, 2, function);
     }
-    add("abs", 1, abs);
+    add(&mut env, "abs", 1, abs);
     for count in [2, 3] {
-        add("min", count, |args| extreme("min", args, Ordering::Less));
-        add("max", count, |args| extreme("max", args, Ordering::Greater));
+        add(&mut env, "min", count, |args| extreme("min", args, Ordering::Less));
+        add(&mut env, "max", count, |args| extreme("max", args, Ordering::Greater));
     }
-    add("decimal", 1, decimal);
-    env
+    add(&mut env, "decimal", 1, decimal);
+    text::extend(env, add)
+}
+
+fn add(env: &mut Env, name: &str, count: usize, function: cel::common::functions::Function) {
+    let declared = env.add_overload(name, &format!("{name}_{count}"), (0..count).map(|_| DYN_TYPE).collect(), function);
+    debug_assert!(declared.is_ok(), "{name} is declared once");
 }
 
 fn fault(function: &str, message: &str) -> ExecutionError {

@@ -1,0 +1,134 @@
+//! Weights files: TOML that `concord matching estimate` writes, into what the core scores with.
+//!
+//! ```toml
+//! [thresholds]
+//! automatic = 24.0
+//! review = 12.0
+//! lead = 6.0
+//! [field.surname]
+//! rare = 2e-4                          # share of the records for a value that is not listed below
+//! [field.surname.levels]
+//! equal = { m = 0.8, u = 0.004 }       # a level that is missing has its built-in rate
+//! [field.surname.common]
+//! miller = 0.012                       # share of the records that have this word
+//! ```
+
+use std::collections::BTreeMap;
+
+use reconcile::matching::{FieldWeights, Level, Rate, Thresholds, Weights};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Wrong;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    thresholds: Option<Bounds>,
+    #[serde(default)]
+    field: BTreeMap<String, Field>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds {
+    automatic: Spanned<f64>,
+    review: Spanned<f64>,
+    lead: Spanned<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Field {
+    rare: Option<Spanned<f64>>,
+    #[serde(default)]
+    levels: BTreeMap<Spanned<String>, Rates>,
+    #[serde(default)]
+    common: BTreeMap<String, Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rates {
+    m: Spanned<f64>,
+    u: Spanned<f64>,
+}
+
+/// Reads a weights file's text.
+pub(super) fn parse(text: &str) -> Result<Weights, Wrong> {
+    let file: File = toml::from_str(text)
+        .map_err(|error| Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() })?;
+    let thresholds = match file.thresholds {
+        None => Thresholds::default(),
+        Some(bounds) => thresholds(&bounds)?,
+    };
+    let mut fields = BTreeMap::new();
+    for (name, field) in file.field {
+        let mut levels = BTreeMap::new();
+        for (word, rates) in field.levels {
+            let level = Level::parse(word.get_ref()).ok_or_else(|| Wrong {
+                at: Some(word.span().start),
+                reason: format!("{name}: no level {:?}; there are {}", word.get_ref(), Level::ALL.map(Level::as_str).join(", ")),
+            })?;
+            levels.insert(level, Rate { m: share(&name, &rates.m)?, u: share(&name, &rates.u)? });
+        }
+        let mut common = BTreeMap::new();
+        for (word, value) in field.common {
+            common.insert(word, share(&name, &value)?);
+        }
+        let rare = field.rare.map(|rare| share(&name, &rare)).transpose()?.unwrap_or(0.0);
+        fields.insert(name, FieldWeights { levels, common, rare });
+    }
+    Ok(Weights { fields, thresholds })
+}
+
+fn thresholds(bounds: &Bounds) -> Result<Thresholds, Wrong> {
+    let finite = |bound: &Spanned<f64>| match bound.get_ref() {
+        number if number.is_finite() => Ok(*number),
+        number => Err(Wrong { at: Some(bound.span().start), reason: format!("{number} is no threshold") }),
+    };
+    let (automatic, review, lead) = (finite(&bounds.automatic)?, finite(&bounds.review)?, finite(&bounds.lead)?);
+    if review > automatic {
+        return Err(Wrong { at: Some(bounds.review.span().start), reason: format!("review = {review} is above automatic = {automatic}") });
+    }
+    Ok(Thresholds { automatic, review, lead })
+}
+
+/// A share of records or pairs: above 0, at most 1.
+fn share(name: &str, value: &Spanned<f64>) -> Result<f64, Wrong> {
+    let share = *value.get_ref();
+    if share > 0.0 && share <= 1.0 {
+        return Ok(share);
+    }
+    Err(Wrong { at: Some(value.span().start), reason: format!("{name}: {share} is not a share above 0 and at most 1") })
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile::matching::Kind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut weights = Weights { thresholds: Thresholds { automatic: 20.25, review: 8.5, lead: 5.0 }, ..Weights::default() };
+        let levels = BTreeMap::from([(Level::Equal, Rate { m: 0.8, u: 0.004 }), (Level::Different, Rate { m: 0.2, u: 0.996 })]);
+        let common = BTreeMap::from([("müller \"m\"".to_owned(), 0.012), ("o'neill".to_owned(), 0.5)]);
+        weights.fields.insert("last name".to_owned(), FieldWeights { levels, common, rare: 0.000_25 });
+        let text = weights.to_toml(|_| Some(Kind::Surname));
+        assert_eq!(parse(&text).expect("reads"), weights, "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, reason) in [
+            ("[field.a.levels]\nequl = { m = 0.5, u = 0.1 }", "no level \"equl\""),
+            ("[field.a.levels]\nequal = { m = 1.5, u = 0.1 }", "1.5 is not a share"),
+            ("[thresholds]\nautomatic = 1.0\nreview = 2.0\nlead = 1.0", "above automatic"),
+            ("[field.a]\nrarely = 1.0", "unknown field"),
+        ] {
+            let wrong = parse(text).expect_err(text);
+            assert!(wrong.reason.contains(reason) && wrong.at.is_some_and(|at| at > 0), "{wrong:?}");
+        }
+    }
+}
