@@ -22,6 +22,11 @@ pub struct Config {
     pub health_every_ms: u64,
     /// How long an answered write may stay unseen in its target's stream before its record is read again, milliseconds.
     pub reread_after_ms: u64,
+    /// How long a record may wait for a parent that nobody has seen before that is shown as wrong, milliseconds. It goes on waiting.
+    pub parent_wait_ms: u64,
+    /// Settled conflicts and finished writes of each record that can be taken back; older ones are restored by value. Changing
+    /// it forgets most of what is remembered.
+    pub remembered_per_record: u32,
 }
 
 impl Default for Config {
@@ -35,6 +40,8 @@ impl Default for Config {
             backoff_max_ms: 10_000,
             health_every_ms: 10_000,
             reread_after_ms: 60_000,
+            parent_wait_ms: 3_600_000,
+            remembered_per_record: 32,
         }
     }
 }

@@ -64,6 +64,17 @@ impl Report {
         self.lock().facts.insert("restored".to_owned(), records.to_string());
     }
 
+    /// Shows facts of a processor; those without a value are not shown any more.
+    pub(crate) fn facts(&self, facts: BTreeMap<&'static str, Option<String>>) {
+        let mut now = self.lock();
+        for (name, value) in facts {
+            match value {
+                Some(value) => now.facts.insert(name.to_owned(), value),
+                None => now.facts.remove(name),
+            };
+        }
+    }
+
     pub(crate) fn paused(&self, error: &Error) {
         self.turn(HealthState::Paused, error.to_string(), error.remedy());
     }

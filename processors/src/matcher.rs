@@ -3,38 +3,51 @@
 //!
 //! ```text
 //! cdc record ─▶ merge into the record's latest row ─▶ resolve references ─▶ link ─▶ entity.changes
-//!                                                     │ parent not seen      └───▶ entity.links
-//!                                                     └▶ wait for it
+//!                                                     │ parent not seen      ├───▶ entity.links
+//!                                                     └▶ wait for it         └───▶ match.reviews
+//! decisions ─▶ the same, not the same, split, not so after all ─▶ relink ─▶ all of these, decision.outcomes
 //! ```
 //!
-//! A record links by the entity id it carries, then by what was decided before, then by the mapping's keys; otherwise it
-//! founds an entity, whose id is made of side, object and record id, so that a replay founds the same one. A link once
-//! made stays: it is state, restored from the changelog, and never guessed again.
+//! A record links by the entity id it carries, then by what was decided before, then by the mapping's keys, then by
+//! comparison; otherwise it founds an entity, whose id is made of side, object and record id, so that a replay founds the same
+//! one. A link once made stays: it is state, restored from the changelog, and never guessed again. Only a person takes it back,
+//! and what a person says holds.
 //!
 //! A record that several entities may be, or one that has a record of its side already, founds an entity too, but nothing is
-//! made for it on the other side: it may be there.
+//! made for it on the other side until a person has answered the review that it opens. Which records are one does not
+//! depend on the order in which they came: what the first copies leave open is looked at when all are known.
 //!
-//! One member does all of it, because a match may join any two records. It leaves out people's reviews
-//! of matches, merging and splitting entities, and fields that are reached through other tables.
+//! One member does all of it, because a match may join any two records.
 
+mod apart;
 mod awaited;
 mod captured;
 mod change;
 mod copies;
+mod decide;
 mod delete;
 mod entity;
 mod jobs;
+mod join;
 mod link;
+mod merged;
+mod pair;
 mod plan;
 mod reference;
+mod rematch;
+mod remap;
+mod review;
+mod score;
 mod state;
+mod unite;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reconcile::mapping::Mapping;
 use schemas::cdc::{Change, ChangeSchema};
-use schemas::message::{Checkpoint, EntityChange, EntityLink, Side};
+use schemas::message::{Checkpoint, DeadLetter, Decision, DecisionOutcome, EntityChange, EntityLink, MatchReview, Setting, Side};
 use schemas::topic::Topics;
 use stream::{Codec, Log, Offsets, Record};
 
@@ -44,7 +57,9 @@ use crate::outbox::Channel;
 use crate::task::{Context, Processor, Work};
 use awaited::Awaited;
 use copies::CopyEnds;
+use join::Arrivals;
 use plan::Plan;
+use waiting::Waits;
 
 /// The entity kind that everything else is stamped with.
 pub const CUSTOMER: &str = "customer";
@@ -61,6 +76,16 @@ pub struct Matcher {
     plan: Arc<Plan>,
     changes: Channel<EntityChange>,
     links: Channel<EntityLink>,
+    reviews: Channel<MatchReview>,
+    outcomes: Channel<DecisionOutcome>,
+    decisions: String,
+    control: String,
+    /// The mapping that we were started with.
+    given: Arc<Mapping>,
+    /// What the store says of the mapping in force has been followed.
+    mapping_settled: bool,
+    /// The mapping before the one in force, while values are made again.
+    before: Option<Arc<Mapping>>,
     metrics: Metrics,
     /// First copies as far as they were looked up since the partitions were assigned: true once done.
     copies: BTreeMap<Side, BTreeMap<String, bool>>,
@@ -70,6 +95,14 @@ pub struct Matcher {
     awaited: Awaited,
     /// Jobs may be waiting.
     jobs_open: bool,
+    /// Root rows that wait for the rows beside them.
+    arrivals: Arrivals,
+    /// Records that wait for a parent.
+    waits: Waits,
+    /// How long they may, before it is said of them.
+    parent_wait_us: i64,
+    /// Dead letters of records that are placed later than they are read.
+    letters: BTreeMap<Arc<str>, Channel<DeadLetter>>,
 }
 
 /// A decoded record.
@@ -78,10 +111,15 @@ pub enum Input {
     Change(Arc<ChangeSchema>, Box<Change>),
     /// A source's position, with where the topics of copied objects end.
     Checkpoint(Checkpoint, Vec<CopyEnds>),
+    /// What a person decided.
+    Decision(Box<Decision>),
+    /// A setting was changed.
+    Setting(Box<Setting>),
 }
 
 impl Matcher {
-    /// A matcher for a mapping, whose offsets are committed under `group`.
+    /// A matcher for a mapping, whose offsets are committed under `group`. A record whose parent nobody has seen for
+    /// `parent_wait_us` is set aside in words, and goes on waiting.
     ///
     /// # Errors
     /// What the schema registry says.
@@ -92,13 +130,28 @@ impl Matcher {
         mapping: Arc<Mapping>,
         group: &str,
         metrics: Metrics,
+        parent_wait_us: i64,
     ) -> Result<Self> {
         let registry = Error::log(NAME);
+        let given = mapping.clone();
+        let plan = Arc::new(Plan::new(mapping, topics));
+        let mut letters = BTreeMap::new();
+        for source in &plan.sources {
+            let channel = Channel::open(&codec, &topics.dead_letters(&source.topic)).await.map_err(&registry)?;
+            letters.insert(source.topic.clone(), channel);
+        }
         Ok(Self {
             changes: Channel::open(&codec, &topics.entity_changes()).await.map_err(&registry)?,
             links: Channel::open(&codec, &topics.entity_links()).await.map_err(&registry)?,
+            reviews: Channel::open(&codec, &topics.match_reviews()).await.map_err(&registry)?,
+            outcomes: Channel::open(&codec, &topics.decision_outcomes()).await.map_err(&registry)?,
+            decisions: topics.decisions(),
+            control: topics.control(),
+            given,
+            mapping_settled: false,
+            before: None,
             checkpoints: topics.checkpoint(),
-            plan: Arc::new(Plan::new(mapping, topics)),
+            plan,
             topics: topics.clone(),
             log,
             codec,
@@ -107,6 +160,10 @@ impl Matcher {
             copies_open: true,
             awaited: Awaited::new(group),
             jobs_open: true,
+            arrivals: Arrivals::default(),
+            waits: Waits::default(),
+            parent_wait_us,
+            letters,
         })
     }
 }
@@ -122,32 +179,55 @@ impl Processor for Matcher {
             let ends = self.copy_ends(&checkpoint).await?;
             return Ok(Some(Input::Checkpoint(checkpoint, ends)));
         }
+        if **topic == *self.control {
+            let setting = self.codec.decode(topic, value).await.map_err(|error| decoding(NAME, topic, error))?;
+            return Ok(Some(Input::Setting(Box::new(setting))));
+        }
+        if **topic == *self.decisions {
+            let decision = self.codec.decode(topic, value).await.map_err(|error| decoding(NAME, topic, error))?;
+            return Ok(Some(Input::Decision(Box::new(decision))));
+        }
         let (schema, change) = self.codec.decode_change(topic, value).await.map_err(|error| decoding(NAME, topic, error))?;
         Ok(Some(Input::Change(schema, Box::new(change))))
     }
 
     fn process(&mut self, input: Input, record: &Record, context: &mut Context<'_>) -> Result<()> {
+        self.settle_mapping(context)?;
         match input {
             Input::Change(schema, change) => self.change(context, &schema, *change, record),
             Input::Checkpoint(checkpoint, ends) => self.checkpoint(context, &checkpoint, ends),
+            Input::Decision(decision) => self.decided(context, &decision),
+            Input::Setting(setting) => self.control(context, &setting),
         }
     }
 
     fn work(&mut self, context: &mut Context<'_>) -> Result<Work> {
+        self.settle_mapping(context)?;
         if self.copies_open {
             self.finish_copies(context)?;
         }
-        if self.jobs_open { self.do_jobs(context) } else { Ok(Work::None) }
+        self.look_at_waiting(context)?;
+        let plan = self.plan.clone();
+        let arrivals = self.place_arrivals(context, &plan)?;
+        let jobs = if self.jobs_open { self.do_jobs(context)? } else { Work::None };
+        Ok(arrivals.max(jobs))
     }
 
     async fn ask(&mut self, read: &Offsets) -> Result<()> {
         self.awaited.ask(&*self.log, read).await.map_err(Error::log(NAME))
     }
 
+    fn facts(&self) -> BTreeMap<&'static str, Option<String>> {
+        self.waiting_facts()
+    }
+
     fn forget(&mut self) {
+        self.mapping_settled = false;
+        self.waits = Waits::default();
         self.copies.clear();
         (self.copies_open, self.jobs_open) = (true, true);
         self.awaited.forget();
+        self.arrivals = Arrivals::default();
     }
 }
 

@@ -17,6 +17,7 @@ pub struct Metrics {
     pub(crate) misfits: IntCounterVec,
     pub(crate) ambiguous: IntCounterVec,
     pub(crate) rereads: IntCounterVec,
+    pub(crate) waiting: IntGaugeVec,
 }
 
 impl Metrics {
@@ -38,6 +39,8 @@ impl Metrics {
         };
         let lag = IntGaugeVec::new(Opts::new("processors_lag_records", "committed records not yet processed"), &["processor"])?;
         registry.register(Box::new(lag.clone()))?;
+        let waiting = IntGaugeVec::new(Opts::new("processors_waiting_records", "records whose parent nobody has seen yet"), &["processor"])?;
+        registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
             records: counter("processors_records_total", "records processed")?,
             outputs: counter("processors_outputs_total", "records written, changelog aside")?,
@@ -47,11 +50,12 @@ impl Metrics {
             batch_seconds: timer("processors_batch_seconds", "time to decide and commit one batch")?,
             commit_seconds: timer("processors_commit_seconds", "time to commit one batch")?,
             lag,
+            waiting,
             oversized: counter("processors_oversized_records_total", "records whose outputs were larger than the log takes")?,
             misfits: counter("processors_golden_misfit_fields_total", "golden fields left empty because the value was of another type")?,
             ambiguous: counter(
                 "processors_ambiguous_records_total",
-                "records that matched several entities; nothing is made for them on the other side",
+                "possible matches that a person is asked about; nothing is made for them on the other side",
             )?,
             rereads: counter(
                 "processors_reread_records_total",

@@ -36,10 +36,12 @@ pub use context::Context;
 pub(crate) use context::{shown, sync_id};
 
 /// What is left to do between records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Nothing.
     None,
+    /// Something whose moment has not come; ask again soon.
+    Soon,
     /// More; ask again after the next batch, or at once when there is none.
     More,
 }
@@ -70,6 +72,11 @@ pub trait Processor: Send + Sync {
     /// process of each input partition.
     fn ask(&mut self, _read: &Offsets) -> impl Future<Output = Result<()>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// What to show of it beside its state, by name; none is not shown.
+    fn facts(&self) -> std::collections::BTreeMap<&'static str, Option<String>> {
+        std::collections::BTreeMap::new()
     }
 
     /// Forgets what it remembers beside the store: from here on the store may say something else.

@@ -68,12 +68,20 @@ pub fn topology(mapping: &Mapping, topics: &Topics) -> Vec<Node> {
     let mut cdc: Vec<String> = Vec::new();
     for entity in &mapping.entities {
         cdc.extend([topics.cdc_crm(&entity.sides.crm.object), topics.cdc_erp(&entity.sides.erp.object)]);
+        for row in entity.sides.erp.rows.values() {
+            let topic = topics.cdc_erp(&row.table);
+            if !cdc.contains(&topic) {
+                cdc.push(topic);
+            }
+        }
     }
     cdc.extend(mapping.captured.iter().map(|captured| match convert::wire_side(captured.side) {
         Side::Crm => topics.cdc_crm(&captured.object),
         Side::Erp => topics.cdc_erp(&captured.object),
     }));
     cdc.push(topics.checkpoint());
+    cdc.push(topics.control());
+    cdc.push(topics.decisions());
     let row = |name: ProcessorName, store: &str, sharing, inputs: Vec<String>, outputs: Vec<String>| Node {
         name,
         changelog: topics.changelog(name.as_str(), store),
@@ -82,9 +90,10 @@ pub fn topology(mapping: &Mapping, topics: &Topics) -> Vec<Node> {
         outputs,
         sharing,
     };
-    let decided = [topics.writes(Side::Crm), topics.writes(Side::Erp), topics.conflicts(), topics.audit()];
+    let matched = vec![topics.entity_changes(), topics.entity_links(), topics.match_reviews(), topics.decision_outcomes()];
+    let decided = [topics.writes(Side::Crm), topics.writes(Side::Erp), topics.conflicts(), topics.audit(), topics.decision_outcomes()];
     vec![
-        row(ProcessorName::Matcher, "links", Sharing::One, cdc, vec![topics.entity_changes(), topics.entity_links()]),
+        row(ProcessorName::Matcher, "links", Sharing::One, cdc, matched),
         row(
             ProcessorName::Reconciler,
             "entities",
@@ -150,6 +159,8 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let Some(node) = topology(&mapping, &topics).into_iter().find(|node| node.name == name) else { return Ok(()) };
     let component = name.as_str();
     let reread_after_us = i64::try_from(config.reread_after_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+    let remembered = u64::from(config.remembered_per_record);
+    let parent_wait_us = i64::try_from(config.parent_wait_ms).unwrap_or(i64::MAX).saturating_mul(1000);
     let health = topics.health();
     let group = topics.owned(component);
     let task = Task {
@@ -171,10 +182,11 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let work = async {
         match name {
             ProcessorName::Matcher => {
-                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone())).await
+                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone(), parent_wait_us)).await
             }
             ProcessorName::Reconciler => {
-                task.run(|| Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us)).await
+                let open = || Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us, remembered);
+                task.run(open).await
             }
             ProcessorName::Aggregates => task.run(|| Aggregates::open(codec.clone(), &topics, mapping.clone())).await,
         }

@@ -10,7 +10,7 @@ use super::Matcher;
 use super::change::edit;
 use super::link::founded;
 use super::plan::{Plan, Source};
-use super::state::{Job, JobKind, Known, children_prefix, column, record_key};
+use super::state::{Job, JobKind, Known, children_prefix, record_key};
 use crate::canon;
 use crate::convert;
 use crate::error::{Error, Result};
@@ -110,6 +110,7 @@ fn say(mapping: &CapturedMapping, source: &Source, id: &str, known: &Known, vers
         object: source.object.clone(),
         record: id.to_owned(),
         op: EntityOp::Changed,
+        master: None,
         fields: Vec::new(),
         columns: Vec::new(),
         before: Vec::new(),
@@ -139,9 +140,6 @@ fn canonical_before(fields: &[FieldMapping], source: &Source, columns: &[Field])
     fields.iter().filter_map(|field| Some(Field { name: field.name.clone(), value: value(field, source, columns).ok()? })).collect()
 }
 
-/// A canonical value; a column that was never seen is empty.
 fn value(field: &FieldMapping, source: &Source, columns: &[Field]) -> Result<schemas::Value, String> {
-    let side = convert::side(source.side);
-    let raw = column(columns, &field.columns[side].column).unwrap_or(&schemas::Value::Null);
-    canon::read(field, side, raw).map(|value| convert::wire(&value))
+    canon::read(field, convert::side(source.side), columns).map(|value| convert::wire(&value))
 }

@@ -1,11 +1,16 @@
-//! One change of one record: what it carries is merged into the latest row, which then finds its place.
+//! One change of one record: what it carries is merged into the latest row, which then finds its place. Rows beside root
+//! rows are [`super::join`]'s.
+
+use std::collections::BTreeSet;
 
 use schemas::cdc::{Change, ChangeSchema, Op, Row, Source as Origin};
 use schemas::message::{Field, SYNC_ID_HEADER, Side};
 use stream::Record;
 
 use super::Matcher;
-use super::plan::{Plan, Source, Use};
+use super::join;
+use super::merged;
+use super::plan::{Plan, Pointer, Source, Use};
 use super::state::{Job, JobKind, Known, Parent, column, record_key, records_prefix, waiting_key};
 use crate::convert;
 use crate::error::{Error, Result};
@@ -14,7 +19,15 @@ use crate::task::Context;
 impl Matcher {
     pub(super) fn change(&mut self, context: &mut Context<'_>, schema: &ChangeSchema, change: Change, record: &Record) -> Result<()> {
         let plan = self.plan.clone();
+        self.arrivals.count();
         let topic = &record.partition.topic;
+        if let Some(table) = plan.rows.by_topic(topic) {
+            name_edit(context, record, &change.source);
+            if plan.by_topic(topic).is_none() {
+                return self.beside(context, &plan, table, schema, change, record);
+            }
+            self.beside(context, &plan, table, schema, change.clone(), record)?;
+        }
         let source =
             plan.by_topic(topic).ok_or_else(|| Error::Unmapped { what: format!("topic {topic}"), version: plan.mapping.version })?;
         name_edit(context, record, &change.source);
@@ -42,14 +55,17 @@ impl Matcher {
         }
         if change.op == Op::Delete {
             return match before {
-                Some(known) => self.delete(context, &plan, source, id, known, &change.source, offset),
+                Some(known) => match merged::winner(record) {
+                    Some(winner) => self.merged_away(context, &plan, source, id, known, &change.source, offset, winner),
+                    None => self.delete(context, &plan, source, id, known, &change.source, offset),
+                },
                 None => Ok(()),
             };
         }
         let Some(after) = change.after else {
             return Err(Error::Meaningless { what: format!("a change of {} {id}", source.object), reason: "it has no row".to_owned() });
         };
-        let carried = carried(source, schema, after, change.changed.as_deref());
+        let mut carried = carried_of(&source.columns, schema, after, change.changed.as_deref());
         let mut known = before.clone().unwrap_or_else(blank);
         merge(&mut known.columns, &carried);
         known.gone = false;
@@ -59,7 +75,43 @@ impl Matcher {
         known.snapshot = change.source.snapshot;
         known.position = change.source.position;
         known.committed_at = change.source.committed_at;
+        if !join::meets(&source.conditions, &known.columns) {
+            return self.outside(context, &plan, source, id, before, known);
+        }
+        if self.arrive(context, source, id, &mut known) {
+            return Ok(());
+        }
+        if let Some(before) = before.as_ref().filter(|before| !before.gone && !before.entity.is_empty()) {
+            carried.extend(self.follow_pointers(context, source, id, before, &mut known)?);
+        }
         self.place(context, &plan, source, id, before.as_ref(), known, &carried)
+    }
+
+    /// A row that is no record of the entity: it never was one, or leaves as if it were deleted. What it holds is remembered
+    /// for when it comes (back).
+    fn outside(&mut self, context: &mut Context<'_>, plan: &Plan, source: &Source, id: &str, before: Option<Known>, mut known: Known) -> Result<()> {
+        let key = record_key(source.side, &source.object, id);
+        if let Some(before) = before.filter(|before| !before.entity.is_empty() && !before.gone) {
+            let origin = Origin {
+                side: source.side,
+                name: source.side.to_string(),
+                object: source.object.clone(),
+                position: known.position.clone(),
+                transaction: String::new(),
+                ordinal: 0,
+                committed_at: known.committed_at,
+                actor: known.actor.clone(),
+                origin: known.origin.clone(),
+                snapshot: known.snapshot,
+            };
+            self.delete(context, plan, source, id, before, &origin, known.offset)?;
+            let Some(left) = context.get::<Known>(&key)? else { return Ok(()) };
+            known = Known { columns: known.columns, ..left };
+        } else {
+            known.gone = !known.entity.is_empty();
+        }
+        context.put(key, &known);
+        Ok(())
     }
 
     /// Resolves what a record points at, and lets it wait or go on. `carried` are the columns that are new.
@@ -74,6 +126,15 @@ impl Matcher {
         mut known: Known,
         carried: &[Field],
     ) -> Result<()> {
+        if !join::meets(&source.conditions, &known.columns) {
+            return self.outside(context, plan, source, id, before.cloned(), known);
+        }
+        let joined;
+        let mut carried = carried;
+        if !source.joins.is_empty() && (known.entity.is_empty() || before.is_some_and(|before| before.gone)) {
+            joined = self.join(context, source, id, before, &mut known)?;
+            carried = &joined;
+        }
         let mut references = Vec::new();
         let mut parents = Vec::new();
         known.pending.clear();
@@ -94,13 +155,18 @@ impl Matcher {
             }
         }
         known.sync_id = if known.pending.is_empty() { String::new() } else { edit(context) };
-        if !known.pending.is_empty() && known.entity.is_empty() {
+        // A row of the same object may be its own ancestor: it does not wait for itself.
+        let waits = |pointer: &Pointer<'_>| pointer.object != source.object && known.pending.iter().any(|field| field == pointer.field);
+        if known.entity.is_empty() && plan.pointers(source).iter().any(waits) {
+            self.waits(context, source, id, &mut known);
             context.put(record_key(source.side, &source.object, id), &known);
             return Ok(());
         }
+        self.waits_no_longer(context, source, id, &known);
+        known.waiting_since = 0;
         // A record that is placed only now says everything that is known of it.
         let all;
-        let carried = if known.entity.is_empty() {
+        let carried = if known.entity.is_empty() && source.joins.is_empty() {
             all = known.columns.clone();
             &all
         } else {
@@ -126,7 +192,7 @@ fn name_edit(context: &mut Context<'_>, record: &Record, origin: &Origin) {
     }
 }
 
-fn record_id(record: &Record) -> Result<&str> {
+pub(super) fn record_id(record: &Record) -> Result<&str> {
     let key = record.key.as_deref().unwrap_or_default();
     match std::str::from_utf8(key) {
         Ok(id) if !id.is_empty() && !id.contains('\0') => Ok(id),
@@ -152,22 +218,24 @@ pub(super) fn blank() -> Known {
         origin: None,
         sync_id: String::new(),
         offset: 0,
+        rule: String::new(),
+        waiting_since: 0,
     }
 }
 
-/// The mapped columns that a change carries.
-fn carried(source: &Source, schema: &ChangeSchema, after: Row, changed: Option<&[usize]>) -> Vec<Field> {
+/// The columns that matter of those that a change carries.
+pub(super) fn carried_of(columns: &BTreeSet<String>, schema: &ChangeSchema, after: Row, changed: Option<&[usize]>) -> Vec<Field> {
     schema
         .columns
         .iter()
         .zip(after)
         .enumerate()
-        .filter(|(index, (column, _))| source.columns.contains(&column.name) && changed.is_none_or(|changed| changed.contains(index)))
+        .filter(|(index, (column, _))| columns.contains(&column.name) && changed.is_none_or(|changed| changed.contains(index)))
         .map(|(_, (column, value))| Field { name: column.name.clone(), value })
         .collect()
 }
 
-fn merge(columns: &mut Vec<Field>, carried: &[Field]) {
+pub(super) fn merge(columns: &mut Vec<Field>, carried: &[Field]) {
     for new in carried {
         match columns.iter_mut().find(|old| old.name == new.name) {
             Some(old) => old.value.clone_from(&new.value),
@@ -201,7 +269,7 @@ fn already_copied(side: Side, origin: &Origin, known: &Known) -> bool {
     }
 }
 
-fn lsn(text: &str) -> Option<(u32, u32)> {
+pub(super) fn lsn(text: &str) -> Option<(u32, u32)> {
     let (high, low) = text.split_once('/')?;
     Some((u32::from_str_radix(high, 16).ok()?, u32::from_str_radix(low, 16).ok()?))
 }

@@ -4,13 +4,15 @@
 //! only once everything that stood on the object's topic when the checkpoint was read has been processed. Where nothing
 //! is delivered that would say so (marks, aborted records, what compaction removed), [`super::awaited`] asks.
 
+use std::sync::Arc;
+
 use reconcile::mapping::EntityMapping;
 use schemas::message::{Checkpoint, Side};
 use stream::TopicPartition;
 
 use super::awaited::last_record;
 use super::plan::{Plan, Source, Use};
-use super::state::{Copied, JOBS, Job, JobKind, copied_key, uncopied_prefix};
+use super::state::{Copied, JOBS, copied_key};
 use super::{Matcher, NAME};
 use crate::convert;
 use crate::error::{Error, Result};
@@ -29,13 +31,14 @@ impl Matcher {
         let Some(side) = side_of(checkpoint) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for object in &checkpoint.copied {
-            let Some(source) = self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))) else { continue };
+            let entity = self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))).map(|source| &source.topic);
+            let Some(topic) = entity.or_else(|| self.plan.rows.find(side, object).map(|table| &table.topic)) else { continue };
             if self.copies.get(&side).is_some_and(|copies| copies.contains_key(object)) {
                 continue;
             }
             let log = Error::log(NAME);
             let mut ends = Vec::new();
-            for (partition, end) in self.log.ends(&source.topic).await.map_err(&log)? {
+            for (partition, end) in self.log.ends(topic).await.map_err(&log)? {
                 let number = partition.partition as usize;
                 let end = last_record(&*self.log, &partition, end).await.map_err(&log)?;
                 ends.resize(ends.len().max(number + 1), 0);
@@ -62,15 +65,17 @@ impl Matcher {
         // A source that no longer counts an object as copied reads it again; until then nothing is made of its absence.
         let Some(side) = side_of(checkpoint) else { return Ok(()) };
         let plan = self.plan.clone();
-        for source in plan.sources.iter().filter(|source| source.side == side && !checkpoint.copied.contains(&source.object)) {
+        let roots = plan.sources.iter().filter(|source| source.side == side).map(|source| &source.object);
+        let beside = plan.rows.all.iter().filter(|_| side == Side::Erp).map(|table| &table.object);
+        for object in roots.chain(beside).filter(|object| !checkpoint.copied.contains(object)) {
             // Once all are looked up, what is not listed is not copied.
-            if !self.copies.get(&side).is_some_and(|copies| copies.contains_key(&source.object)) && !self.copies_open {
+            if !self.copies.get(&side).is_some_and(|copies| copies.contains_key(object)) && !self.copies_open {
                 continue;
             }
-            let key = copied_key(side, &source.object);
+            let key = copied_key(side, object);
             if context.get::<Copied>(&key)?.is_some_and(|known| known.source == checkpoint.source) {
                 context.delete(key);
-                self.copies.entry(side).or_default().remove(&source.object);
+                self.copies.entry(side).or_default().remove(object);
             }
         }
         Ok(())
@@ -85,16 +90,19 @@ impl Matcher {
         loop {
             let (mut open, mut progress) = (false, false);
             let mut awaited = Vec::new();
+            self.finish_row_copies(context, &plan, &mut awaited, &mut open)?;
             for source in plan.sources.iter().filter(|source| matches!(source.purpose, Use::Entity(_))) {
                 let key = copied_key(source.side, &source.object);
                 let Some(mut copy) = context.get::<Copied>(&key)? else { continue };
                 let before = awaited.len();
                 if !copy.done {
-                    awaited.extend(self.unreached(context, source, &copy.ends));
+                    awaited.extend(self.unreached(context, &source.topic, &copy.ends));
                 }
                 if !copy.done
                     && awaited.len() == before
                     && self.parents_copied(context, &plan, source)?
+                    && self.rows_copied(context, source)?
+                    && !self.awaits_arrivals(context, source)?
                     && context.keys(JOBS, b"", 1)?.is_empty()
                 {
                     copy.done = true;
@@ -106,7 +114,7 @@ impl Matcher {
                     if let Some(mapping) = plan.entity(kind)
                         && self.may_create(context, mapping)?
                     {
-                        self.add_job(context, &release(source.side, kind))?;
+                        self.rematch(context, &plan, source.side, mapping)?;
                     }
                 }
                 self.copies.entry(source.side).or_default().insert(source.object.clone(), copy.done);
@@ -121,11 +129,11 @@ impl Matcher {
     }
 
     /// Where a copy's rows may not all have been processed yet.
-    fn unreached(&self, context: &Context<'_>, source: &Source, ends: &[i64]) -> Vec<(TopicPartition, u64)> {
+    pub(super) fn unreached(&self, context: &Context<'_>, topic: &Arc<str>, ends: &[i64]) -> Vec<(TopicPartition, u64)> {
         let partitions = ends
             .iter()
             .zip(0u32..)
-            .map(|(end, number)| (TopicPartition::new(source.topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
+            .map(|(end, number)| (TopicPartition::new(topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
         partitions.filter(|(partition, end)| context.read_to(partition) < *end && !self.awaited.passed(partition, *end)).collect()
     }
 
@@ -152,22 +160,6 @@ impl Matcher {
             }
         }
         Ok(true)
-    }
-}
-
-fn release(side: Side, kind: &str) -> Job {
-    Job {
-        kind: JobKind::Release,
-        prefix: uncopied_prefix(kind),
-        cursor: Vec::new(),
-        side,
-        name: kind.to_owned(),
-        partition: 0,
-        offset: 0,
-        committed_at: 0,
-        position: String::new(),
-        actor: None,
-        sync_id: String::new(),
     }
 }
 

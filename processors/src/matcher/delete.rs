@@ -1,13 +1,16 @@
 //! A record that is gone. What was known of it stays, so that it finds its entity again should it come back.
 
+use reconcile::mapping::EntityMapping;
 use schemas::cdc::Source as Origin;
-use schemas::message::{EntityChange, EntityOp};
+use schemas::message::{EntityChange, EntityOp, Side};
 
 use super::Matcher;
-use super::entity::{canonical_known, is_ambiguous};
-use super::link::index_keys;
+use super::entity::canonical_known;
+use super::link::{Entry, index_keys};
 use super::plan::{Plan, Source, Use};
+use super::review::Ending;
 use super::state::{Entity, Known, entity_key, record_key};
+use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
 
@@ -29,6 +32,7 @@ impl Matcher {
         let key = record_key(source.side, &source.object, id);
         if known.entity.is_empty() {
             // It still waited for its parent: nobody has heard of it.
+            self.waits_no_longer(context, source, id, &known);
             context.delete(key);
             return Ok(());
         }
@@ -43,7 +47,8 @@ impl Matcher {
             Use::Captured(index) => self.captured_gone(context, plan, source, index, id, &known),
             Use::Entity(index) => {
                 let mapping = &plan.mapping.entities[index];
-                index_keys(context, mapping, source.side, id, &known.entity, Some(&known.columns), None)?;
+                let entry = Entry { side: source.side, id, entity: &known.entity, copying: false };
+                index_keys(context, mapping, entry, Some(&known.columns), None)?;
                 if let Some(mut entity) = context.get::<Entity>(&entity_key(&known.entity))?
                     && entity.live(source.side).is_some_and(|record| record == id)
                 {
@@ -51,16 +56,46 @@ impl Matcher {
                     context.put(entity_key(&known.entity), &entity);
                 }
                 let references = self.references(context, plan, source, &known)?;
-                let may_create = self.may_create(context, mapping)? && !is_ambiguous(context, &known.entity)?;
+                let may_create = self.creates(context, mapping, &known.entity)?;
                 let change = EntityChange {
                     op: EntityOp::Deleted,
                     before: canonical_known(mapping, source.side, &known),
                     ..self.say(mapping, source, id, &known, references, may_create)
                 };
+                context.put(key, &known);
                 context.emit(self.changes.record(known.entity.clone(), &change));
+                return self.left_behind(context, plan, mapping, &known.entity);
             }
         }
         context.put(key, &known);
+        Ok(())
+    }
+
+    /// What a record that is gone leaves behind: an entity that lacks one, or that has none.
+    pub(super) fn left_behind(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str) -> Result<()> {
+        if let Some(rules) = plan.scorers.of(mapping)
+            && self.may_create(context, mapping)?
+        {
+            rules.relist(context, entity, false)?;
+        }
+        let empty = context.get::<Entity>(&entity_key(entity))?.filter(Entity::is_empty);
+        if let Some(empty) = &empty {
+            for side in [Side::Crm, Side::Erp] {
+                let Some(record) = empty.record(side) else { continue };
+                let object = &mapping.sides[convert::side(side)].object;
+                let (Some(source), Some(row)) = (plan.source(side, object), self.row(context, mapping, side, record)?) else { continue };
+                self.emit_link(context, mapping, source, record, &row, "deleted", false);
+            }
+        }
+        for other in self.doubts(context, entity)? {
+            if empty.is_some() {
+                self.close(context, plan, mapping, entity, &other, &Ending::withdrawn("one of them is deleted"))?;
+            }
+            self.review(context, plan, mapping, &other, false)?;
+        }
+        if empty.is_none() {
+            self.review(context, plan, mapping, entity, false)?;
+        }
         Ok(())
     }
 }

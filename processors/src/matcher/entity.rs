@@ -2,10 +2,11 @@
 
 use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference, Side};
 
-use super::Matcher;
 use super::plan::{Plan, Source, parent_kind};
-use super::state::{Entity, Known, MARK, Waiting, ambiguous_key, column, entity_key, record_key, uncopied_key};
-use super::{CUSTOMER, NAME, link};
+use super::link::{self, Asked, ByKey, Entry};
+use super::review::{Doubt, Verdict};
+use super::state::{Entity, Known, MARK, Waiting, entity_key, provisional_key, record_key, uncopied_key};
+use super::{CUSTOMER, Matcher};
 use crate::canon;
 use crate::convert;
 use crate::error::{Error, Result};
@@ -29,47 +30,54 @@ impl Matcher {
         let mapping = &plan.mapping.entities[index];
         let side = source.side;
         let copied = self.may_create(context, mapping)?;
-        let mut linked = None;
-        if known.entity.is_empty() {
-            let link = link::find(context, mapping, side, id, &known.columns)?;
-            known.entity = link.entity.clone();
-            if link.ambiguous {
-                context.put(ambiguous_key(&known.entity), &MARK);
-                self.metrics.ambiguous.with_label_values(&[NAME]).inc();
-            }
-            linked = Some(link);
-        }
         let came_back = before.is_some_and(|before| before.gone);
+        if came_back && !known.entity.is_empty() && self.place_is_taken(context, side, id, &known)? {
+            // Another record stands for its entity by now.
+            self.emit_link(context, mapping, source, id, &known, "replaced", false);
+            known.entity = String::new();
+        }
+        let placed = if known.entity.is_empty() { Some(self.find(context, plan, mapping, source, id, &known, copied)?) } else { None };
+        if let Some(placed) = &placed {
+            known.entity.clone_from(&placed.entity);
+            known.rule.clone_from(&placed.rule);
+        }
         let mut gained = false;
-        if linked.is_some() || came_back {
-            let mut entity = context.get::<Entity>(&entity_key(&known.entity))?.unwrap_or_else(|| Entity {
-                kind: mapping.kind.clone(),
-                crm: None,
-                erp: None,
-                crm_gone: false,
-                erp_gone: false,
-            });
-            // A record that comes back finds its place taken if the entity has another one by now.
-            if entity.live(side).is_none_or(|other| other == id) {
-                entity.set(side, Some(id.to_owned()), false);
-                gained = true;
+        if placed.is_some() || came_back {
+            let mut entity =
+                context.get::<Entity>(&entity_key(&known.entity))?.unwrap_or_else(|| Entity::new(&mapping.kind, known.committed_at));
+            if !entity.is_empty() && !copied && placed.as_ref().is_some_and(|placed| placed.by_key) {
+                context.put(provisional_key(&known.entity), &MARK);
             }
+            let displaced = entity.record(side).filter(|there| *there != id).cloned();
+            entity.set(side, Some(id.to_owned()), false);
+            gained = true;
             context.put(entity_key(&known.entity), &entity);
             self.note_uncopied(context, mapping, &known.entity, &entity, copied);
+            if let Some(displaced) = displaced
+                && let Some(old) = self.row(context, mapping, side, &displaced)?
+            {
+                self.emit_unlinked(context, mapping, source, &displaced, &Known { entity: known.entity.clone(), ..old });
+            }
         }
         let old = before.filter(|before| !before.gone && !before.entity.is_empty());
-        let may_create = copied && !is_ambiguous(context, &known.entity)?;
-        link::index_keys(context, mapping, side, id, &known.entity, old.map(|old| old.columns.as_slice()), Some(&known.columns))?;
+        let entry = Entry { side, id, entity: &known.entity, copying: !copied };
+        let rekeyed = link::index_keys(context, mapping, entry, old.map(|old| old.columns.as_slice()), Some(&known.columns))?;
+        context.put(record_key(side, &source.object, id), &known);
+        // Whether anything may be made for it is said after it has been looked at.
+        let again = placed.is_none() && copied && self.looks_again(context, plan, mapping, side, &known, carried, rekeyed, came_back)?;
+        for doubt in placed.iter().flat_map(|placed| &placed.doubts) {
+            self.doubt(context, plan, mapping, &known.entity, doubt)?;
+        }
+        let may_create = !again && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
-            fields: canonical(mapping, side, source, id, carried, &references, &known.pending)?,
+            fields: canonical(mapping, side, source, id, carried, &references, &known)?,
             columns: carried.iter().filter(|field| source.carried.contains(&field.name)).cloned().collect(),
             before: before.map_or_else(Vec::new, |before| canonical_before(mapping, side, before, carried)),
             ..self.say(mapping, source, id, &known, references, may_create)
         };
-        context.put(record_key(side, &source.object, id), &known);
-        if let Some(link) = linked {
-            self.emit_link(context, mapping, source, id, &known, link.rule);
+        if placed.is_some() || came_back {
+            self.emit_link(context, mapping, source, id, &known, &known.rule, true);
         }
         context.emit(self.changes.record(known.entity.clone(), &change));
         if gained {
@@ -78,7 +86,108 @@ impl Matcher {
                 self.place_waiting(context, plan, side, &source.object, id)?;
             }
         }
+        if copied
+            && (gained || again)
+            && let Some(rules) = plan.scorers.of(mapping)
+        {
+            rules.relist(context, &known.entity, again)?;
+        }
+        if again {
+            self.review(context, plan, mapping, &known.entity, true)?;
+            // It may be another entity's by now.
+            if let Some(now) = context.get::<Known>(&record_key(side, &source.object, id))?.filter(|now| now.entity == known.entity) {
+                self.tell(context, plan, mapping, &now.entity)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether the place of a record that comes back is another record's by now.
+    fn place_is_taken(&self, context: &Context<'_>, side: Side, id: &str, known: &Known) -> Result<bool> {
+        let entity: Option<Entity> = context.get(&entity_key(&known.entity))?;
+        Ok(entity.is_some_and(|entity| entity.live(side).is_some_and(|other| other != id)))
+    }
+
+    /// Whether a change may alter who else a record may be.
+    #[expect(clippy::too_many_arguments, reason = "what is known of one change")]
+    fn looks_again(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        side: Side,
+        known: &Known,
+        carried: &[Field],
+        rekeyed: bool,
+        came_back: bool,
+    ) -> Result<bool> {
+        if !self.doubts(context, &known.entity)?.is_empty() {
+            return Ok(true);
+        }
+        let compared = || {
+            plan.scorers.of(mapping).is_some()
+                && super::score::compared_columns(mapping, convert::side(side)).any(|name| carried.iter().any(|field| field.name == *name))
+        };
+        if !(came_back || (rekeyed && !mapping.keys.is_empty()) || compared()) {
+            return Ok(false);
+        }
+        let entity: Option<Entity> = context.get(&entity_key(&known.entity))?;
+        Ok(entity.is_some_and(|entity| entity.only_side() == Some(side)))
+    }
+
+    /// The entity of a record that has none.
+    #[expect(clippy::too_many_arguments, reason = "what is known of one record")]
+    fn find(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        source: &Source,
+        id: &str,
+        known: &Known,
+        copied: bool,
+    ) -> Result<Placed> {
+        let side = source.side;
+        if let Some(entity) = link::carried_entity(mapping, side, &known.columns)
+            && self.has_place(context, mapping, side, id, &entity)?
+        {
+            return Ok(Placed::at(entity, "entity-id"));
+        }
+        if let Some(entity) = self.inherits(context, plan, mapping, source, id)? {
+            return Ok(Placed::at(entity, super::review::MERGED));
+        }
+        let asked = Asked { side, id, entity: None, columns: &known.columns };
+        // While not all records are known, only what a key says outright is followed; the rest is looked at in the end.
+        let verdict = if copied {
+            self.verdict(context, plan, mapping, asked)?
+        } else {
+            match link::by_keys(context, mapping, asked)? {
+                ByKey::One { entity, rule } => Verdict::One { entity, rule },
+                ByKey::Some { .. } | ByKey::Nobody => Verdict::Alone,
+            }
+        };
+        if let Verdict::One { entity, rule } = verdict {
+            return Ok(Placed { by_key: true, ..Placed::at(entity, &rule) });
+        }
+        let founded = link::founded(side, &source.object, id);
+        let entity = match context.get::<Entity>(&entity_key(&founded))? {
+            // A record that carries the id of the entity which this one founds came first.
+            Some(there) if there.live(side).is_none() && self.has_place(context, mapping, side, id, &founded)? => founded,
+            Some(_) => link::own_entity(context, &mapping.kind, side, &source.object, id)?,
+            None => founded,
+        };
+        let doubts = if let Verdict::Perhaps(doubts) = verdict { doubts } else { Vec::new() };
+        let doubts: Vec<Doubt> = doubts.into_iter().filter(|doubt| doubt.other != entity).collect();
+        let rule = doubts.first().map_or_else(|| "new".to_owned(), |doubt| format!("ambiguous:{}", doubt.rule));
+        Ok(Placed { doubts, ..Placed::at(entity, &rule) })
+    }
+
+    /// Whether an entity, known or not, has room for a record.
+    fn has_place(&self, context: &Context<'_>, mapping: &EntityMapping, side: Side, id: &str, entity: &str) -> Result<bool> {
+        let Some(known) = context.get::<Entity>(&entity_key(entity))? else { return Ok(true) };
+        Ok(known.kind == mapping.kind
+            && known.live(side).is_none_or(|other| other == id)
+            && !super::apart::is_apart(context, side, id, &known)?)
     }
 
     /// An entity change about a record as it is known, without values.
@@ -98,6 +207,7 @@ impl Matcher {
             object: source.object.clone(),
             record: id.to_owned(),
             op: EntityOp::Released,
+            master: None,
             fields: Vec::new(),
             columns: Vec::new(),
             before: Vec::new(),
@@ -113,24 +223,26 @@ impl Matcher {
         }
     }
 
-    fn emit_link(&self, context: &mut Context<'_>, mapping: &EntityMapping, source: &Source, id: &str, known: &Known, rule: String) {
-        let title = mapping
-            .field(&mapping.title)
-            .and_then(|field| {
-                canon::read(field, convert::side(source.side), column(&known.columns, &field.columns[convert::side(source.side)].column)?)
-                    .ok()
-            })
-            .map(|title| title.as_text().map_or_else(|| canon::plain(&title), str::to_owned))
-            .unwrap_or_default();
+    #[expect(clippy::too_many_arguments, reason = "what a link says")]
+    pub(super) fn emit_link(
+        &self,
+        context: &mut Context<'_>,
+        mapping: &EntityMapping,
+        source: &Source,
+        id: &str,
+        known: &Known,
+        rule: &str,
+        linked: bool,
+    ) {
         let link = EntityLink {
             entity: known.entity.clone(),
             kind: mapping.kind.clone(),
             side: source.side,
             object: source.object.clone(),
             record: id.to_owned(),
-            linked: true,
-            rule,
-            title,
+            linked,
+            rule: rule.to_owned(),
+            title: title(mapping, source.side, &known.columns),
             at: known.committed_at,
         };
         context.emit(self.links.record(format!("{}:{}:{id}", source.side, source.object), &link));
@@ -138,7 +250,7 @@ impl Matcher {
 
     /// Remembers an entity that must be told when both first copies are done, even one that has both records: what
     /// differs between them is settled only then.
-    fn note_uncopied(&self, context: &mut Context<'_>, mapping: &EntityMapping, entity: &str, now: &Entity, may_create: bool) {
+    pub(super) fn note_uncopied(&self, context: &mut Context<'_>, mapping: &EntityMapping, entity: &str, now: &Entity, may_create: bool) {
         let stands = [Side::Crm, Side::Erp].into_iter().find_map(|side| now.live(side).map(|record| (side, record.clone())));
         if let (false, Some((side, record))) = (may_create, stands) {
             context.put(uncopied_key(&mapping.kind, entity), &Waiting { side, record });
@@ -146,14 +258,28 @@ impl Matcher {
     }
 }
 
-/// Whether an entity may be another one, so that nothing is made for it: until it has a record on both sides, nobody
-/// but a person can tell.
-pub(super) fn is_ambiguous(context: &Context<'_>, entity: &str) -> Result<bool> {
-    if !context.has(&ambiguous_key(entity))? {
-        return Ok(false);
+/// Where a record without an entity belongs.
+struct Placed {
+    entity: String,
+    rule: String,
+    /// A key or the comparison says so.
+    by_key: bool,
+    doubts: Vec<Doubt>,
+}
+
+impl Placed {
+    fn at(entity: String, rule: &str) -> Self {
+        Self { entity, rule: rule.to_owned(), by_key: false, doubts: Vec::new() }
     }
-    let known: Option<Entity> = context.get(&entity_key(entity))?;
-    Ok(known.is_none_or(|known| [Side::Crm, Side::Erp].iter().any(|side| known.live(*side).is_none())))
+}
+
+/// A name a person would know a record by; empty when it has none that can be read.
+pub(super) fn title(mapping: &EntityMapping, side: Side, columns: &[Field]) -> String {
+    mapping
+        .field(&mapping.title)
+        .and_then(|field| canon::read(field, convert::side(side), columns).ok())
+        .map(|title| title.as_text().map_or_else(|| canon::plain(&title), str::to_owned))
+        .unwrap_or_default()
 }
 
 fn customer(mapping: &EntityMapping, known: &Known, references: &[Reference]) -> Option<String> {
@@ -168,7 +294,7 @@ fn customer(mapping: &EntityMapping, known: &Known, references: &[Reference]) ->
         .filter(|entity| !entity.is_empty())
 }
 
-/// The canonical fields whose columns are carried. A reference that is still unknown is left out.
+/// The canonical fields of which a column is carried. A reference that is still unknown is left out.
 fn canonical(
     mapping: &EntityMapping,
     side: Side,
@@ -176,13 +302,15 @@ fn canonical(
     id: &str,
     carried: &[Field],
     references: &[Reference],
-    pending: &[String],
+    known: &Known,
 ) -> Result<Vec<Field>> {
     let mut fields = Vec::with_capacity(mapping.fields.len());
     for field in &mapping.fields {
-        let Some(raw) = column(carried, &field.columns[convert::side(side)].column) else { continue };
+        if !canon::carried(field, convert::side(side), carried) {
+            continue;
+        }
         let value = if parent_kind(field).is_some() {
-            if pending.contains(&field.name) {
+            if known.pending.contains(&field.name) {
                 continue;
             }
             match references.iter().find(|reference| reference.field == field.name).filter(|reference| !reference.entity.is_empty()) {
@@ -190,7 +318,8 @@ fn canonical(
                 None => schemas::Value::Null,
             }
         } else {
-            let read = canon::read(field, convert::side(side), raw);
+            // Of a compound field, a change may carry one column; the others are as last seen.
+            let read = canon::read(field, convert::side(side), &known.columns);
             convert::wire(&read.map_err(|reason| Error::MapValue {
                 field: field.name.clone(),
                 object: source.object.clone(),
@@ -209,7 +338,7 @@ fn canonical_before(mapping: &EntityMapping, side: Side, before: &Known, carried
     mapping
         .fields
         .iter()
-        .filter(|field| column(carried, &field.columns[side].column).is_some())
+        .filter(|field| canon::carried(field, side, carried) && canon::carried(field, side, &before.columns))
         .filter_map(|field| {
             let value = match parent_kind(field) {
                 Some(_) => before
@@ -217,7 +346,7 @@ fn canonical_before(mapping: &EntityMapping, side: Side, before: &Known, carried
                     .iter()
                     .find(|parent| parent.field == field.name)
                     .map_or(schemas::Value::Null, |parent| schemas::Value::text(parent.entity.clone())),
-                None => convert::wire(&canon::read(field, side, column(&before.columns, &field.columns[side].column)?).ok()?),
+                None => convert::wire(&canon::read(field, side, &before.columns).ok()?),
             };
             Some(Field { name: field.name.clone(), value })
         })
@@ -227,4 +356,9 @@ fn canonical_before(mapping: &EntityMapping, side: Side, before: &Known, carried
 /// All canonical fields of a record as last known, for its deletion.
 pub(super) fn canonical_known(mapping: &EntityMapping, side: Side, known: &Known) -> Vec<Field> {
     canonical_before(mapping, side, known, &known.columns)
+}
+
+/// All canonical fields of a record as last known, to be said again.
+pub(super) fn canonical_all(mapping: &EntityMapping, source: &Source, id: &str, references: &[Reference], known: &Known) -> Result<Vec<Field>> {
+    canonical(mapping, source.side, source, id, &known.columns, references, known)
 }

@@ -8,10 +8,9 @@ use schemas::topic::partition;
 
 use super::Matcher;
 use super::change::edit;
-use super::entity::is_ambiguous;
 use super::plan::{Plan, Use};
 use super::state::{
-    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, record_key, side_children_prefix, tail, waiting_prefix,
+    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix, tail, waiting_prefix,
 };
 use crate::error::Result;
 use crate::task::{Context, Work};
@@ -62,7 +61,7 @@ impl Matcher {
         self.at_once(context, plan, job)
     }
 
-    fn job(&self, context: &Context<'_>, kind: JobKind, prefix: Vec<u8>, side: Side, name: &str) -> Job {
+    pub(super) fn job(&self, context: &Context<'_>, kind: JobKind, prefix: Vec<u8>, side: Side, name: &str) -> Job {
         Job {
             kind,
             prefix,
@@ -78,7 +77,7 @@ impl Matcher {
         }
     }
 
-    fn at_once(&mut self, context: &mut Context<'_>, plan: &Plan, mut job: Job) -> Result<()> {
+    pub(super) fn at_once(&mut self, context: &mut Context<'_>, plan: &Plan, mut job: Job) -> Result<()> {
         if let Some(last) = self.step(context, plan, &job, AT_ONCE)? {
             job.cursor = last;
             self.add_job(context, &job)?;
@@ -89,11 +88,20 @@ impl Matcher {
     /// Does up to `most` entries; the last key done, or none when nothing is left.
     fn step(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<Option<Vec<u8>>> {
         let (count, last) = match job.kind {
+            JobKind::Verify => self.verify(context, plan, job, most)?,
+            JobKind::Compare => self.compare(context, plan, job, most)?,
+            JobKind::Block => self.block(context, plan, job, most)?,
+            JobKind::Score => self.score(context, plan, job, most)?,
+            JobKind::Unite => self.unite_step(context, plan, job, most)?,
+            JobKind::Repoint => self.repoint_step(context, plan, job, most)?,
             JobKind::Release => self.release(context, plan, job, most)?,
             JobKind::Place => self.place_step(context, plan, job, most)?,
             JobKind::Children => self.children(context, plan, job, most)?,
+            JobKind::Revalue => self.revalue(context, plan, job, most)?,
             JobKind::Restamp => self.restamp(context, plan, job, most)?,
             JobKind::Truncate => self.truncate(context, plan, job, most)?,
+            JobKind::TruncateRows => self.truncate_rows(context, plan, job, most)?,
+            JobKind::Rejoin => self.rejoin_step(context, plan, job, most)?,
         };
         Ok(if count < most { None } else { last })
     }
@@ -102,11 +110,17 @@ impl Matcher {
         let entries = context.scan::<Waiting>(&job.prefix, &job.cursor, most)?;
         let (count, last) = (entries.len(), entries.last().map(|(key, _)| key.clone()));
         for (key, waiting) in entries {
+            if let Some(entity) = key.get(job.prefix.len()..).and_then(|entity| std::str::from_utf8(entity).ok()) {
+                let provisional = provisional_key(entity);
+                if context.has(&provisional)? {
+                    context.delete(provisional);
+                }
+            }
+            context.delete(key);
             if let Some(mapping) = plan.entity(&job.name) {
                 let object = &mapping.sides[crate::convert::side(waiting.side)].object;
                 self.released(context, plan, waiting.side, object, &waiting.record)?;
             }
-            context.delete(key);
         }
         Ok((count, last))
     }
@@ -157,8 +171,18 @@ impl Matcher {
         Ok((keys.len(), keys.last().cloned()))
     }
 
+    fn repoint_step(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<(usize, Option<Vec<u8>>)> {
+        let keys = context.keys(&job.prefix, &job.cursor, most)?;
+        for key in &keys {
+            if let Some((object, record)) = tail(key, &job.prefix).map(|(object, record)| (object.to_owned(), record.to_owned())) {
+                self.point_again(context, plan, job.side, &object, &record)?;
+            }
+        }
+        Ok((keys.len(), keys.last().cloned()))
+    }
+
     /// Says that what an entity waited for has come, with its references as they are now.
-    fn released(&mut self, context: &mut Context<'_>, plan: &Plan, side: Side, object: &str, record: &str) -> Result<()> {
+    pub(super) fn released(&mut self, context: &mut Context<'_>, plan: &Plan, side: Side, object: &str, record: &str) -> Result<()> {
         let Some(source) = plan.source(side, object) else { return Ok(()) };
         let Use::Entity(index) = source.purpose else { return Ok(()) };
         let Some(known) = context.get::<Known>(&record_key(side, object, record))?.filter(|known| !known.gone && !known.entity.is_empty())
@@ -167,7 +191,7 @@ impl Matcher {
         };
         let mapping = &plan.mapping.entities[index];
         let references = self.references(context, plan, source, &known)?;
-        let may_create = self.may_create(context, mapping)? && !is_ambiguous(context, &known.entity)?;
+        let may_create = self.creates(context, mapping, &known.entity)?;
         let change = self.say(mapping, source, record, &known, references, may_create);
         debug_assert_eq!(change.op, EntityOp::Released);
         context.emit(self.changes.record(known.entity, &change));

@@ -1,12 +1,18 @@
-//! Which entity a record belongs to, and the index from match keys to entities.
+//! The index from match keys to records, and what the keys say of one record.
+//!
+//! A record's deciding key is the strongest that anybody else has too. Two records are one entity by a key when it is the
+//! deciding key of both and nobody else has it; anything else is for a person. So the answer depends on which records there
+//! are, never on which came first.
 
 use reconcile::Value;
-use reconcile::mapping::EntityMapping;
-use reconcile::matching::{self, Candidate, KeyValue, Placement};
+use reconcile::mapping::{EntityMapping, MatchKey};
+use reconcile::matching::{self, KeyValue};
 use schemas::message::{Field, Side};
 use uuid::Uuid;
 
-use super::state::{Entity, Holder, Holders, column, entity_key, match_key};
+use super::apart::is_apart;
+use super::pair::Spot;
+use super::state::{Entity, Holder, Holders, Known, MARK, entity_key, match_key, record_key, suspect_key};
 use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
@@ -20,50 +26,105 @@ const MAX_HOLDERS: usize = 16;
 /// Namespace of entity ids made from founding records.
 const ENTITIES: Uuid = Uuid::from_bytes(*b"concord:entities");
 
-/// A record's entity, and why.
-pub(super) struct Link {
-    pub(super) entity: String,
-    pub(super) rule: String,
-    /// It may be another entity's: several were found, or one that already has a record here.
-    pub(super) ambiguous: bool,
+/// What the keys say of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ByKey {
+    /// Nobody else has any of them.
+    Nobody,
+    /// It is this entity.
+    One { entity: String, rule: String },
+    /// It may be one of these, which the key of this name cannot tell.
+    Some { entities: Vec<String>, key: String },
 }
 
-/// Finds the entity of a record that has none yet.
-pub(super) fn find(context: &Context<'_>, mapping: &EntityMapping, side: Side, id: &str, columns: &[Field]) -> Result<Link> {
-    let own = &mapping.sides[convert::side(side)];
-    if let Some(carried) = column(columns, &own.id_column).and_then(convert::id_text)
-        && let Ok(entity) = Uuid::try_parse(carried.trim())
-    {
-        let entity = entity.to_string();
-        let known: Option<Entity> = context.get(&entity_key(&entity))?;
-        if known.is_none_or(|known| known.kind == mapping.kind && known.live(side).is_none_or(|other| other == id)) {
-            return Ok(Link { entity, rule: "entity-id".to_owned(), ambiguous: false });
-        }
-    }
-    let values = keys(mapping, side, id, columns);
-    let mut candidates = Vec::with_capacity(values.len());
-    for value in &values {
-        let mut found = Vec::new();
-        let holders: Option<Holders> = context.get(&place(mapping, value))?;
-        for holder in holders.map(|holders| holders.holders).unwrap_or_default() {
-            if let Some(known) = context.get::<Entity>(&entity_key(&holder.entity))? {
-                found.push(Candidate { record: known.live(side).cloned(), entity: holder.entity });
+/// A record that keys are asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) side: Side,
+    pub(super) id: &'a str,
+    /// Its entity, if it has one.
+    pub(super) entity: Option<&'a str>,
+    pub(super) columns: &'a [Field],
+}
+
+/// What the keys say of a record, of which its entity has no other.
+pub(super) fn by_keys(context: &Context<'_>, mapping: &EntityMapping, asked: Asked<'_>) -> Result<ByKey> {
+    let Some((key, others)) = deciding(context, mapping, asked)? else { return Ok(ByKey::Nobody) };
+    let name = mapping.keys.get(key).map_or("", |key| key.name.as_str());
+    if let [other] = others.as_slice() {
+        let known: Option<Entity> = context.get(&entity_key(other))?;
+        let free = known.filter(|known| known.only_side() == Some(asked.side.other()));
+        if let Some(record) = free.as_ref().and_then(|known| known.live(asked.side.other())) {
+            let object = &mapping.sides[convert::side(asked.side.other())].object;
+            let there: Option<Known> = context.get(&record_key(asked.side.other(), object, record))?;
+            let columns = there.map(|there| there.columns).unwrap_or_default();
+            let back = Asked { side: asked.side.other(), id: record, entity: Some(other), columns: &columns };
+            // A stronger key of the other one says something else.
+            if stronger_key(context, mapping, back, key)?.is_none() {
+                return Ok(ByKey::One { entity: other.clone(), rule: rule(&mapping.keys, name) });
             }
         }
-        candidates.push(found);
     }
-    let look_up = |wanted: &KeyValue| {
-        values.iter().position(|value| value == wanted).and_then(|index| candidates.get(index)).cloned().unwrap_or_default()
-    };
-    let new = |rule: String, ambiguous: bool| Link { entity: founded(side, &own.object, id), rule, ambiguous };
-    Ok(match matching::decide(&mapping.keys, id, &values, look_up) {
-        Placement::Link { entity, rule } => {
-            let stored = mapping.keys.iter().any(|key| key.name == rule && (key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID));
-            Link { entity, rule: format!("{}:{rule}", if stored { "stored-id" } else { "key" }), ambiguous: false }
+    Ok(ByKey::Some { entities: others, key: name.to_owned() })
+}
+
+/// `stored-id:<key>` or `key:<key>`.
+fn rule(keys: &[MatchKey], name: &str) -> String {
+    let stored = keys.iter().any(|key| key.name == name && (key.columns.crm == RECORD_ID || key.columns.erp == RECORD_ID));
+    format!("{}:{name}", if stored { "stored-id" } else { "key" })
+}
+
+/// A record's deciding key, and the other entities that have its value.
+fn deciding(context: &Context<'_>, mapping: &EntityMapping, asked: Asked<'_>) -> Result<Option<(usize, Vec<String>)>> {
+    stronger_key(context, mapping, asked, usize::MAX)
+}
+
+/// The same among the keys stronger than one.
+fn stronger_key(context: &Context<'_>, mapping: &EntityMapping, asked: Asked<'_>, than: usize) -> Result<Option<(usize, Vec<String>)>> {
+    for value in keys(mapping, asked.side, asked.id, asked.columns).iter().filter(|value| value.key < than) {
+        let others = others(context, mapping, asked, value)?;
+        if !others.is_empty() {
+            return Ok(Some((value.key, others)));
         }
-        Placement::New => new("new".to_owned(), false),
-        Placement::Ambiguous { rule, .. } => new(format!("ambiguous:{rule}"), true),
-    })
+    }
+    Ok(None)
+}
+
+/// The other entities that have a value of a key, in order; those that a person said are others are left out.
+fn others(context: &Context<'_>, mapping: &EntityMapping, asked: Asked<'_>, value: &KeyValue) -> Result<Vec<String>> {
+    let Some(holders) = context.get::<Holders>(&place(mapping, value))?.filter(|holders| !holders.many) else { return Ok(Vec::new()) };
+    let mut found: Vec<String> = Vec::new();
+    for holder in holders.holders {
+        let own = (holder.side, holder.record.as_str()) == (asked.side, asked.id) || asked.entity == Some(holder.entity.as_str());
+        if own || found.contains(&holder.entity) {
+            continue;
+        }
+        if let Some(known) = context.get::<Entity>(&entity_key(&holder.entity))?
+            && !is_apart(context, asked.side, asked.id, &known)?
+        {
+            found.push(holder.entity);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether two records that a key has linked are linked by it when all records are known: the key decides for both, and nobody
+/// else has it.
+pub(super) fn still_linked(context: &Context<'_>, mapping: &EntityMapping, pair: [(&Spot, &[Field]); 2]) -> Result<bool> {
+    let mut deciding = Vec::with_capacity(2);
+    for (spot, columns) in pair {
+        let mut found = None;
+        for value in keys(mapping, spot.side, &spot.record, columns) {
+            let Some(holders) = context.get::<Holders>(&place(mapping, &value))?.filter(|holders| !holders.many) else { continue };
+            if holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) != (spot.side, spot.record.as_str())) {
+                found = Some((value, holders.holders.len()));
+                break;
+            }
+        }
+        deciding.push(found);
+    }
+    Ok(matches!(deciding.as_slice(), [Some((one, 2)), Some((other, 2))] if one == other))
 }
 
 /// The id of the entity that a record founds: the same for the same record, always.
@@ -71,8 +132,28 @@ pub(super) fn founded(side: Side, object: &str, id: &str) -> String {
     Uuid::new_v5(&ENTITIES, format!("{side}\0{object}\0{id}").as_bytes()).to_string()
 }
 
+/// The id of an entity of a record's own: the one it founds, or the next that no other record stands in.
+pub(super) fn own_entity(context: &Context<'_>, kind: &str, side: Side, object: &str, id: &str) -> Result<String> {
+    let mut entity = founded(side, object, id);
+    for number in 1..u32::MAX {
+        let known: Option<Entity> = context.get(&entity_key(&entity))?;
+        if known.is_none_or(|known| known.kind == kind && known.is_empty()) {
+            break;
+        }
+        entity = Uuid::new_v5(&ENTITIES, format!("{side}\0{object}\0{id}\0{number}").as_bytes()).to_string();
+    }
+    Ok(entity)
+}
+
+/// The entity id that a record carries, as a record made by Concord does.
+pub(super) fn carried_entity(mapping: &EntityMapping, side: Side, columns: &[Field]) -> Option<String> {
+    let column = &mapping.sides[convert::side(side)].id_column;
+    let carried = super::state::column(columns, column).and_then(convert::id_text)?;
+    Uuid::try_parse(carried.trim()).ok().map(|entity| entity.to_string())
+}
+
 /// The keys of a record in order of strength, normalised.
-fn keys(mapping: &EntityMapping, side: Side, id: &str, columns: &[Field]) -> Vec<KeyValue> {
+pub(super) fn keys(mapping: &EntityMapping, side: Side, id: &str, columns: &[Field]) -> Vec<KeyValue> {
     // A value that cannot be compared identifies nobody.
     let values: Vec<(&str, Value)> =
         columns.iter().filter_map(|field| Some((field.name.as_str(), convert::value(&field.value).ok()?))).collect();
@@ -87,33 +168,66 @@ fn place(mapping: &EntityMapping, value: &KeyValue) -> Vec<u8> {
     match_key(&mapping.kind, name, &value.value)
 }
 
-/// Moves a record's keys in the index from its old values to its new ones.
+/// A record's place in the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) side: Side,
+    pub(super) id: &'a str,
+    pub(super) entity: &'a str,
+    /// First copies are still running: who shares a key with somebody else is noted, to be looked at again when they are done.
+    pub(super) copying: bool,
+}
+
+/// Moves a record's keys in the index from its old values to its new ones; whether any changed.
 pub(super) fn index_keys(
     context: &mut Context<'_>,
     mapping: &EntityMapping,
-    side: Side,
-    id: &str,
-    entity: &str,
+    entry: Entry<'_>,
     old: Option<&[Field]>,
     new: Option<&[Field]>,
-) -> Result<()> {
+) -> Result<bool> {
+    let Entry { side, id, entity, copying } = entry;
     let list = |columns: Option<&[Field]>| columns.map_or_else(Vec::new, |columns| keys(mapping, side, id, columns));
     let (old, new) = (list(old), list(new));
     for value in old.iter().filter(|value| !new.contains(value)) {
         let place = place(mapping, value);
         if let Some(mut holders) = context.get::<Holders>(&place)? {
             holders.holders.retain(|holder| (holder.side, holder.record.as_str()) != (side, id));
-            if holders.holders.is_empty() { context.delete(place) } else { context.put(place, &holders) }
+            if holders.holders.is_empty() && !holders.many { context.delete(place) } else { context.put(place, &holders) }
         }
     }
     for value in new.iter().filter(|value| !old.contains(value)) {
         let place = place(mapping, value);
-        let mut holders = context.get::<Holders>(&place)?.unwrap_or(Holders { holders: Vec::new() });
-        if holders.holders.len() < MAX_HOLDERS && !holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) == (side, id))
-        {
-            holders.holders.push(Holder { side, record: id.to_owned(), entity: entity.to_owned() });
-            context.put(place, &holders);
+        let mut holders = context.get::<Holders>(&place)?.unwrap_or(Holders { holders: Vec::new(), many: false });
+        if holders.many || holders.holders.iter().any(|holder| (holder.side, holder.record.as_str()) == (side, id)) {
+            continue;
         }
+        if holders.holders.len() >= MAX_HOLDERS {
+            // Who it was said to tell apart is looked at again as well.
+            holders.many = true;
+        } else {
+            holders.holders.push(Holder { side, record: id.to_owned(), entity: entity.to_owned() });
+        }
+        if copying && holders.holders.iter().any(|holder| holder.entity != entity) {
+            for holder in &holders.holders {
+                context.put(suspect_key(&mapping.kind, &holder.entity), &MARK);
+            }
+            context.put(suspect_key(&mapping.kind, entity), &MARK);
+        }
+        context.put(place, &holders);
+    }
+    Ok(old != new)
+}
+
+/// Lists a record's keys under another entity.
+pub(super) fn index_under(context: &mut Context<'_>, mapping: &EntityMapping, side: Side, id: &str, columns: &[Field], entity: &str) -> Result<()> {
+    for value in keys(mapping, side, id, columns) {
+        let place = place(mapping, &value);
+        let Some(mut holders) = context.get::<Holders>(&place)? else { continue };
+        for holder in holders.holders.iter_mut().filter(|holder| (holder.side, holder.record.as_str()) == (side, id)) {
+            entity.clone_into(&mut holder.entity);
+        }
+        context.put(place, &holders);
     }
     Ok(())
 }

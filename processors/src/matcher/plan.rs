@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reconcile::mapping::{CapturedMapping, EntityMapping, FieldMapping, FieldType, Mapping};
+use reconcile::mapping::{CapturedMapping, Condition, EntityMapping, FieldMapping, FieldType, Mapping};
 use schemas::message::Side;
 use schemas::topic::Topics;
 
 use super::CUSTOMER;
+use super::join::{self, Join, RowTables};
+use super::score::{Scorers, compared_columns};
 use crate::canon;
 use crate::convert;
 
@@ -33,6 +35,10 @@ pub(crate) struct Source {
     pub(crate) carried: BTreeSet<String>,
     /// Other objects have columns that point at it.
     pub(crate) is_parent: bool,
+    /// What a row must hold to be a record of the entity.
+    pub(crate) conditions: Vec<Condition>,
+    /// Rows of other tables that hold some of the columns.
+    pub(crate) joins: Vec<Join>,
 }
 
 /// A column of an object that points at a record of another object on the same side.
@@ -52,6 +58,10 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<Source>,
     /// The fields of each captured mapping.
     pub(crate) captured: Vec<Vec<FieldMapping>>,
+    /// Tables with rows beside root rows.
+    pub(crate) rows: RowTables,
+    /// How records without a common key are compared.
+    pub(crate) scorers: Scorers,
     by_topic: BTreeMap<Arc<str>, usize>,
 }
 
@@ -68,12 +78,17 @@ impl Plan {
             for side in [Side::Crm, Side::Erp] {
                 let own = &entity.sides[convert::side(side)];
                 let mut carried: BTreeSet<String> =
-                    entity.fields.iter().map(|field| field.columns[convert::side(side)].column.clone()).collect();
+                    entity.fields.iter().flat_map(|field| field.columns[convert::side(side)].names().map(str::to_owned)).collect();
                 carried.extend(own.archive.keys().cloned());
                 let mut columns = carried.clone();
                 columns.insert(own.id_column.clone());
                 columns.extend(own.actor_column.clone());
                 columns.extend(entity.keys.iter().map(|key| key.columns[convert::side(side)].clone()));
+                columns.extend(compared_columns(entity, convert::side(side)).cloned());
+                let joins = join::joins(own, &columns);
+                carried.extend(joins.iter().map(|join| join.key_name.clone()));
+                columns.extend(own.conditions.iter().map(|condition| condition.column.clone()));
+                columns.extend(joins.iter().flat_map(Join::root_columns).cloned());
                 let topic = topic(side, &own.object);
                 sources.push(Source {
                     side,
@@ -83,6 +98,8 @@ impl Plan {
                     columns,
                     carried,
                     is_parent: false,
+                    conditions: own.conditions.clone(),
+                    joins,
                 });
             }
         }
@@ -99,6 +116,8 @@ impl Plan {
                 columns,
                 carried,
                 is_parent: false,
+                conditions: Vec::new(),
+                joins: Vec::new(),
             });
         }
         let fields = |captured: &CapturedMapping| {
@@ -108,6 +127,8 @@ impl Plan {
         let captured = mapping.captured.iter().map(fields).collect();
         let mut plan = Self {
             captured,
+            rows: RowTables::new(&sources, topics),
+            scorers: Scorers::new(&mapping),
             by_topic: sources.iter().enumerate().map(|(index, source)| (source.topic.clone(), index)).collect(),
             mapping,
             sources,
@@ -153,7 +174,8 @@ impl Plan {
                 .iter()
                 .filter_map(|field| {
                     let parent = self.entity(parent_kind(field)?)?;
-                    Some(Pointer { field: &field.name, column: &field.columns[side].column, object: &parent.sides[side].object })
+                    let column = field.columns[side].names().next()?;
+                    Some(Pointer { field: &field.name, column, object: &parent.sides[side].object })
                 })
                 .collect(),
             Use::Captured(index) => self.captured_pointer(&self.mapping.captured[index]).into_iter().collect(),

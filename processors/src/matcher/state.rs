@@ -3,14 +3,18 @@
 //! ```text
 //! r side object 0 record           → Known    a record: its entity and latest values
 //! e entity                         → Entity   an entity: its record on each side
+//! t entity                         → Mark     an entity linked by a key while a first copy ran
 //! k kind 0 key 0 value             → Holders  who has a match key
+//! s kind 0 entity                  → Mark     an entity whose key somebody else has, seen while a first copy ran
 //! c parent 0 side object 0 record  → Mark     a record that refers to an entity
 //! w side object 0 parent 0 object 0 record → Mark   a record that waits for a parent nobody has seen yet
 //! n kind 0 entity                  → Waiting  an entity that waits for both first copies
-//! a entity                         → Mark     an entity that may be another one: its founder matched several
 //! p side object                    → Copied   a first copy that is done, or nearly
 //! j number                         → Job      work that is too much for one batch
 //! ```
+//!
+//! Rows beside root rows stand in [`super::join`]. What is remembered of pairs of entities and of decisions stands in [`super::pair`], blocks in [`super::score`], and records
+//! that wait too long in [`super::waiting`].
 
 use schemas::message::{Field, Side};
 use schemas::value::Value;
@@ -45,6 +49,10 @@ record! {
         pub sync_id: String,
         /// Offset of the latest change in its partition.
         pub offset: i64,
+        /// Why it belongs to its entity, as `EntityLink` says it.
+        pub rule: String,
+        /// Since when it waits for a parent, by the log's clock; 0 when it does not.
+        pub waiting_since: i64,
     }
 }
 
@@ -71,10 +79,36 @@ record! {
         pub crm_gone: bool,
         /// The ERP record was deleted.
         pub erp_gone: bool,
+        /// Commit time of the record that founded it.
+        pub since: i64,
     }
 }
 
 impl Entity {
+    /// One without records yet.
+    pub(crate) fn new(kind: &str, since: i64) -> Self {
+        Self { kind: kind.to_owned(), crm: None, erp: None, crm_gone: false, erp_gone: false, since }
+    }
+
+    /// The only side that has a record.
+    pub(crate) fn only_side(&self) -> Option<Side> {
+        match (self.live(Side::Crm), self.live(Side::Erp)) {
+            (Some(_), None) => Some(Side::Crm),
+            (None, Some(_)) => Some(Side::Erp),
+            _ => None,
+        }
+    }
+
+    /// It has no record on any side.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live(Side::Crm).is_none() && self.live(Side::Erp).is_none()
+    }
+
+    /// The records that are there.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (Side, &String)> {
+        [Side::Crm, Side::Erp].into_iter().filter_map(|side| Some((side, self.live(side)?)))
+    }
+
     /// The record on a side, deleted or not.
     pub(crate) fn record(&self, side: Side) -> Option<&String> {
         match side {
@@ -105,6 +139,8 @@ record! {
     pub struct Holders {
         /// Each record that has it.
         pub holders: Vec<Holder>,
+        /// More had it than are listed, so that it says nothing about who a record is.
+        pub many: bool,
     }
 }
 
@@ -145,14 +181,32 @@ record! {
 symbols! {
     /// What a job does.
     pub enum JobKind {
+        /// Looks again at entities of a kind that were linked by a key while the first copies ran: parts those that others match too.
+        Verify = "verify",
+        /// Looks again at those whose key somebody else has: links them or asks.
+        Compare = "compare",
+        /// Lists records that no key has linked by what they can be compared by.
+        Block = "block",
+        /// Compares them.
+        Score = "score",
+        /// Links those that match, and asks about those that may.
+        Unite = "unite",
         /// Tells waiting entities of a kind that both first copies are done.
         Release = "release",
+        /// Says anew what the records that refer to an entity's record refer to.
+        Repoint = "repoint",
         /// Places records that waited for a parent.
         Place = "place",
         /// Tells the children of an entity that it has a record on a side.
         Children = "children",
         /// Deletes every record that a truncated table had.
         Truncate = "truncate",
+        /// Forgets every row that a truncated table had beside root rows.
+        TruncateRows = "truncate-rows",
+        /// Joins the root rows anew that point at one row.
+        Rejoin = "rejoin",
+        /// Says the values that another mapping reads otherwise.
+        Revalue = "revalue",
         /// Stamps the records that hang on a captured record with its customer.
         Restamp = "restamp",
     }
@@ -196,14 +250,14 @@ record! {
 
 pub(crate) const MARK: Mark = Mark { is: true };
 
-const fn letter(side: Side) -> u8 {
+pub(super) const fn letter(side: Side) -> u8 {
     match side {
         Side::Crm => b'c',
         Side::Erp => b'e',
     }
 }
 
-fn key(head: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn key(head: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + parts.iter().map(|part| part.len() + 1).sum::<usize>());
     out.push(head);
     for (index, part) in parts.iter().enumerate() {
@@ -216,7 +270,7 @@ fn key(head: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A side and object, as one part of a key.
-fn place(side: Side, object: &str) -> Vec<u8> {
+pub(super) fn place(side: Side, object: &str) -> Vec<u8> {
     let mut out = vec![letter(side)];
     out.extend_from_slice(object.as_bytes());
     out
@@ -235,12 +289,20 @@ pub(crate) fn entity_key(entity: &str) -> Vec<u8> {
     key(b'e', &[entity.as_bytes()])
 }
 
-pub(crate) fn ambiguous_key(entity: &str) -> Vec<u8> {
-    key(b'a', &[entity.as_bytes()])
-}
-
 pub(crate) fn match_key(kind: &str, name: &str, value: &str) -> Vec<u8> {
     key(b'k', &[kind.as_bytes(), name.as_bytes(), value.as_bytes()])
+}
+
+pub(crate) fn provisional_key(entity: &str) -> Vec<u8> {
+    key(b't', &[entity.as_bytes()])
+}
+
+pub(crate) fn suspect_key(kind: &str, entity: &str) -> Vec<u8> {
+    key(b's', &[kind.as_bytes(), entity.as_bytes()])
+}
+
+pub(crate) fn suspects_prefix(kind: &str) -> Vec<u8> {
+    key(b's', &[kind.as_bytes(), b""])
 }
 
 pub(crate) fn child_key(parent: &str, side: Side, object: &str, record: &str) -> Vec<u8> {

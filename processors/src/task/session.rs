@@ -18,6 +18,8 @@ use crate::store::Position;
 
 /// How long a quiet poll waits; work between records is looked at so often.
 const QUIET: Duration = Duration::from_secs(1);
+/// The same while something waits for its moment.
+const SOON: Duration = Duration::from_millis(10);
 /// Records processed before other tasks of the process get a turn.
 const TURN: usize = 128;
 
@@ -62,7 +64,11 @@ where
                 if some {
                     backoff.succeeded();
                 }
-                if work == Work::More { Duration::ZERO } else { QUIET }
+                match work {
+                    Work::More => Duration::ZERO,
+                    Work::Soon => SOON,
+                    Work::None => QUIET,
+                }
             }
         };
     }
@@ -145,6 +151,7 @@ impl<P: Processor> Session<'_, P> {
         }
         self.processor.ask(&self.read).await?;
         let work = self.work()?;
+        self.task.report.facts(self.processor.facts());
         if consumed.is_empty() && self.outputs.is_empty() && self.slots.values().all(|slot| slot.batch.is_empty()) {
             return Ok(work);
         }
@@ -237,9 +244,7 @@ impl<P: Processor> Session<'_, P> {
                 now: (self.task.clock)(),
                 sync_id: None,
             };
-            if self.processor.work(&mut context)? == Work::More {
-                left = Work::More;
-            }
+            left = left.max(self.processor.work(&mut context)?);
             slot.keep();
         }
         Ok(left)

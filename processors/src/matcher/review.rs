@@ -1,0 +1,431 @@
+//! Reviews of possible matches: opened, kept up to date, withdrawn, said on `match.reviews`.
+//!
+//! While one is open, nothing is made on the other side for either entity. It stands as long as a rule asks for it, and an
+//! answer stands for good.
+
+use reconcile::mapping::EntityMapping;
+use schemas::message::{Field, MatchReason, MatchReview, MatchState, Side};
+
+use super::apart::are_apart;
+use super::entity::{canonical_known, title};
+use super::link::{Asked, ByKey, by_keys, keys};
+use super::pair::{Doubts, Pair, doubts_key, ordered, pair_id, pair_key};
+use super::plan::Plan;
+use super::score::ByScore;
+use super::state::{Entity, Known, column, entity_key, record_key};
+use super::{Matcher, NAME};
+use crate::canon;
+use crate::convert;
+use crate::error::Result;
+use crate::task::Context;
+
+/// The rule of a review that a merge at the source has opened.
+pub(super) const MERGED: &str = "merged";
+/// The rule of one that the comparison has opened.
+pub(super) const SCORE: &str = "score";
+
+/// An entity that another may be the same as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub(super) other: String,
+    /// A key's name, [`SCORE`] or [`MERGED`].
+    pub(super) rule: String,
+}
+
+/// What keys and comparison say of an entity with one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nobody else can be meant.
+    Alone,
+    /// It is this entity, by this rule.
+    One { entity: String, rule: String },
+    /// A person decides.
+    Perhaps(Vec<Doubt>),
+}
+
+/// How a review ends.
+pub(super) struct Ending<'a> {
+    pub(super) state: MatchState,
+    pub(super) reason: String,
+    /// The decision, who and when.
+    pub(super) decision: Option<(&'a str, &'a str, i64)>,
+}
+
+impl Ending<'_> {
+    pub(super) fn withdrawn(reason: impl Into<String>) -> Self {
+        Self { state: MatchState::Withdrawn, reason: reason.into(), decision: None }
+    }
+}
+
+impl Matcher {
+    /// What keys and comparison say of a record that stands alone in its entity, or has none yet.
+    pub(super) fn verdict(&self, context: &Context<'_>, plan: &Plan, mapping: &EntityMapping, asked: Asked<'_>) -> Result<Verdict> {
+        Ok(match by_keys(context, mapping, asked)? {
+            ByKey::One { entity, rule } => Verdict::One { entity, rule },
+            ByKey::Some { entities, key } => {
+                Verdict::Perhaps(entities.into_iter().map(|other| Doubt { other, rule: key.clone() }).collect())
+            }
+            ByKey::Nobody => match plan.scorers.of(mapping) {
+                None => Verdict::Alone,
+                Some(rules) => match rules.by_score(context, asked)? {
+                    ByScore::Nobody => Verdict::Alone,
+                    ByScore::One(entity) => Verdict::One { entity, rule: SCORE.to_owned() },
+                    ByScore::Some(others) => {
+                        Verdict::Perhaps(others.into_iter().map(|other| Doubt { other, rule: SCORE.to_owned() }).collect())
+                    }
+                },
+            },
+        })
+    }
+
+    /// The verdict on an entity; that of one with both records or none is that it stands alone.
+    pub(super) fn verdict_on(&self, context: &Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str) -> Result<Verdict> {
+        let Some(known) = context.get::<Entity>(&entity_key(entity))? else { return Ok(Verdict::Alone) };
+        let Some(side) = known.only_side() else { return Ok(Verdict::Alone) };
+        let Some(record) = known.live(side) else { return Ok(Verdict::Alone) };
+        let Some(row) = self.row(context, mapping, side, record)? else { return Ok(Verdict::Alone) };
+        self.verdict(context, plan, mapping, Asked { side, id: record, entity: Some(entity), columns: &row.columns })
+    }
+
+    /// A record as last seen.
+    pub(super) fn row(&self, context: &Context<'_>, mapping: &EntityMapping, side: Side, record: &str) -> Result<Option<Known>> {
+        context.get(&record_key(side, &mapping.sides[convert::side(side)].object, record))
+    }
+
+    /// Entities with which a review of this one is open.
+    pub(super) fn doubts(&self, context: &Context<'_>, entity: &str) -> Result<Vec<String>> {
+        Ok(context.get::<Doubts>(&doubts_key(entity))?.map(|doubts| doubts.others).unwrap_or_default())
+    }
+
+    /// Looks at an entity again because something about it has changed: links it, opens, updates and withdraws reviews.
+    /// `may_link` is false where a person has just taken it apart.
+    pub(super) fn review(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, may_link: bool) -> Result<()> {
+        // What waits for the end of the first copies is looked at then.
+        if !self.is_open(context, mapping, entity)? {
+            return Ok(());
+        }
+        let wanted = match self.verdict_on(context, plan, mapping, entity)? {
+            Verdict::Alone => Vec::new(),
+            Verdict::One { entity: other, rule } if may_link => {
+                self.unite(context, plan, mapping, entity, &other, &rule, &super::unite::linked_by(&rule))?;
+                return Ok(());
+            }
+            Verdict::One { entity: other, rule } => vec![Doubt { other, rule }],
+            Verdict::Perhaps(doubts) => doubts,
+        };
+        // Opened before others end, so that nothing is made in between.
+        for doubt in &wanted {
+            self.doubt(context, plan, mapping, entity, doubt)?;
+        }
+        for other in self.doubts(context, entity)? {
+            if wanted.iter().any(|doubt| doubt.other == other) {
+                continue;
+            }
+            if self.still_asked(context, plan, mapping, entity, &other)? {
+                self.say_pair(context, plan, mapping, entity, &other)?;
+            } else {
+                self.close(context, plan, mapping, entity, &other, &Ending::withdrawn("they no longer resemble one another"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a review is still asked for from the other end, or by a merge.
+    pub(super) fn still_asked(&self, context: &Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<bool> {
+        let (one, two): (Option<Entity>, Option<Entity>) = (context.get(&entity_key(entity))?, context.get(&entity_key(other))?);
+        let (Some(one), Some(two)) = (one, two) else { return Ok(false) };
+        if one.is_empty() || two.is_empty() || are_apart(context, &one, &two)? || (one.only_side().is_none() && two.only_side().is_none()) {
+            return Ok(false);
+        }
+        if context.get::<Pair>(&pair_key(entity, other))?.is_some_and(|pair| pair.rule == MERGED) {
+            return Ok(true);
+        }
+        Ok(match self.verdict_on(context, plan, mapping, other)? {
+            Verdict::Alone => false,
+            Verdict::One { entity: named, .. } => named == entity,
+            Verdict::Perhaps(doubts) => doubts.iter().any(|doubt| doubt.other == entity),
+        })
+    }
+
+    /// Opens a review of two entities, or brings it up to date.
+    pub(super) fn doubt(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, doubt: &Doubt) -> Result<()> {
+        let other = doubt.other.as_str();
+        let key = pair_key(entity, other);
+        let open = context.get::<Pair>(&key)?.filter(|pair| pair.state == MatchState::Open);
+        let opened_at = match &open {
+            Some(pair) => pair.opened_at,
+            None => self.newest(context, mapping, entity)?.max(self.newest(context, mapping, other)?),
+        };
+        let pair = Pair {
+            kind: mapping.kind.clone(),
+            state: MatchState::Open,
+            rule: doubt.rule.clone(),
+            reason: reason(mapping, &doubt.rule),
+            opened_at,
+            decision: None,
+            decided_by: None,
+            decided_at: None,
+        };
+        context.put(key, &pair);
+        if open.is_none() {
+            self.metrics.ambiguous.with_label_values(&[NAME]).inc();
+        }
+        for (one, two) in [(entity, other), (other, entity)] {
+            let mut doubts = self.doubts(context, one)?;
+            if !doubts.iter().any(|there| there == two) {
+                let first = doubts.is_empty();
+                doubts.push(two.to_owned());
+                context.put(doubts_key(one), &Doubts { others: doubts });
+                if first {
+                    self.tell(context, plan, mapping, one)?;
+                }
+            }
+        }
+        self.say_pair(context, plan, mapping, entity, other)
+    }
+
+    /// Ends a review, and lets both entities go on that are in no other.
+    pub(super) fn close(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+        ending: &Ending<'_>,
+    ) -> Result<()> {
+        if !self.end(context, plan, mapping, entity, other, ending)? {
+            return Ok(());
+        }
+        for one in [entity, other] {
+            if !context.has(&doubts_key(one))? {
+                self.tell(context, plan, mapping, one)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a review and tells neither entity; whether there was anything to end.
+    pub(super) fn end(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+        ending: &Ending<'_>,
+    ) -> Result<bool> {
+        let was_open = context.get::<Pair>(&pair_key(entity, other))?.is_some_and(|pair| pair.state == MatchState::Open);
+        if !was_open && ending.decision.is_none() {
+            return Ok(false);
+        }
+        self.say_ending(context, plan, mapping, entity, other, ending)?;
+        for (one, two) in [(entity, other), (other, entity)] {
+            let mut doubts = self.doubts(context, one)?;
+            doubts.retain(|there| there != two);
+            if doubts.is_empty() {
+                context.delete(doubts_key(one));
+            } else {
+                context.put(doubts_key(one), &Doubts { others: doubts });
+            }
+        }
+        Ok(was_open)
+    }
+
+    /// Says how a pair ended; an answer is kept, a question that went away is not.
+    fn say_ending(
+        &self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+        ending: &Ending<'_>,
+    ) -> Result<()> {
+        let key = pair_key(entity, other);
+        let old: Option<Pair> = context.get(&key)?;
+        let pair = Pair {
+            kind: mapping.kind.clone(),
+            state: ending.state,
+            rule: old.as_ref().map(|pair| pair.rule.clone()).unwrap_or_default(),
+            reason: ending.reason.clone(),
+            opened_at: old.as_ref().map_or_else(|| ending.decision.map_or(0, |(.., at)| at), |pair| pair.opened_at),
+            decision: ending.decision.map(|(id, ..)| id.to_owned()),
+            decided_by: ending.decision.map(|(_, who, _)| who.to_owned()),
+            decided_at: ending.decision.map(|(.., at)| at),
+        };
+        self.emit_pair(context, plan, mapping, entity, other, &pair)?;
+        if ending.state == MatchState::Withdrawn { context.delete(key) } else { context.put(key, &pair) }
+        Ok(())
+    }
+
+    fn say_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<()> {
+        match context.get::<Pair>(&pair_key(entity, other))? {
+            Some(pair) => self.emit_pair(context, plan, mapping, entity, other, &pair),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the reconciler whether a record may be made for an entity.
+    pub(super) fn tell(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str) -> Result<()> {
+        if !self.is_open(context, mapping, entity)? {
+            return Ok(());
+        }
+        let Some(known) = context.get::<Entity>(&entity_key(entity))? else { return Ok(()) };
+        let Some((side, record)) = known.records().next() else { return Ok(()) };
+        self.released(context, plan, side, &mapping.sides[convert::side(side)].object, record)
+    }
+
+    /// Commit time of an entity's newest change.
+    fn newest(&self, context: &Context<'_>, mapping: &EntityMapping, entity: &str) -> Result<i64> {
+        let mut newest = 0;
+        if let Some(known) = context.get::<Entity>(&entity_key(entity))? {
+            for (side, record) in known.records() {
+                newest = newest.max(self.row(context, mapping, side, record)?.map_or(0, |row| row.committed_at));
+            }
+        }
+        Ok(newest)
+    }
+
+    fn emit_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str, pair: &Pair) -> Result<()> {
+        let (left, right) = ordered(entity, other);
+        let (one, two) = (self.view(context, mapping, left)?, self.view(context, mapping, right)?);
+        let (score, reasons) = explain(plan, mapping, &one, &two);
+        let review = MatchReview {
+            id: pair_id(left, right),
+            kind: mapping.kind.clone(),
+            left: left.to_owned(),
+            right: right.to_owned(),
+            left_title: one.title(mapping),
+            right_title: two.title(mapping),
+            left_crm: one.record(Side::Crm),
+            left_erp: one.record(Side::Erp),
+            right_crm: two.record(Side::Crm),
+            right_erp: two.record(Side::Erp),
+            left_fields: one.fields(mapping),
+            right_fields: two.fields(mapping),
+            state: pair.state,
+            score,
+            probability_bp: None,
+            reason: pair.reason.clone(),
+            reasons,
+            opened_at: pair.opened_at,
+            decision: pair.decision.clone(),
+            decided_by: pair.decided_by.clone(),
+            decided_at: pair.decided_at,
+            mapping_version: mapping.version,
+        };
+        let record = self.reviews.record(review.id.clone(), &review).placed_by(left.as_bytes(), self.topics.entity_partitions());
+        context.emit(record);
+        Ok(())
+    }
+
+    /// An entity as people see it.
+    fn view(&self, context: &Context<'_>, mapping: &EntityMapping, entity: &str) -> Result<View> {
+        let mut rows = Vec::new();
+        if let Some(known) = context.get::<Entity>(&entity_key(entity))? {
+            for (side, record) in known.records() {
+                rows.extend(self.row(context, mapping, side, record)?.map(|row| (side, record.clone(), row)));
+            }
+        }
+        Ok(View { rows })
+    }
+}
+
+/// An entity's records as last seen.
+struct View {
+    rows: Vec<(Side, String, Known)>,
+}
+
+impl View {
+    fn row(&self, side: Side) -> Option<&(Side, String, Known)> {
+        self.rows.iter().find(|(there, ..)| *there == side)
+    }
+
+    fn record(&self, side: Side) -> Option<String> {
+        self.row(side).map(|(_, record, _)| record.clone())
+    }
+
+    fn title(&self, mapping: &EntityMapping) -> String {
+        self.rows.iter().map(|(side, _, row)| title(mapping, *side, &row.columns)).find(|title| !title.is_empty()).unwrap_or_default()
+    }
+
+    /// The CRM's values, and the ERP's where the CRM has none.
+    fn fields(&self, mapping: &EntityMapping) -> Vec<Field> {
+        let mut fields: Vec<Field> = Vec::new();
+        for (side, _, row) in &self.rows {
+            for field in canonical_known(mapping, *side, row) {
+                if !fields.iter().any(|there| there.name == field.name) {
+                    fields.push(field);
+                }
+            }
+        }
+        fields
+    }
+}
+
+/// Why a person is asked.
+fn reason(mapping: &EntityMapping, rule: &str) -> String {
+    match rule {
+        SCORE => "they resemble one another, but not enough, or too many do, to link them without asking".to_owned(),
+        MERGED => "their records in Salesforce were merged into one, and each has a record in the ERP".to_owned(),
+        key if mapping.keys.iter().any(|there| there.name == key) => format!("they have the same {key}, which does not tell them apart"),
+        _ => String::new(),
+    }
+}
+
+/// What speaks for a match and what against it, and the score where there are rules.
+fn explain(plan: &Plan, mapping: &EntityMapping, one: &View, two: &View) -> (Option<i64>, Vec<MatchReason>) {
+    // Across the two systems where that is possible: that is the question.
+    let across = [Side::Crm, Side::Erp].into_iter().find_map(|side| Some((one.row(side)?, two.row(side.other())?)));
+    let Some((left, right)) = across.or_else(|| Some((one.rows.first()?, two.rows.first()?))) else { return (None, Vec::new()) };
+    let mut reasons = Vec::new();
+    let (own, other) = (keys(mapping, left.0, &left.1, &left.2.columns), keys(mapping, right.0, &right.1, &right.2.columns));
+    for (index, key) in mapping.keys.iter().enumerate() {
+        let value = |list: &[reconcile::matching::KeyValue]| list.iter().find(|value| value.key == index).map(|value| value.value.clone());
+        let (Some(left), Some(right)) = (value(&own), value(&other)) else { continue };
+        let finding = if left == right { "equal" } else { "differs" };
+        reasons.push(MatchReason { label: key.name.clone(), left, right, finding: finding.to_owned(), weight: 0 });
+    }
+    let Some(rules) = plan.scorers.of(mapping) else { return (None, reasons) };
+    let comparison = rules.scorer.compare(&rules.prepare(left.0, &left.2.columns), &rules.prepare(right.0, &right.2.columns));
+    let mut compared: Vec<MatchReason> = rules
+        .scorer
+        .reasons(&comparison)
+        .into_iter()
+        .map(|reason| {
+            let field = rules.rules.fields.iter().find(|field| field.name == reason.field);
+            let text = |side: Side, row: &Known| {
+                let columns = field.map(|field| field.columns[convert::side(side)].as_slice()).unwrap_or_default();
+                let values = columns.iter().filter_map(|name| convert::value(column(&row.columns, name)?).ok());
+                values.map(|value| canon::plain(&value)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+            };
+            MatchReason {
+                label: reason.field,
+                left: text(left.0, &left.2),
+                right: text(right.0, &right.2),
+                finding: reason.words.to_owned(),
+                weight: millibits(reason.bits),
+            }
+        })
+        .collect();
+    compared.sort_by_key(|reason| std::cmp::Reverse(reason.weight.abs()));
+    compared.extend(reasons);
+    (Some(millibits(comparison.score)), compared)
+}
+
+/// Thousandths of a bit.
+fn millibits(bits: f64) -> i64 {
+    (bits * 1000.0).round() as i64
+}
+
+/// Whether nothing may be made for an entity because it may be another one: until it has a record on both sides, nobody but
+/// a person can tell.
+pub(super) fn in_doubt(context: &Context<'_>, entity: &str) -> Result<bool> {
+    if !context.has(&doubts_key(entity))? {
+        return Ok(false);
+    }
+    let known: Option<Entity> = context.get(&entity_key(entity))?;
+    Ok(known.is_none_or(|known| known.live(Side::Crm).is_none() || known.live(Side::Erp).is_none()))
+}
+
