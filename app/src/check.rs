@@ -5,10 +5,13 @@
 
 mod crm;
 mod erp;
+mod field;
 mod log;
 mod needs;
 mod postgres;
 pub(crate) mod read_model;
+mod rows;
+mod samples;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,17 +37,19 @@ pub struct Finding {
     /// Where: server, table, field, setting.
     #[serde(rename = "where")]
     pub place: String,
-    /// All is well.
+    /// It keeps nothing from running.
     pub ok: bool,
     /// What was seen; what is wrong.
     pub what: String,
-    /// What mends it; empty when all is well.
+    /// What mends it, or would be better; empty when all is well.
     pub remedy: String,
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.ok {
+        if self.ok && !self.remedy.is_empty() {
+            write!(f, "note    {:<10}  {}: {}; better: {}", self.check, self.place, self.what, self.remedy)
+        } else if self.ok {
             write!(f, "ok      {:<10}  {}: {}", self.check, self.place, self.what)
         } else {
             write!(f, "FAILED  {:<10}  {}: {}; mend it: {}", self.check, self.place, self.what, self.remedy)
@@ -60,6 +65,7 @@ pub async fn check(path: &Path, printer: &Printer) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
     let mut findings = vec![configuration(path, &config)?];
     findings.extend(self::findings(&config).await?);
+    findings.extend(samples::look(&config, &mapping(&config)?).await);
     for finding in &findings {
         printer.line(&finding.to_string());
     }
@@ -123,17 +129,24 @@ struct Problem {
     place: String,
     what: String,
     remedy: String,
+    /// It can be lived with: it is said, and keeps nothing from running.
+    note: bool,
 }
 
 impl Problem {
     fn new(place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into(), remedy: remedy.into() }
+        Self { place: place.into(), what: what.into(), remedy: remedy.into(), note: false }
+    }
+
+    /// Something that can be lived with.
+    fn note(place: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { note: true, ..Self::new(place, what, remedy) }
     }
 }
 
 impl From<ingest::erp::Finding> for Problem {
     fn from(finding: ingest::erp::Finding) -> Self {
-        Self { place: finding.place, what: finding.what, remedy: finding.remedy }
+        Self::new(finding.place, finding.what, finding.remedy)
     }
 }
 
@@ -157,11 +170,14 @@ async fn look(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Vec<Fin
     if has(&[Role::Sinks]) {
         // What the reader has seen already is not said twice.
         let read_too = has(&[Role::Ingest]);
-        looks.push(bounded("erp.write", erp::place(config), erp::writing(config, needs::of(&mapping, Side::Erp), read_too)).boxed());
+        looks.push(bounded("erp.write", erp::place(config), erp::writing(config, needs::placed(needs::of(&mapping, Side::Erp), &mapping, config), read_too)).boxed());
+    }
+    if has(&[Role::Sinks]) && rows::any(&mapping) {
+        looks.push(bounded("erp.rows", erp::place(config), rows::look(config, &mapping)).boxed());
     }
     if has(&[Role::Ingest, Role::Sinks]) {
         let events_too = has(&[Role::Ingest]);
-        looks.push(bounded("crm", crm::place(config), crm::look(config, needs::of(&mapping, Side::Crm), events_too)).boxed());
+        looks.push(bounded("crm", crm::place(config), crm::look(config, needs::placed(needs::of(&mapping, Side::Crm), &mapping, config), events_too)).boxed());
     }
     if has(&[Role::Sinks, Role::Dashboard]) {
         looks.push(bounded("read_model", read_model::place(&config.read_model), read_model::look(&config.read_model)).boxed());
@@ -196,7 +212,7 @@ async fn within(patience: Duration, check: &'static str, place: String, look: im
     match looked {
         Ok(Seen { place, what }) => vec![Finding { check, place, ok: true, what, remedy: String::new() }],
         Err(problems) => {
-            problems.into_iter().map(|Problem { place, what, remedy }| Finding { check, place, ok: false, what, remedy }).collect()
+            problems.into_iter().map(|Problem { place, what, remedy, note }| Finding { check, place, ok: note, what, remedy }).collect()
         }
     }
 }

@@ -31,12 +31,14 @@ pub enum Command {
     Check(ConfigFile),
     /// Create or upgrade the tables Concord needs: the read model, and the ledger inside the ERP.
     Migrate(ConfigFile),
+    /// The mapping in force.
+    Mapping(Mapping),
     /// Measure on a private stack that leaves nothing behind.
     Bench(Bench),
     /// The topics, their keys and values.
     Topics(Topics),
     /// The whole pipeline in this process under faults drawn from seeds, with an auditor for what Concord promises.
-    Simulate(Simulate),
+    Simulate(simulation::Options),
     /// A Salesforce org in a process, for development.
     Simulator(Simulator),
 }
@@ -93,6 +95,30 @@ pub enum Role {
     Dashboard,
 }
 
+/// `concord mapping`.
+#[derive(Debug, Args)]
+pub struct Mapping {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: MappingWhat,
+}
+
+/// What can be done with the mapping.
+#[derive(Debug, Subcommand)]
+pub enum MappingWhat {
+    /// Put a mapping in force while Concord runs, and say what is different.
+    Apply {
+        /// The mapping file; the configured one unless said.
+        file: Option<PathBuf>,
+        /// Only say what is different.
+        #[arg(long)]
+        dry_run: bool,
+        /// The configuration file.
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
 /// `concord bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -144,29 +170,6 @@ pub struct Topics {
     /// Print the document `docs/topics.md`.
     #[arg(long)]
     pub markdown: bool,
-}
-
-/// `concord simulate`.
-#[derive(Debug, Args)]
-pub struct Simulate {
-    /// How many seeds to run.
-    #[arg(long, default_value_t = 1000)]
-    pub seeds: u64,
-    /// The first of them.
-    #[arg(long, default_value_t = 0)]
-    pub start: u64,
-    /// Events in each run.
-    #[arg(long, default_value_t = 300)]
-    pub events: usize,
-    /// Run this one seed and print everything that happens.
-    #[arg(long, conflicts_with_all = ["seeds", "start"])]
-    pub seed: Option<u64>,
-    /// Go on after violations, and do not look for the shortest way to each.
-    #[arg(long)]
-    pub keep_going: bool,
-    /// Plant a bug, to see it caught.
-    #[arg(long, value_enum, hide = true)]
-    pub plant: Option<crate::simulate::Plant>,
 }
 
 /// `concord simulator`.

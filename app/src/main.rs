@@ -43,9 +43,10 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
         Command::Run(run) => app::run::run(run, printer).await?,
         Command::Check(file) => return app::check::check(&file.config, printer).await,
         Command::Migrate(file) => app::migrate::migrate(&file.config, printer).await?,
+        Command::Mapping(mapping) => app::mapping::run(mapping, printer).await?,
         Command::Bench(bench) => app::bench::run(bench, printer).await?,
         Command::Topics(topics) => app::topics::print(&topics, printer),
-        Command::Simulate(simulate) => return app::simulate::run(simulate, printer).await,
+        Command::Simulate(options) => return simulation::run(options, *printer).await,
         Command::Simulator(simulator) => app::simulate_org::run(simulator, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -55,7 +56,7 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
 fn default_filter(cli: &Cli) -> String {
     match (&cli.log, &cli.command) {
         (Some(filter), _) => filter.clone(),
-        (None, Command::Demo(_) | Command::Check(_) | Command::Migrate(_)) => "warn".to_owned(),
+        (None, Command::Demo(_) | Command::Check(_) | Command::Migrate(_) | Command::Mapping(_)) => "warn".to_owned(),
         // What goes wrong there goes wrong on purpose.
         (None, Command::Simulate(_)) => "off".to_owned(),
         (None, _) => "info".to_owned(),

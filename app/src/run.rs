@@ -120,6 +120,8 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
     let codec = Codec::new(registry.clone());
     let base = Base { log, registry, codec, topics };
     create_topics(&base, &mapping).await?;
+    let control = crate::mapping::Control { log: base.log.clone(), codec: base.codec.clone(), topics: base.topics.clone() };
+    let mapping = if roles.contains(&Role::Processors) { crate::mapping::at_start(&control, &config).await? } else { mapping };
 
     let mut pipeline = Pipeline { url: None, tasks: JoinSet::new(), shutdown: shutdown.clone() };
     if roles.contains(&Role::Sinks) {
@@ -139,6 +141,8 @@ pub async fn start(config: Config, roles: &[Role], shutdown: CancellationToken) 
     }
     if roles.contains(&Role::Processors) {
         processors(&mut pipeline, &config, &base, &mapping)?;
+        let state_dir = config.state_dir.clone();
+        pipeline.part("mapping", |shutdown| crate::mapping::inbox::serve(state_dir, control, shutdown));
     }
     if roles.contains(&Role::Ingest) {
         ingest(&mut pipeline, &config, &base)?;

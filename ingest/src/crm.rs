@@ -25,6 +25,7 @@ mod check;
 mod checkpoint;
 mod clock;
 mod config;
+mod describe;
 mod error;
 mod fault;
 mod header;
@@ -50,8 +51,10 @@ use std::sync::Arc;
 
 pub use check::{Needs, Use, check};
 pub use config::{Auth, Channel, Config};
+pub use describe::Org;
 pub use error::{Error, Result};
 pub use fault::Fault;
+pub use object::{Field, PicklistValue};
 use schemas::topic::Topics;
 use stream::{Codec, Log};
 use tokio_util::sync::CancellationToken;

@@ -19,6 +19,7 @@ pub mod config;
 mod convert;
 mod error;
 mod health;
+pub mod in_force;
 pub mod mapping_file;
 pub mod matcher;
 pub mod metrics;

@@ -55,7 +55,7 @@ impl Metrics {
             misfits: counter("processors_golden_misfit_fields_total", "golden fields left empty because the value was of another type")?,
             ambiguous: counter(
                 "processors_ambiguous_records_total",
-                "possible matches that a person is asked about; nothing is made for them on the other side",
+                "records that may be another entity's; a person is asked, and nothing is made for them on the other side",
             )?,
             rereads: counter(
                 "processors_reread_records_total",

@@ -3,7 +3,8 @@
 //! ```text
 //! entity.changes ─┐                                  ┌▶ writes.crm, writes.erp
 //! outcomes ───────┼▶ state of the entity ─▶ merge ───┼▶ conflicts, audit
-//! decisions ──────┘          ▲────────────────┘      └▶ golden.<kind>
+//! decisions ──────┘          ▲────────────────┘      ├▶ decision.outcomes
+//!                                                    └▶ golden.<kind>
 //! ```
 //!
 //! A write that is answered and not shown by its target's stream is read again after a while ([`reread`]).
@@ -11,18 +12,22 @@
 //! All three inputs are keyed by entity id and have the same partitions, so that everything about one entity meets in one
 //! task. Nothing is decided here: messages become events, effects become messages.
 
+mod decision;
 mod event;
 mod golden;
+mod in_force;
 mod message;
+mod remembered;
 mod reread;
+mod rows;
 mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reconcile::mapping::{EntityMapping, Mapping};
-use reconcile::merge::{self, Effect};
-use schemas::message::{AuditEntry, Conflict, Decision, EntityChange, EntityOp, Outcome, SYNC_ID_HEADER, Side, Write};
+use reconcile::merge::{self, Effect, Event};
+use schemas::message::{AuditEntry, Conflict, Decision, DecisionOutcome, EntityChange, EntityOp, Outcome, SYNC_ID_HEADER, Side, Write};
 use schemas::topic::Topics;
 use stream::{Codec, NewRecord, Record};
 
@@ -31,6 +36,9 @@ use crate::metrics::Metrics;
 use crate::outbox::Channel;
 use crate::task::{Context, Processor, Work};
 use golden::Golden;
+pub(crate) use golden::column_type;
+use in_force::{Following, Marked};
+use remembered::Memory;
 use state::Stored;
 
 /// Its name in topics, metrics, health and folders.
@@ -46,7 +54,14 @@ pub struct Reconciler {
     conflicts: Channel<Conflict>,
     partitions: u32,
     audit: Channel<AuditEntry>,
-    golden: BTreeMap<String, Golden>,
+    answers: Channel<DecisionOutcome>,
+    memory: Memory,
+    golden: Arc<BTreeMap<String, Golden>>,
+    /// The mapping that we were started with.
+    given: Following,
+    /// What each partition follows, as far as it was looked up since it was assigned.
+    following: BTreeMap<u32, Following>,
+    topics: Topics,
     metrics: Metrics,
     /// How long an answered write may stay unseen before its record is read again.
     reread_after_us: i64,
@@ -60,14 +75,24 @@ pub enum Input {
     Outcome(Box<Outcome>),
     /// What a person decided.
     Decision(Box<Decision>),
+    /// Another mapping is in force from here on.
+    Mapped(Box<Marked>),
 }
 
 impl Reconciler {
-    /// A reconciler for a mapping. A record whose answered write stays unseen for `reread_after_us` is read again.
+    /// A reconciler for a mapping. A record whose answered write stays unseen for `reread_after_us` is read again; of each
+    /// entity the last `remembered` settled conflicts and finished writes can be taken back.
     ///
     /// # Errors
     /// What the schema registry says.
-    pub async fn open(codec: Codec, topics: &Topics, mapping: Arc<Mapping>, metrics: Metrics, reread_after_us: i64) -> Result<Self> {
+    pub async fn open(
+        codec: Codec,
+        topics: &Topics,
+        mapping: Arc<Mapping>,
+        metrics: Metrics,
+        reread_after_us: i64,
+        remembered: u64,
+    ) -> Result<Self> {
         let registry = Error::log(NAME);
         let mut golden = BTreeMap::new();
         for entity in &mapping.entities {
@@ -77,6 +102,7 @@ impl Reconciler {
         for side in [Side::Crm, Side::Erp] {
             writes.insert(side, Channel::open(&codec, &topics.writes(side)).await.map_err(&registry)?);
         }
+        let golden = Arc::new(golden);
         Ok(Self {
             outcomes_topic: topics.outcomes(),
             decisions_topic: topics.decisions(),
@@ -84,7 +110,12 @@ impl Reconciler {
             conflicts: Channel::open(&codec, &topics.conflicts()).await.map_err(&registry)?,
             partitions: topics.entity_partitions(),
             audit: Channel::open(&codec, &topics.audit()).await.map_err(&registry)?,
+            answers: Channel::open(&codec, &topics.decision_outcomes()).await.map_err(&registry)?,
+            memory: Memory::new(remembered),
+            given: Following { mapping: mapping.clone(), golden: golden.clone() },
             golden,
+            following: BTreeMap::new(),
+            topics: topics.clone(),
             metrics,
             reread_after_us,
             mapping,
@@ -104,17 +135,27 @@ impl Processor for Reconciler {
         let Some(value) = &record.value else { return Ok(None) };
         let topic = &*record.partition.topic;
         let failed = |error| crate::matcher::decoding(NAME, topic, error);
+        if topic != self.outcomes_topic && topic != self.decisions_topic {
+            let change: EntityChange = self.codec.decode(topic, value).await.map_err(failed)?;
+            return Ok(Some(match change.op {
+                EntityOp::Mapped => Input::Mapped(Box::new(self.marked(&change).await?)),
+                _ => Input::Change(Box::new(change)),
+            }));
+        }
         Ok(Some(if topic == self.outcomes_topic {
             Input::Outcome(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
-        } else if topic == self.decisions_topic {
-            Input::Decision(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
         } else {
-            Input::Change(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
+            Input::Decision(Box::new(self.codec.decode(topic, value).await.map_err(failed)?))
         }))
     }
 
     fn process(&mut self, input: Input, _record: &Record, context: &mut Context<'_>) -> Result<()> {
+        self.settle_mapping(context)?;
         let entity = match &input {
+            Input::Mapped(marked) => {
+                self.take_up(context, marked);
+                return Ok(());
+            }
             // Captured kinds are the aggregates' business.
             Input::Change(change) if self.entity(&change.kind).is_none() => {
                 return match self.mapping.captured.iter().any(|captured| captured.kind == change.kind) {
@@ -122,6 +163,7 @@ impl Processor for Reconciler {
                     false => Err(Error::Unmapped { what: format!("kind {}", change.kind), version: self.mapping.version }),
                 };
             }
+            Input::Decision(decision) if !decision::is_ours(decision.action) => return Ok(()),
             Input::Change(change) => change.entity.clone(),
             Input::Outcome(outcome) => outcome.entity.clone(),
             Input::Decision(decision) => decision.entity.clone(),
@@ -134,6 +176,7 @@ impl Processor for Reconciler {
                 state: merge::EntityState { entity: entity.clone(), ..merge::EntityState::default() },
                 ..Stored::default()
             },
+            (None, Input::Mapped(_)) => return Ok(()),
             (None, Input::Outcome(outcome)) => {
                 return Err(Error::Meaningless {
                     what: format!("the outcome of write {}", outcome.write),
@@ -141,10 +184,9 @@ impl Processor for Reconciler {
                 });
             }
             (None, Input::Decision(decision)) => {
-                return Err(Error::Meaningless {
-                    what: format!("a decision about {}", decision.conflict),
-                    reason: format!("nothing is known of entity {entity}"),
-                });
+                let reason = format!("nothing is known of a record {entity}; see that its id is right");
+                self.answer(context, &decision::refused(decision, "", reason, self.mapping.version));
+                return Ok(());
             }
         };
         let kind = stored.kind.clone();
@@ -164,15 +206,23 @@ impl Processor for Reconciler {
                 Some(event) => event,
                 None => return Ok(()),
             },
+            Input::Mapped(_) => return Ok(()),
             Input::Outcome(outcome) => match event::answered(&stored.state, &outcome)? {
                 Some(event) => event,
                 None => return Ok(()),
             },
             Input::Decision(decision) => {
+                let verdict = match decision::verdict(context, &stored, &decision, self.memory)? {
+                    Ok(verdict) => verdict,
+                    Err(reason) => {
+                        self.answer(context, &decision::refused(&decision, &kind, reason, mapping.version));
+                        return Ok(());
+                    }
+                };
                 for side in [Side::Crm, Side::Erp] {
                     stored.note_edit(crate::convert::side(side), context.now(), context.sync_id());
                 }
-                event::decided(&decision)?
+                Event::Decided(verdict)
             }
         };
         let effects = merge::apply(mapping, &mut stored.state, &event, context.now());
@@ -188,11 +238,20 @@ impl Processor for Reconciler {
     }
 
     fn work(&mut self, context: &mut Context<'_>) -> Result<Work> {
+        self.settle_mapping(context)?;
         self.read_again(context)
+    }
+
+    fn forget(&mut self) {
+        self.following.clear();
     }
 }
 
 impl Reconciler {
+    fn answer(&self, context: &mut Context<'_>, outcome: &DecisionOutcome) {
+        context.emit(self.answers.record(outcome.entity.clone(), outcome));
+    }
+
     /// Turns one effect into messages.
     fn follow(&self, context: &mut Context<'_>, mapping: &EntityMapping, stored: &mut Stored, effect: Effect) -> Result<()> {
         let entity = stored.state.entity.clone();
@@ -207,16 +266,21 @@ impl Reconciler {
             }
             Effect::Conflict(record) => {
                 let conflict = message::conflict(mapping, &stored.state, &record);
-                let record = self.conflicts.record(conflict.id.clone(), &conflict).placed_by(entity.as_bytes(), self.partitions);
-                context.emit(record);
+                let message = self.conflicts.record(conflict.id.clone(), &conflict).placed_by(entity.as_bytes(), self.partitions);
+                context.emit(message);
+                if record.settled.is_some() {
+                    self.memory.keep_conflict(context, &entity, record);
+                }
             }
             Effect::Confirmed(confirmed) => {
                 let entry = message::audit(mapping, &stored.state, &confirmed);
                 // The edit that the write carried, not its echo.
                 let edit = stored.edit(confirmed.command.number).map(str::to_owned);
                 tracing::debug!(sync.id = edit, processor = NAME, write.id = entry.id, write.side = %entry.side, entity, "write confirmed");
-                context.emit(named(self.audit.record(entity, &entry), edit));
+                context.emit(named(self.audit.record(entity.clone(), &entry), edit));
+                self.memory.keep_write(context, &entity, confirmed);
             }
+            Effect::Decided(reply) => self.answer(context, &decision::answer(stored, reply, mapping.version)),
             Effect::Golden => {
                 if let Some(golden) = self.golden.get(&mapping.kind) {
                     context.emit(golden.record(mapping, &stored.state, context.now())?);

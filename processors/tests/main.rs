@@ -4,4 +4,7 @@ mod copies;
 mod harness;
 mod laws;
 mod mapping;
+mod matching;
+mod remapping;
 mod stories;
+mod tables;

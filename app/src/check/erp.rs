@@ -1,7 +1,10 @@
 //! The ERP: what its reader needs, what its writer needs, and the mapping's columns.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::{Client, Error, Row};
 
+use super::field;
 use super::needs::{Family, Need, Needs, fits, spelled};
 use super::{Looked, Problem, Seen, address};
 use crate::config::Config;
@@ -63,6 +66,7 @@ pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Lo
         for (name, need) in asked {
             problems.extend(fault(object, name, need, there.iter().find(|column| column.name == *name).copied(), &there[0].user));
         }
+        problems.extend(lacking(object, asked, &there));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -156,6 +160,16 @@ struct Column {
     may_insert: bool,
     may_update: bool,
     user: String,
+    not_null: bool,
+    has_default: bool,
+    /// Most characters of a text, where the type says.
+    length: Option<i32>,
+    /// Digits after the point, where the type says.
+    scale: Option<i32>,
+    /// The only values of an enum type.
+    labels: Vec<String>,
+    /// No two rows have the same value.
+    unique: bool,
 }
 
 // A domain is judged by its base type.
@@ -163,11 +177,19 @@ const COLUMNS: &str = "
     SELECT n.nspname || '.' || c.relname, a.attname::text, coalesce(nullif(t.typbasetype, 0), t.oid)::int8, (t.typcategory = 'A'),
            pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', a.attidentity = 'a',
            has_column_privilege(c.oid, a.attnum, 'SELECT'), has_column_privilege(c.oid, a.attnum, 'INSERT'),
-           has_column_privilege(c.oid, a.attnum, 'UPDATE'), current_user::text
+           has_column_privilege(c.oid, a.attnum, 'UPDATE'), current_user::text,
+           a.attnotnull OR t.typnotnull, a.atthasdef OR a.attidentity <> '',
+           CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) IN (1042, 1043) AND m.typmod > 4 THEN m.typmod - 4 END,
+           CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) = 1700 AND m.typmod > 4 THEN (m.typmod - 4) & 2047 END,
+           coalesce((SELECT array_agg(l.enumlabel::text) FROM pg_catalog.pg_enum l
+                     WHERE l.enumtypid = coalesce(nullif(t.typbasetype, 0), t.oid)), '{}'),
+           EXISTS (SELECT FROM pg_catalog.pg_index i
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    CROSS JOIN LATERAL (SELECT coalesce(nullif(a.atttypmod, -1), t.typtypmod) AS typmod) AS m
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname || '.' || c.relname = ANY($1)";
 
 async fn columns(client: &Client, needs: &Needs) -> Result<Vec<Column>, Error> {
@@ -184,6 +206,12 @@ async fn columns(client: &Client, needs: &Needs) -> Result<Vec<Column>, Error> {
         may_insert: row.get(8),
         may_update: row.get(9),
         user: row.get(10),
+        not_null: row.get(11),
+        has_default: row.get(12),
+        length: row.get(13),
+        scale: row.get(14),
+        labels: row.get(15),
+        unique: row.get(16),
     };
     Ok(rows.iter().map(column).collect())
 }
@@ -237,12 +265,51 @@ fn fault(object: &str, name: &str, need: &Need, column: Option<&Column>, user: &
             format!("as the table's owner: GRANT {lacking} ON {table} TO {}; or let the mapping only read it", quoted(user)),
         ));
     }
-    let kind = need.kinds.iter().find(|kind| !fits(kind, column.family))?;
-    Some(Problem::new(
-        place,
-        format!("its type {} cannot be read as {}", column.type_name, spelled(kind)),
-        "correct the field's type in the mapping, or give the column a read (and write) expression",
-    ))
+    if let Some(kind) = need.kinds.iter().find(|kind| !fits(kind, column.family)) {
+        return Some(Problem::new(
+            place,
+            format!("its type {} cannot be read as {}", column.type_name, spelled(kind)),
+            "correct the field's type in the mapping, or give the column a read (and write) expression",
+        ));
+    }
+    if !need.insert && !need.update {
+        return None;
+    }
+    let holds = field::Holds {
+        type_name: &column.type_name,
+        length: column.length.and_then(|length| usize::try_from(length).ok()),
+        scale: column.scale.and_then(|scale| u32::try_from(scale).ok()),
+        values: (!column.labels.is_empty()).then(|| column.labels.iter().map(String::as_str).collect()),
+        open: false,
+        list: column.family == Family::List,
+        needed: column.not_null,
+    };
+    field::fault(&place, &need.written, &holds).or_else(|| {
+        let unsure = need.written.id && !column.unique;
+        unsure.then(|| {
+            let remedy = format!("CREATE UNIQUE INDEX ON {table} ({});", quoted(name));
+            Problem::note(place, "two rows could hold the same entity id", remedy)
+        })
+    })
+}
+
+/// Columns that a new row needs and that the mapping gives nothing.
+fn lacking(object: &str, asked: &BTreeMap<String, Need>, there: &[&Column]) -> Vec<Problem> {
+    if !asked.values().any(|need| need.insert) {
+        return Vec::new();
+    }
+    let given = |name: &str| asked.get(name).is_some_and(|need| need.insert);
+    there
+        .iter()
+        .filter(|column| column.not_null && !column.has_default && !column.generated && !given(&column.name))
+        .map(|column| {
+            Problem::note(
+                format!("column {object}.{}", column.name),
+                "it is NOT NULL without a default, and the mapping gives it nothing: unless a trigger does, new rows are refused",
+                format!("map it, add it to the constants of the entity's erp side, or give it a DEFAULT: ALTER TABLE {object} ALTER COLUMN {} SET DEFAULT …;", quoted(&column.name)),
+            )
+        })
+        .collect()
 }
 
 fn quoted(name: &str) -> String {
@@ -253,6 +320,7 @@ fn quoted(name: &str) -> String {
 mod tests {
     use reconcile::mapping::FieldType;
 
+    use super::super::needs::Written;
     use super::*;
 
     fn column() -> Column {
@@ -267,6 +335,12 @@ mod tests {
             may_insert: true,
             may_update: true,
             user: "sync".to_owned(),
+            not_null: false,
+            has_default: false,
+            length: None,
+            scale: Some(2),
+            labels: Vec::new(),
+            unique: false,
         }
     }
 
@@ -311,6 +385,7 @@ mod tests {
             insert: true,
             kinds: vec![FieldType::Decimal { scale: 2 }],
             said: "entity.customer.field.limit".to_owned(),
+            written: Written { scale: Some(2), ..Written::default() },
         };
         let check = |column: Option<Column>, what: &str, remedy: &str| {
             let found = fault("public.customers", "limit", &need, column.as_ref(), "sync").expect("a fault");
@@ -333,5 +408,6 @@ mod tests {
             "type boolean cannot be read as decimal(2)",
             "type in the mapping",
         );
+        check(Some(Column { scale: Some(1), ..column() }), "keeps 1 digits after the point", "decimal(1)");
     }
 }

@@ -1,9 +1,12 @@
 //! What the mapping asks of one side: columns, what is done with each, and whether a column's type can hold its field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use processors::mapping_file::Places;
 use reconcile::Value;
-use reconcile::mapping::{CreatePolicy, DeletePolicy, FieldMapping, FieldType, Mapping, Side, When};
+use reconcile::mapping::{CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Mapping, Side, When};
+
+use crate::config::Config;
 
 /// What is asked of one column.
 #[derive(Debug, Default, Clone)]
@@ -16,6 +19,82 @@ pub(super) struct Need {
     pub(super) kinds: Vec<FieldType>,
     /// Where the mapping says so.
     pub(super) said: String,
+    /// What is known of the values that are written.
+    pub(super) written: Written,
+}
+
+/// What is known of the values that are written to a column.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Written {
+    /// The longest text that the mapping allows, where it says one.
+    pub(super) length: Option<usize>,
+    /// Digits after the point.
+    pub(super) scale: Option<u32>,
+    /// The only words that are written.
+    pub(super) words: BTreeSet<String>,
+    /// Nothing may be written.
+    pub(super) nothing: bool,
+    /// Lists are written: as they are, or (true) as text.
+    pub(super) list_as_text: Option<bool>,
+    /// It holds entity ids.
+    pub(super) id: bool,
+}
+
+impl Written {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.length = self.length.max(more.length);
+        self.scale = self.scale.max(more.scale);
+        self.words.extend(more.words);
+        self.nothing |= more.nothing;
+        self.list_as_text = self.list_as_text.or(more.list_as_text);
+        self.id |= more.id;
+    }
+
+    /// What a field writes to one of its columns.
+    fn of(entity: &EntityMapping, field: &FieldMapping, side: Side, column: &str) -> Self {
+        let rule = &field.columns[side];
+        let only = rule.parts.len() == 1 && rule.parts[0].write.is_none();
+        let given = field.required || field.default.as_ref().is_some_and(|default| default.when == When::Always);
+        let mut written = Self { nothing: !given && entity.title != field.name, ..Self::default() };
+        if !only {
+            // An expression makes what it makes.
+            written.nothing = false;
+            return written;
+        }
+        let words = |kind: &FieldType| match kind {
+            FieldType::Enum(words) if rule.words.is_empty() => words.iter().cloned().collect(),
+            FieldType::Enum(_) => rule.words.keys().cloned().collect(),
+            _ => BTreeSet::new(),
+        };
+        match &field.kind {
+            FieldType::Text => written.length = field.max_length,
+            FieldType::Decimal { scale } => written.scale = Some(*scale),
+            FieldType::Enum(_) => written.words = words(&field.kind),
+            FieldType::List { of, .. } => {
+                written.list_as_text = Some(rule.separator.is_some());
+                written.words = words(of);
+            }
+            _ => {}
+        }
+        debug_assert!(rule.has(column), "a column of the field's own");
+        written
+    }
+}
+
+/// The file's name and line before each place in the mapping.
+pub(super) fn placed(mut needs: Needs, mapping: &Mapping, config: &Config) -> Needs {
+    let places = Places::of(&mapping.text);
+    for need in needs.values_mut().flat_map(BTreeMap::values_mut) {
+        need.said = place(config, &places, &need.said);
+    }
+    needs
+}
+
+/// `mapping.toml:34, entity.customer.field.name`.
+pub(super) fn place(config: &Config, places: &Places, said: &str) -> String {
+    let path = said.split(',').next().unwrap_or_default();
+    let line = places.line(path).map(|line| format!(":{line}")).unwrap_or_default();
+    format!("{}{line}, {said}", config.mapping.path.display())
 }
 
 /// Columns by object.
@@ -29,11 +108,12 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
         let columns = needs.entry(own.object.clone()).or_default();
         let create = entity.create[side] == CreatePolicy::Auto;
         let archive = entity.delete[side] == DeletePolicy::Archive;
-        let mut ask = |column: &str, update: bool, insert: bool, kind: Option<FieldType>, said: String| {
+        let mut ask = |column: &str, update: bool, insert: bool, kind: Option<FieldType>, said: String, written: Written| {
             let need = columns.entry(column.to_owned()).or_insert_with(|| Need { said, ..Need::default() });
             need.update |= update;
             need.insert |= insert;
             need.kinds.extend(kind);
+            need.written.extend(written);
         };
         for field in &entity.fields {
             let rule = &field.columns[side];
@@ -41,24 +121,25 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
             for column in rule.names() {
                 let written = field.direction.allows(side) && rule.written().any(|written| written == column);
                 let said = format!("entity.{}.field.{}", entity.kind, field.name);
-                ask(column, written, written && create, plain.then(|| field.kind.clone()), said);
+                let values = if written { Written::of(entity, field, side, column) } else { Written::default() };
+                ask(column, written, written && create, plain.then(|| field.kind.clone()), said, values);
             }
         }
-        ask(&own.id_column, false, create, None, format!("entity.{}.{}.id_column", entity.kind, side.as_str()));
+        ask(&own.id_column, false, create, None, format!("entity.{}.{}.id_column", entity.kind, side.as_str()), Written { id: true, ..Written::default() });
         if let Some(actor) = &own.actor_column {
-            ask(actor, false, false, None, format!("entity.{}.{}.actor_column", entity.kind, side.as_str()));
+            ask(actor, false, false, None, format!("entity.{}.{}.actor_column", entity.kind, side.as_str()), Written::default());
         }
         for (column, constant) in &own.constants {
-            ask(column, constant.when == When::Always, create, None, format!("entity.{}.{}.constants", entity.kind, side.as_str()));
+            ask(column, constant.when == When::Always, create, None, format!("entity.{}.{}.constants", entity.kind, side.as_str()), Written::default());
         }
         for column in own.archive.keys().filter(|_| archive) {
-            ask(column, true, false, None, format!("entity.{}.{}.archive", entity.kind, side.as_str()));
+            ask(column, true, false, None, format!("entity.{}.{}.archive", entity.kind, side.as_str()), Written::default());
         }
         for key in &entity.keys {
             let column = &key.columns[side];
             // `$id` is the record's own id.
             if !column.is_empty() && !column.starts_with('$') {
-                ask(column, false, false, None, format!("entity.{}.keys, {:?}", entity.kind, key.name));
+                ask(column, false, false, None, format!("entity.{}.keys, {:?}", entity.kind, key.name), Written::default());
             }
         }
     }

@@ -11,21 +11,53 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
-pub(crate) struct Field {
-    pub(crate) name: String,
+pub struct Field {
+    /// API name.
+    pub name: String,
+    /// Salesforce's own type, such as `string` or `picklist`.
     #[serde(rename = "type")]
-    pub(crate) kind: String,
-    pub(crate) precision: u32,
-    pub(crate) scale: u32,
-    pub(crate) createable: bool,
-    pub(crate) updateable: bool,
-    pub(crate) calculated: bool,
-    pub(crate) compound_field_name: Option<String>,
+    pub kind: String,
+    /// Most characters of a text; 0 for other types.
+    pub length: usize,
+    /// Digits in all, of numbers with a point.
+    pub precision: u32,
+    /// Digits after the point.
+    pub scale: u32,
+    /// We may set it on new records.
+    pub createable: bool,
+    /// We may change it.
+    pub updateable: bool,
+    /// It may be empty.
+    pub nillable: bool,
+    /// Salesforce fills it on new records.
+    pub defaulted_on_create: bool,
+    /// It can be upserted by.
+    pub external_id: bool,
+    /// No two records have the same value.
+    pub unique: bool,
+    /// A formula.
+    pub calculated: bool,
+    /// Values outside the picklist are refused.
+    pub restricted_picklist: bool,
+    /// A picklist's values.
+    pub picklist_values: Vec<PicklistValue>,
+    /// The compound that it is a part of.
+    pub compound_field_name: Option<String>,
+}
+
+/// One value of a picklist.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PicklistValue {
+    /// The value itself.
+    pub value: String,
+    /// It may be chosen.
+    pub active: bool,
 }
 
 impl Field {
     /// The column type of its values; none for compounds, whose parts are fields themselves.
-    pub(crate) fn column(&self) -> Option<ColumnType> {
+    pub fn column(&self) -> Option<ColumnType> {
         Some(match self.kind.as_str() {
             "address" | "location" => return None,
             "boolean" => ColumnType::Boolean,
@@ -62,6 +94,10 @@ impl Object {
 
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
         self.by_name.get(name).and_then(|&place| self.fields.get(place))
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter()
     }
 
     /// The field that holds a part of a compound: `BillingAddress`, `Street` → `BillingStreet`.

@@ -36,7 +36,7 @@ pub(super) struct Row {
     order: Vec<String>,
     #[serde(default)]
     insert: BTreeMap<String, Scalar>,
-    empty: Option<Spanned<Empty>>,
+    empty: Option<Scalar>,
     actor_column: Option<String>,
 }
 
@@ -45,13 +45,6 @@ pub(super) struct Row {
 enum Columns {
     One(String),
     Several(Vec<String>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "\"null\", \"delete\", or the columns that retire a row, as { active = false }")]
-enum Empty {
-    Word(String),
-    Retire(BTreeMap<String, Scalar>),
 }
 
 impl Columns {
@@ -117,19 +110,20 @@ fn row(here: &str, shape: Row) -> Result<RowMapping> {
         Some(empty) => {
             let at = empty.span().start;
             match empty.into_inner() {
-                Empty::Word(word) if word == "null" => EmptyRow::Null,
-                Empty::Word(word) if word == "delete" => EmptyRow::Delete,
-                Empty::Word(word) => {
-                    return Err(wrong(at, format!("{here}.empty is {word:?}, but must be \"null\", \"delete\", or columns as {{ active = false }}")));
-                }
-                Empty::Retire(columns) => {
-                    let values: BTreeMap<String, Value> =
-                        columns.into_iter().map(|(column, value)| Ok((column.clone(), scalar(here, &column, value)?))).collect::<Result<_>>()?;
-                    let retired = conditions.iter().any(|condition| values.get(&condition.column).is_some_and(|value| !condition.holds(value)));
-                    if !retired {
+                toml::Value::String(word) if word == "null" => EmptyRow::Null,
+                toml::Value::String(word) if word == "delete" => EmptyRow::Delete,
+                toml::Value::Table(columns) => {
+                    let values = columns.into_iter().map(|(column, value)| Ok((column.clone(), plain(here, &column, at, value)?)));
+                    let values: BTreeMap<String, Value> = values.collect::<Result<_>>()?;
+                    let retired = |condition: &Condition| values.get(&condition.column).is_some_and(|value| !condition.holds(value));
+                    if !conditions.iter().any(retired) {
                         return Err(wrong(at, format!("{here}.empty: a row with these values would still be chosen by its where")));
                     }
                     EmptyRow::Retire(values)
+                }
+                other => {
+                    let known = "\"null\", \"delete\", or the columns that retire a row, as { active = false }";
+                    return Err(wrong(at, format!("{here}.empty is {other}, but must be {known}")));
                 }
             }
         }

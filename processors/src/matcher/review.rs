@@ -167,13 +167,13 @@ impl Matcher {
             decided_at: None,
         };
         context.put(key, &pair);
-        if open.is_none() {
-            self.metrics.ambiguous.with_label_values(&[NAME]).inc();
-        }
         for (one, two) in [(entity, other), (other, entity)] {
             let mut doubts = self.doubts(context, one)?;
             if !doubts.iter().any(|there| there == two) {
                 let first = doubts.is_empty();
+                if first && one == entity {
+                    self.metrics.ambiguous.with_label_values(&[NAME]).inc();
+                }
                 doubts.push(two.to_owned());
                 context.put(doubts_key(one), &Doubts { others: doubts });
                 if first {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, FieldType};
-use reconcile::merge::{self, Answer, Choice, ConflictNumber, EntityState, Event, Parent, SideChange, Verdict, WriteNumber};
-use schemas::message::{self, Decision, EntityChange, EntityOp, Outcome, OutcomeResult};
+use reconcile::merge::{self, Answer, EntityState, Event, Parent, SideChange, WriteNumber};
+use schemas::message::{EntityChange, EntityOp, Outcome, OutcomeResult};
 
 use super::message::write_id;
 use crate::convert;
@@ -30,7 +30,9 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
             })
             .collect(),
         deleted: change.op == EntityOp::Deleted,
-        released: matches!(change.op, EntityOp::Released | EntityOp::Unlinked),
+        unlinked: change.op == EntityOp::Unlinked,
+        master: change.master,
+        released: change.op == EntityOp::Released,
         record: change.record,
         may_create: change.may_create,
         snapshot: change.snapshot,
@@ -79,8 +81,13 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
     let columns = convert::fields(&outcome.actual).map_err(misfit)?;
     let mut fields = BTreeMap::new();
     for field in waiting.into_iter().filter_map(|name| mapping.field(name)) {
-        let Some(column) = columns.get(&field.columns[side].column) else { continue };
-        let value = match (&field.kind, column) {
+        let rule = &field.columns[side];
+        if !rule.names().any(|name| columns.contains_key(name)) {
+            continue;
+        }
+        let known = &state.sides[side].columns;
+        let values = rule.gather(|name| columns.get(name).or_else(|| known.get(name)));
+        let value = match (&field.kind, values.first().unwrap_or(&Value::Null)) {
             (FieldType::Reference { .. }, Value::Null) => Value::Null,
             (FieldType::Reference { .. }, id) => {
                 let id = id.as_text().map_or_else(|| id.to_string(), str::to_owned);
@@ -88,7 +95,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
                 let Some((entity, _)) = parent else { continue };
                 Value::Text(entity.clone())
             }
-            _ => reconcile::mapping::read(field, side, column).map_err(|error| misfit((field.name.clone(), error.to_string())))?,
+            _ => reconcile::mapping::read(field, side, &values).map_err(|error| misfit((field.name.clone(), error.to_string())))?,
         };
         fields.insert(field.name.clone(), value);
     }
@@ -97,12 +104,14 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
     }
     let columns = columns
         .into_iter()
-        .filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].column == *name)))
+        .filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].has(name))))
         .collect();
     Ok(Some(Event::Changed(SideChange {
         side,
         record,
         deleted: gone,
+        unlinked: false,
+        master: None,
         fields,
         columns,
         references: BTreeMap::new(),
@@ -129,24 +138,4 @@ fn failure(outcome: &Outcome) -> String {
         (Some(text), None) | (None, Some(text)) => text.clone(),
         (None, None) => "the target gave no reason".to_owned(),
     }
-}
-
-/// A person decided.
-pub(super) fn decided(decision: &Decision) -> Result<Event> {
-    let meaningless = |reason: &str| Error::Meaningless { what: format!("decision {}", decision.id), reason: reason.to_owned() };
-    if decision.action != message::Action::Settle {
-        return Err(meaningless("it is not about a conflict"));
-    }
-    let (entity, number) = decision.conflict.rsplit_once(':').ok_or_else(|| meaningless("its conflict is not <entity>:<number>"))?;
-    if entity != decision.entity {
-        return Err(meaningless("its conflict is another entity's"));
-    }
-    let number = number.parse().map_err(|_| meaningless("its conflict has no number"))?;
-    let choice = match decision.choice {
-        message::Choice::Crm => Choice::Side(reconcile::mapping::Side::Crm),
-        message::Choice::Erp => Choice::Side(reconcile::mapping::Side::Erp),
-        message::Choice::Both => return Err(meaningless("both sides' values cannot stay yet")),
-        message::Choice::Value => Choice::Value(convert::value(&decision.value).map_err(|reason| meaningless(&reason))?),
-    };
-    Ok(Event::Decided(Verdict { conflict: ConflictNumber(number), choice, actor: decision.actor.clone() }))
 }

@@ -6,7 +6,7 @@ use reconcile::merge::{Confirmed, ConflictNumber, ConflictRecord, EntityState, W
 use schemas::message::{AuditEntry, ColumnChange, Conflict, ConflictState, Lane, Write, WriteOp};
 use uuid::Uuid;
 
-use super::golden;
+use super::{golden, rows};
 use crate::canon;
 use crate::convert;
 
@@ -18,13 +18,13 @@ pub(super) fn write_id(entity: &str, number: WriteNumber) -> String {
     Uuid::new_v5(&WRITES, format!("{entity}:{}", number.0).as_bytes()).to_string()
 }
 
-fn conflict_id(entity: &str, number: ConflictNumber) -> String {
+pub(super) fn conflict_id(entity: &str, number: ConflictNumber) -> String {
     format!("{entity}:{}", number.0)
 }
 
 const fn op(kind: WriteKind) -> WriteOp {
     match kind {
-        WriteKind::Update => WriteOp::Update,
+        WriteKind::Update | WriteKind::Archive | WriteKind::Unarchive => WriteOp::Update,
         WriteKind::Create => WriteOp::Create,
         WriteKind::Delete => WriteOp::Delete,
     }
@@ -44,6 +44,11 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
     } else {
         Lane::Live
     };
+    let mut values = convert::wire_fields(&command.values);
+    if command.kind == WriteKind::Create {
+        rows::conditions(mapping, command.side, &mut values);
+    }
+    let columns = command.values.keys().chain(command.expected.keys()).map(String::as_str);
     Write {
         id: write_id(&state.entity, command.number),
         entity: state.entity.clone(),
@@ -52,10 +57,10 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
         object: own.object.clone(),
         record: command.record.clone(),
         op: op(command.kind),
-        values: convert::wire_fields(&command.values),
+        values,
         expected: convert::wire_fields(&command.expected),
         id_column: (command.kind == WriteKind::Create).then(|| own.id_column.clone()),
-        rows: Vec::new(),
+        rows: rows::targets(mapping, state, command.side, columns),
         lane,
         reason: command.reason.clone(),
         caused_at: command.caused_at,
@@ -67,7 +72,7 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
 
 pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &ConflictRecord) -> Conflict {
     let field = mapping.field(&record.field);
-    let column = |side: Side| field.map(|field| field.columns[side].column.clone()).unwrap_or_default();
+    let column = |side: Side| field.map(|field| field.columns[side].shown()).unwrap_or_default();
     let settled = record.settled.as_ref();
     let seen = |side: Side| &record.values[side];
     Conflict {
@@ -94,6 +99,7 @@ pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &Co
         reason: record.reason.clone(),
         winner: settled.and_then(|settled| settled.winner).map(convert::wire_side),
         chosen: settled.map_or(schemas::Value::Null, |settled| convert::wire(&settled.chosen)),
+        both: settled.is_some_and(|settled| settled.both),
         tie: settled.is_some_and(|settled| settled.tie),
         overtaken: record.overtaken,
         settled_by: settled.map(|settled| settled.by.clone().unwrap_or_else(|| "policy".to_owned())),

@@ -10,7 +10,7 @@ use schemas::message::{Field, Lane, READ_WRITE, Write, WriteOp};
 use uuid::Uuid;
 
 use super::state::Stored;
-use super::{NAME, Reconciler};
+use super::{NAME, Reconciler, rows};
 use crate::convert;
 use crate::error::Result;
 use crate::task::{Context, Work};
@@ -98,13 +98,15 @@ fn look_at(context: &mut Context<'_>, stored: &mut Stored, due: i64) {
 
 /// A write without values: what it expects are the columns to be read, as they should be.
 fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, due: i64, now: i64) -> Write {
-    let expected = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| {
-        let column = &mapping.field(name)?.columns[side].column;
-        let flight = state.fields.get(name).and_then(|field| field.in_flight.as_ref());
-        let written = flight.and_then(|flight| state.writes.get(&flight.write.0)?.command.values.get(column));
-        let value = written.or_else(|| state.sides[side].columns.get(column)).map_or(schemas::Value::Null, convert::wire);
-        Some(Field { name: column.clone(), value })
-    });
+    let unshown = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name));
+    let expected: Vec<Field> = unshown.flat_map(|field| {
+        let flight = state.fields.get(&field.name).and_then(|field| field.in_flight.as_ref());
+        let written = flight.and_then(|flight| state.writes.get(&flight.write.0)).map(|open| &open.command.values);
+        field.columns[side].names().map(move |column| {
+            let value = written.and_then(|written| written.get(column)).or_else(|| state.sides[side].columns.get(column));
+            Field { name: column.to_owned(), value: value.map_or(schemas::Value::Null, convert::wire) }
+        })
+    }).collect();
     let id = Uuid::new_v5(&READS, format!("{}:{}:{due}", state.entity, side.as_str()).as_bytes());
     Write {
         id: format!("{READ_WRITE}{id}"),
@@ -115,9 +117,9 @@ fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, d
         record: Some(record.to_owned()),
         op: WriteOp::Update,
         values: Vec::new(),
-        expected: expected.collect(),
+        rows: rows::targets(mapping, state, side, expected.iter().map(|field| field.name.as_str())),
+        expected,
         id_column: None,
-        rows: Vec::new(),
         lane: Lane::Live,
         reason: "an answered write has not been shown".to_owned(),
         caused_at: now,

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use reconcile::Value;
 use reconcile::mapping::{Pair, Policy, Side};
 use reconcile::merge::{
-    Ahead, ConflictNumber, ConflictRecord, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent, Resolution, Seen, Settlement,
-    SideState, Unseen, WriteCommand, WriteKind, WriteNumber,
+    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent,
+    Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
 };
 use rust_decimal::Decimal;
 use schemas::wire::{Names, Wire, WireError, put_long, take_long};
@@ -97,7 +97,7 @@ impl Wire for Stored {
 }
 
 /// A type of the core that is kept.
-trait Keep: Sized {
+pub(super) trait Keep: Sized {
     fn save(&self, out: &mut Vec<u8>);
     fn load(input: &mut &[u8]) -> Result<Self, WireError>;
 }
@@ -134,17 +134,22 @@ keep_struct! {
     Seen { value, at, actor }
     InFlight { write, target, value, source, expected, answered, conflict, between, echo }
     Failure { target, reason, at, values }
-    Unseen { write, target, value, source, instead, base }
+    Unseen { write, target, value, source, instead, base, altered }
     Ahead { side, stream, at }
-    Resolution { conflict, value, by, at, before, shown }
+    Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead }
-    SideState { record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor }
-    EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict }
+    SideState {
+        record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, master, archived, creation,
+    }
+    EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }
-    OpenWrite { command, confirmed, done, altered, at }
+    OpenWrite { command, confirmed, steps, done, altered, at }
+    Step { before, after }
+    Confirmed { command, record, columns, steps, altered, at }
+    Verdict { id, actor, at, batch, force, demand }
     WriteCommand { number, side, kind, record, values, expected, fields, decided, backfill, reason, caused_at, actor, conflict }
     ConflictRecord { number, field, base, values, policy, reason, opened_at, settled, overtaken }
-    Settlement { winner, chosen, tie, by, at }
+    Settlement { winner, chosen, tie, both, by, at }
 }
 
 macro_rules! keep_words {
@@ -166,7 +171,7 @@ macro_rules! keep_words {
 keep_words! {
     Side { Side::Crm = 0, Side::Erp = 1 }
     Policy { Policy::LastWrite = 0, Policy::Crm = 1, Policy::Erp = 2, Policy::Review = 3 }
-    WriteKind { WriteKind::Update = 0, WriteKind::Create = 1, WriteKind::Delete = 2 }
+    WriteKind { WriteKind::Update = 0, WriteKind::Create = 1, WriteKind::Delete = 2, WriteKind::Archive = 3, WriteKind::Unarchive = 4 }
 }
 
 fn byte(input: &mut &[u8]) -> Result<u8, WireError> {
@@ -225,6 +230,128 @@ impl<T: Keep> Keep for Option<T> {
             1 => T::load(input).map(Some),
             _ => Err(WireError::Invalid("an optional value is neither there nor not")),
         }
+    }
+}
+
+impl<T: Keep> Keep for Box<T> {
+    fn save(&self, out: &mut Vec<u8>) {
+        (**self).save(out);
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        T::load(input).map(Self::new)
+    }
+}
+
+impl<T: Keep> Keep for Vec<T> {
+    fn save(&self, out: &mut Vec<u8>) {
+        put_long(self.len() as i64, out);
+        self.iter().for_each(|item| item.save(out));
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        (0..take_long(input)?).map(|_| T::load(input)).collect()
+    }
+}
+
+impl Keep for Creation {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Unasked => out.push(0),
+            Self::Asked(number) => {
+                out.push(1);
+                number.save(out);
+            }
+            Self::Wanted(person) => {
+                out.push(2);
+                person.save(out);
+            }
+            Self::Refused => out.push(3),
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(match byte(input)? {
+            0 => Self::Unasked,
+            1 => Self::Asked(Keep::load(input)?),
+            2 => Self::Wanted(Keep::load(input)?),
+            3 => Self::Refused,
+            _ => return Err(WireError::Invalid("unknown Creation")),
+        })
+    }
+}
+
+impl Keep for Choice {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Side(side) => {
+                out.push(0);
+                side.save(out);
+            }
+            Self::Value(value) => {
+                out.push(1);
+                value.save(out);
+            }
+            Self::Both => out.push(2),
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(match byte(input)? {
+            0 => Self::Side(Keep::load(input)?),
+            1 => Self::Value(Keep::load(input)?),
+            2 => Self::Both,
+            _ => return Err(WireError::Invalid("unknown Choice")),
+        })
+    }
+}
+
+impl Keep for Demand {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Settle { conflict, choice } => {
+                out.push(0);
+                conflict.save(out);
+                choice.save(out);
+            }
+            Self::Restore { conflict, field, choice, kept } => {
+                out.push(1);
+                conflict.save(out);
+                field.save(out);
+                choice.save(out);
+                kept.save(out);
+            }
+            Self::Reopen { conflict, kept } => {
+                out.push(2);
+                conflict.save(out);
+                kept.save(out);
+            }
+            Self::Undo { write, kept } => {
+                out.push(3);
+                write.save(out);
+                kept.save(out);
+            }
+            Self::Create { side } => {
+                out.push(4);
+                side.save(out);
+            }
+            Self::Refuse { side } => {
+                out.push(5);
+                side.save(out);
+            }
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(match byte(input)? {
+            0 => Self::Settle { conflict: Keep::load(input)?, choice: Keep::load(input)? },
+            1 => Self::Restore {
+                conflict: Keep::load(input)?,
+                field: Keep::load(input)?,
+                choice: Keep::load(input)?,
+                kept: Keep::load(input)?,
+            },
+            2 => Self::Reopen { conflict: Keep::load(input)?, kept: Keep::load(input)? },
+            3 => Self::Undo { write: Keep::load(input)?, kept: Keep::load(input)? },
+            4 => Self::Create { side: Keep::load(input)? },
+            5 => Self::Refuse { side: Keep::load(input)? },
+            _ => return Err(WireError::Invalid("unknown Demand")),
+        })
     }
 }
 

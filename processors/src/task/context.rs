@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// First byte of every stored value; counts up when the form of stored values changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A key, and what the open batch held for it: nothing, a value, or a removal.
 type Before = (Vec<u8>, Option<Option<Vec<u8>>>);

@@ -61,8 +61,15 @@ fn corresponds(turn: &Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, agreed:
         let source = target.other();
         both[source].value != agreed[source]
             && field.direction.allows(*target)
-            && turn.predicted(field, *target, &both[source].value) == both[*target].value
+            && (turn.predicted(field, *target, &both[source].value) == both[*target].value || holds(turn, field, *target, &both[source].value))
     })
+}
+
+/// The side's own columns already hold what would be written: another mapping may read both sides otherwise, one after the other.
+fn holds(turn: &Turn<'_>, field: &FieldMapping, side: Side, value: &crate::Value) -> bool {
+    let there = &turn.state.sides[side].columns;
+    let written = turn.columns(field, side, value).ok().flatten();
+    written.is_some_and(|columns| !columns.is_empty() && columns.iter().all(|(column, value)| there.get(column) == Some(value)))
 }
 
 pub(super) fn agree(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>) {

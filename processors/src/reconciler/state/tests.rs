@@ -77,13 +77,14 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()))
-        .prop_map(|(write, target, value, source, instead, base)| Unseen { write, target, value, source, instead, base })
+    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()), any::<bool>())
+        .prop_map(|(write, target, value, source, instead, base, altered)| Unseen { write, target, value, source, instead, base, altered })
 }
 
 fn resolution() -> impl Strategy<Value = Resolution> {
-    (conflict_number(), value(), option::of(word()), any::<i64>(), pair(value().boxed()), pair(option::of(value()).boxed()))
-        .prop_map(|(conflict, value, by, at, before, shown)| Resolution { conflict, value, by, at, before, shown })
+    let shown = pair(option::of(value()).boxed());
+    (conflict_number(), pair(value().boxed()), option::of(word()), any::<i64>(), pair(value().boxed()), shown, any::<bool>())
+        .prop_map(|(conflict, value, by, at, before, shown, reopens)| Resolution { conflict, value, by, at, before, shown, reopens })
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
@@ -113,8 +114,18 @@ fn field() -> impl Strategy<Value = FieldState> {
         })
 }
 
+fn creation() -> impl Strategy<Value = Creation> {
+    prop_oneof![
+        Just(Creation::Unasked),
+        conflict_number().prop_map(Creation::Asked),
+        word().prop_map(Creation::Wanted),
+        Just(Creation::Refused)
+    ]
+}
+
 fn side_state() -> impl Strategy<Value = SideState> + Clone {
-    (
+    let more = (option::of(word()), option::of(word()), option::of(values()), creation());
+    let first = (
         option::of(word()),
         any::<bool>(),
         values(),
@@ -125,8 +136,9 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         any::<bool>(),
         any::<i64>(),
         option::of(word()),
-    )
-        .prop_map(|(record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor)| SideState {
+    );
+    (first, more)
+        .prop_map(|((record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor), (follow, master, archived, creation))| SideState {
             record,
             deleted,
             columns,
@@ -137,12 +149,16 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
             followed,
             at,
             actor,
+            follow,
+            master,
+            archived,
+            creation,
         })
         .boxed()
 }
 
 fn command() -> impl Strategy<Value = WriteCommand> {
-    let kind = prop_oneof![Just(WriteKind::Update), Just(WriteKind::Create), Just(WriteKind::Delete)];
+    let kind = prop_oneof![Just(WriteKind::Update), Just(WriteKind::Create), Just(WriteKind::Delete), Just(WriteKind::Archive), Just(WriteKind::Unarchive)];
     let what = (write_number(), side(), kind, option::of(word()), values(), values(), btree_map(word(), word(), 0..3));
     let why = (any::<bool>(), any::<bool>(), word(), any::<i64>(), option::of(word()), option::of(conflict_number()));
     (what, why).prop_map(
@@ -165,14 +181,42 @@ fn command() -> impl Strategy<Value = WriteCommand> {
 }
 
 fn open_write() -> impl Strategy<Value = OpenWrite> {
-    (command(), btree_map(word(), (value(), value()), 0..3), any::<bool>(), any::<bool>(), any::<i64>())
-        .prop_map(|(command, confirmed, done, altered, at)| OpenWrite { command, confirmed, done, altered, at })
+    (command(), btree_map(word(), (value(), value()), 0..3), steps(), any::<bool>(), any::<bool>(), any::<i64>())
+        .prop_map(|(command, confirmed, steps, done, altered, at)| OpenWrite { command, confirmed, steps, done, altered, at })
+}
+
+fn steps() -> impl Strategy<Value = BTreeMap<String, Step>> {
+    let step = (pair(value().boxed()), pair(value().boxed())).prop_map(|(before, after)| Step { before, after });
+    btree_map(word(), step, 0..2)
+}
+
+fn confirmed() -> impl Strategy<Value = Confirmed> {
+    (command(), word(), btree_map(word(), (value(), value()), 0..2), steps(), any::<bool>(), any::<i64>())
+        .prop_map(|(command, record, columns, steps, altered, at)| Confirmed { command, record, columns, steps, altered, at })
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    prop_oneof![side().prop_map(Choice::Side), value().prop_map(Choice::Value), Just(Choice::Both)]
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    let demand = prop_oneof![
+        (conflict_number(), choice()).prop_map(|(conflict, choice)| Demand::Settle { conflict, choice }),
+        (option::of(conflict_number()), option::of(word()), choice(), option::of(conflict().prop_map(Box::new)))
+            .prop_map(|(conflict, field, choice, kept)| Demand::Restore { conflict, field, choice, kept }),
+        (conflict_number(), option::of(conflict().prop_map(Box::new))).prop_map(|(conflict, kept)| Demand::Reopen { conflict, kept }),
+        (write_number(), option::of(confirmed().prop_map(Box::new))).prop_map(|(write, kept)| Demand::Undo { write, kept }),
+        side().prop_map(|side| Demand::Create { side }),
+        side().prop_map(|side| Demand::Refuse { side }),
+    ];
+    (word(), word(), any::<i64>(), option::of(word()), any::<bool>(), demand)
+        .prop_map(|(id, actor, at, batch, force, demand)| Verdict { id, actor, at, batch, force, demand })
 }
 
 fn conflict() -> impl Strategy<Value = ConflictRecord> {
     let policy = prop_oneof![Just(Policy::LastWrite), Just(Policy::Crm), Just(Policy::Erp), Just(Policy::Review)];
-    let settlement = (option::of(side()), value(), any::<bool>(), option::of(word()), any::<i64>())
-        .prop_map(|(winner, chosen, tie, by, at)| Settlement { winner, chosen, tie, by, at });
+    let settlement = (option::of(side()), value(), any::<bool>(), any::<bool>(), option::of(word()), any::<i64>())
+        .prop_map(|(winner, chosen, tie, both, by, at)| Settlement { winner, chosen, tie, both, by, at });
     (conflict_number(), word(), pair(value().boxed()), pair(seen()), policy, word(), any::<i64>(), option::of(settlement), any::<bool>())
         .prop_map(|(number, field, base, values, policy, reason, opened_at, settled, overtaken)| ConflictRecord {
             number,
@@ -197,6 +241,8 @@ fn stored() -> impl Strategy<Value = Stored> {
         btree_map(word(), parent(), 0..3),
         btree_map(any::<u64>(), open_write(), 0..3),
         btree_map(any::<u64>(), conflict(), 0..3),
+        proptest::collection::vec(word(), 0..3),
+        proptest::collection::vec(verdict(), 0..2),
     );
     let rest = (
         word(),
@@ -211,10 +257,10 @@ fn stored() -> impl Strategy<Value = Stored> {
     );
     (maps, rest).prop_map(
         |(
-            (fields, references, writes, conflicts),
+            (fields, references, writes, conflicts, decided, queued),
             (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at),
         )| Stored {
-            state: EntityState { entity, sides, fields, references, writes, conflicts, may_create, next_write, next_conflict },
+            state: EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict },
             kind,
             sync_ids,
             waiting,
