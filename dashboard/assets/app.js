@@ -62,12 +62,13 @@ document.addEventListener('submit', async (event) => {
   if (form.getAttribute('aria-busy')) return;
   form.setAttribute('aria-busy', 'true');
   try {
-    const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(new FormData(form, event.submitter)), headers: { accept: 'text/html' } });
+    const action = event.submitter?.hasAttribute('formaction') ? event.submitter.formAction : form.action;
+    const answer = await fetch(action, { method: 'POST', body: new URLSearchParams(new FormData(form, event.submitter)), headers: { accept: 'text/html' } });
     const html = await answer.text();
     const to = new URL(answer.url);
     if (to.pathname === '/login') return location.assign(answer.url);
     if (!html.includes('data-region')) throw new Error('no page');
-    if (answer.redirected && to.pathname !== location.pathname) { history.replaceState(null, '', to.pathname); $('#main').toggleAttribute('data-open', to.pathname.startsWith('/conflicts/')); watch(html); }
+    if (answer.redirected && to.pathname + to.search !== location.pathname + location.search) { history.replaceState(null, '', to.pathname + to.search); $('#main').toggleAttribute('data-open', /^\/(conflicts|matches)\/./.test(to.pathname)); watch(html); }
     swap(html, true);
   } catch {
     say('The server did not answer. Nothing was changed.');
@@ -127,19 +128,20 @@ function count() {
     const choice = $('input[type=radio]:checked', field)?.value;
     if (!choice) continue;
     chosen += 1;
+    if (choice === 'both' || 'record' in field.dataset) continue;
     if (choice !== 'crm') writes.crm += 1;
     if (choice !== 'erp') writes.erp += 1;
   }
   const open = $$('fieldset.field').length - chosen;
   const words = (n, to) => (n ? `${n} ${n === 1 ? 'write' : 'writes'} to ${to}` : '');
-  sum.textContent = chosen ? `${[words(writes.crm, 'Salesforce'), words(writes.erp, 'ERP')].filter(Boolean).join(', ')}. ${open ? `${open} ${open === 1 ? 'field stays' : 'fields stay'} open.` : 'The values that lose are kept.'}` : 'Fields without a choice stay open. The value that loses is kept.';
+  sum.textContent = chosen ? `${[words(writes.crm, 'Salesforce'), words(writes.erp, 'ERP')].filter(Boolean).join(', ') || `${chosen} chosen`}. ${open ? `${open} ${open === 1 ? 'field stays' : 'fields stay'} open.` : 'The values that lose are kept.'}` : 'Fields without a choice stay open. The value that loses is kept.';
 }
 
 // --- actions and keys. Keys press the visible control, so keyboard and pointer share one path.
 const pick = (side) => {
   $$(`.val input[value=${side}]`).forEach((i) => { i.checked = true; });
   count();
-  say(`All fields set to ${side === 'crm' ? 'Salesforce' : 'ERP'}`);
+  say(side === 'both' ? 'All fields keep both values' : `All fields set to ${side === 'crm' ? 'Salesforce' : 'ERP'}`);
 };
 const acts = {
   theme: () => {
@@ -154,6 +156,7 @@ const acts = {
   pause: () => { paused = !paused; sessionStorage.setItem('paused', paused ? 'yes' : 'no'); offline(false); live(); say(paused ? 'Live updates paused' : 'Live updates on'); },
   'all-crm': () => pick('crm'),
   'all-erp': () => pick('erp'),
+  'all-both': () => pick('both'),
   enter: () => { const field = document.activeElement?.closest('fieldset.field') ?? $('fieldset.field'); $('.other input[type=text],.other select', field ?? document)?.focus(); },
 };
 document.addEventListener('click', (event) => {

@@ -11,7 +11,7 @@ mod stack;
 use std::time::Duration;
 
 use anyhow::Result;
-use schemas::message::{Choice, Decision, Setting};
+use schemas::message::{Action, Choice, Decision, Setting};
 use serde_json::{Value, json};
 use stack::Stack;
 
@@ -103,7 +103,19 @@ async fn fill(stack: &Stack) -> Result<()> {
     }
     rows::Conflict { id: "e20:1", entity: "e20", title: "Lindqvist AB", ..Default::default() }.open(pool).await?;
     rows::settle(pool, "e20:1", Some("erp"), &json!("180000.00"), "policy").await?;
-    rows::write(pool, "w20", "e20", "crm", "confirmed", Some("e20:1")).await
+    rows::write(pool, "w20", "e20", "crm", "confirmed", Some("e20:1")).await?;
+    for (nth, titles) in [
+        ("Northwind Traders GmbH", "Northwind Trading"),
+        ("شركة الواحة للتجارة", "Al Waha Trading"),
+        ("Alder & Pine LLP", "Alder and Pine"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let age = 60 + 900 * nth as i32;
+        rows::review(pool, &format!("m{nth}"), &format!("n{nth}"), titles, age).await?;
+    }
+    Ok(())
 }
 
 /// What the rest of Concord would do meanwhile.
@@ -128,6 +140,11 @@ async fn step(stack: &Stack, round: i64) -> Result<()> {
     .execute(pool)
     .await?;
     for (_, decision) in stack.messages::<Decision>(&stack.topics.decisions()).await? {
+        rows::decision(pool, &decision, Some(("accepted", "carried out"))).await?;
+        if let (Action::Same | Action::Distinct, Some(other)) = (decision.action, &decision.other) {
+            let review = format!("{}~{other}", decision.entity);
+            rows::answered(pool, &review, decision.action.as_str(), &decision.id, &decision.actor).await?;
+        }
         let open: Option<(Option<Value>, Option<Value>)> = sqlx::query_as("select crm, erp from conflict where id = $1 and state = 'open'")
             .bind(&decision.conflict)
             .fetch_optional(pool)
@@ -137,6 +154,7 @@ async fn step(stack: &Stack, round: i64) -> Result<()> {
             Choice::Crm => (Some("crm"), crm.unwrap_or_default(), vec!["erp"]),
             Choice::Erp => (Some("erp"), erp.unwrap_or_default(), vec!["crm"]),
             Choice::Value => (None, json!(decision.value.as_text().unwrap_or_default()), vec!["crm", "erp"]),
+            Choice::Both => (None, Value::Null, vec![]),
         };
         rows::settle(pool, &decision.conflict, winner, &chosen, &decision.actor).await?;
         for side in sides {

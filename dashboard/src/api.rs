@@ -1,5 +1,9 @@
 //! Plain JSON under `/api/crm` for what the pages do. `openapi.json` describes it, and a test holds the two together.
 
+pub(crate) mod decisions;
+pub(crate) mod matches;
+pub(crate) mod undo;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -12,7 +16,7 @@ use crate::command;
 use crate::error::{Error, Result};
 use crate::pages::conflicts::progress::Progress;
 use crate::pages::sync::Facts;
-use crate::queries::conflicts::{Conflict, Cursor, State as Which, cursor};
+use crate::queries::conflicts::{Conflict, Cursor, Filter, Shape, State as Which, cursor};
 use crate::queries::{self, At};
 use crate::respond::Program;
 use crate::server::{App, Shared};
@@ -62,15 +66,18 @@ pub(crate) struct List {
     state: Option<String>,
     cursor: Option<String>,
     limit: Option<i64>,
+    kind: Option<String>,
+    field: Option<String>,
+    /// Of conflicts: an entity's id, or the id of one of its records.
+    entity: Option<String>,
 }
 
-/// `GET /api/crm/conflicts?state=&cursor=&limit=`.
+fn wrong(parameter: &str, remedy: &str) -> Error {
+    Error::Refused { code: "bad_parameter", message: format!("The parameter `{parameter}` cannot be read."), remedy: remedy.to_owned() }
+}
+
+/// `GET /api/crm/conflicts?state=&kind=&field=&entity=&cursor=&limit=`.
 pub(crate) async fn conflicts(State(app): State<Shared>, Query(list): Query<List>) -> Answer {
-    let wrong = |parameter: &str, remedy: &str| Error::Refused {
-        code: "bad_parameter",
-        message: format!("The parameter `{parameter}` cannot be read."),
-        remedy: remedy.to_owned(),
-    };
     let which = match list.state.as_deref() {
         None => Which::Open,
         Some(state) => Which::parse(state).ok_or_else(|| wrong("state", "Give open or settled."))?,
@@ -80,7 +87,12 @@ pub(crate) async fn conflicts(State(app): State<Shared>, Query(list): Query<List
         Some(text) => Some(Cursor::parse(text).ok_or_else(|| wrong("cursor", "Give next_cursor of the page before."))?),
     };
     let limit = limit(list.limit);
-    let rows = queries::conflicts::list(&app.pool, which, after.as_ref(), limit).await?;
+    let entity = match list.entity.as_deref().filter(|name| !name.is_empty()) {
+        Some(name) => Some(command::named_entity(&app, name).await?),
+        None => None,
+    };
+    let filter = Filter { entity, kind: list.kind, field: list.field };
+    let rows = queries::conflicts::list(&app.pool, which, &filter, after.as_ref(), limit).await?;
     let next = (rows.len() as i64 == limit).then(|| rows.last().map(|row| cursor(row).text())).flatten();
     Ok(Json(json!({ "items": rows, "next_cursor": next })))
 }
@@ -109,6 +121,21 @@ pub(crate) struct Resolve {
     value: Option<Value>,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Alike {
+    shape: Option<String>,
+}
+
+/// `GET /api/crm/conflicts/{id}/alike?shape=`: the open conflicts of the same shape, itself among them.
+pub(crate) async fn alike(State(app): State<Shared>, Path(id): Path<String>, Query(alike): Query<Alike>) -> Answer {
+    let shape = Shape::parse(alike.shape.as_deref().unwrap_or("values")).ok_or_else(|| wrong("shape", "Give values or field."))?;
+    let found = find(&app, &id).await?;
+    let at = At(now_micros());
+    let rows = queries::conflicts::alike(&app.pool, &found, shape, at).await?;
+    let records = rows.iter().map(|row| row.entity.as_str()).collect::<std::collections::BTreeSet<_>>().len();
+    Ok(Json(json!({ "shape": shape, "conflicts": rows.len(), "records": records, "at": at, "items": rows })))
+}
+
 /// `POST /api/crm/conflicts/{id}/resolve`.
 pub(crate) async fn resolve(
     State(app): State<Shared>,
@@ -119,14 +146,14 @@ pub(crate) async fn resolve(
     let Json(body) = body.map_err(|rejection| Error::Refused {
         code: "bad_body",
         message: rejection.body_text(),
-        remedy: "Send {\"choice\": \"crm\" | \"erp\" | \"value\", \"value\": …} as application/json.".into(),
+        remedy: "Send {\"choice\": \"crm\" | \"erp\" | \"both\" | \"value\", \"value\": …} as application/json.".into(),
     })?;
     let found = find(&app, &id).await?;
     if !found.open() {
         return Err(Program(Error::Refused {
             code: "conflict_settled",
             message: format!("This conflict was settled by {}.", found.settled_by.as_deref().unwrap_or("policy")),
-            remedy: "Change the value on either side; the change is carried across.".into(),
+            remedy: "Restore the value that lost, open it again, or change the value on either side.".into(),
         }));
     }
     if let Some(before) = app.decided.about(&found, At(now_micros())) {
@@ -137,7 +164,7 @@ pub(crate) async fn resolve(
         }));
     }
     let wanted = command::wanted(&found, &body.choice, body.value.as_ref())?;
-    command::decide(&app, &principal.actor, vec![(found.clone(), wanted)]).await?;
+    command::settle(&app, &principal.actor, None, vec![(found.clone(), wanted)]).await?;
     Ok(Json(with_progress(&app, &found).await?))
 }
 

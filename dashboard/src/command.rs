@@ -1,15 +1,17 @@
-//! What people tell Concord to do: decisions about conflicts, and the pause. Each becomes a message on
+//! What people tell Concord to do: decisions of every kind, and the pause. Each becomes a message on
 //! the log before anybody is told that it was taken.
 
+mod asked;
 mod decided;
+mod wanted;
 
-use schemas::Value;
 use schemas::message::{Action, Choice, Decision, Setting};
-use serde_json::Value as Json;
 use stream::NewRecord;
 use uuid::Uuid;
 
-pub(crate) use decided::{Decided, Remembered};
+pub(crate) use asked::{Asked, MAX_ASKED, RECORD, ask, batch_of, entity as named_entity, lost};
+pub(crate) use decided::{Answered, Decided, Remembered};
+pub(crate) use wanted::{Wanted, wanted};
 
 use crate::clock::now_micros;
 use crate::error::{Error, Result};
@@ -18,102 +20,58 @@ use crate::queries::conflicts::Conflict;
 use crate::queries::{At, setting};
 use crate::server::App;
 
-/// A decision as it was asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) choice: Choice,
-    /// The value that will hold on both sides.
-    pub(crate) value: Value,
-}
-
-const MAX_VALUE: usize = 32_768;
-
-/// Reads a choice against the conflict it is about.
-pub(crate) fn wanted(conflict: &Conflict, choice: &str, text: Option<&Json>) -> Result<Wanted> {
-    let refuse = |code, message: String, remedy: &str| Err(Error::Refused { code, message, remedy: remedy.to_owned() });
-    match choice {
-        "crm" => Ok(Wanted { choice: Choice::Crm, value: plain(conflict.crm.as_ref()) }),
-        "erp" => Ok(Wanted { choice: Choice::Erp, value: plain(conflict.erp.as_ref()) }),
-        "value" => {
-            let Some(given) = text else {
-                return refuse("value_missing", format!("{}: no value was entered.", conflict.label), "Enter a value or choose a side.");
-            };
-            match fit(conflict, given) {
-                Some(value) => Ok(Wanted { choice: Choice::Value, value }),
-                None => refuse(
-                    "value_unfit",
-                    format!("{}: the value entered does not fit this field.", conflict.label),
-                    "Enter a value of the same kind as the two shown.",
-                ),
-            }
-        }
-        _ => refuse("choice_unknown", format!("{}: `{choice}` is not a choice.", conflict.label), "Choose crm, erp or value."),
-    }
-}
-
-/// A value of the kind that the two sides have. Decimals, dates and times are text in the read model and travel as
-/// text; whoever knows the field's type reads them.
-fn fit(conflict: &Conflict, given: &Json) -> Option<Value> {
-    let kind = [&conflict.crm, &conflict.erp, &conflict.base_crm, &conflict.base_erp].into_iter().flatten().find(|value| !value.is_null());
-    match (kind, given) {
-        (_, Json::Null) => Some(Value::Null),
-        (_, Json::String(text)) if text.len() > MAX_VALUE => None,
-        (Some(Json::Bool(_)), Json::Bool(value)) => Some(Value::Bool(*value)),
-        (Some(Json::Bool(_)), Json::String(text)) => match text.trim() {
-            "true" | "yes" => Some(Value::Bool(true)),
-            "false" | "no" => Some(Value::Bool(false)),
-            _ => None,
-        },
-        (Some(Json::Number(_)), Json::Number(number)) => number.as_i64().map(Value::Int).or_else(|| number.as_f64().map(Value::Double)),
-        (Some(Json::Number(_)), Json::String(text)) => {
-            let text = text.trim();
-            text.parse().ok().map(Value::Int).or_else(|| text.parse::<f64>().ok().filter(|value| value.is_finite()).map(Value::Double))
-        }
-        (_, Json::String(text)) => Some(Value::text(text.as_str())),
-        (None, other) => Some(plain(Some(other))),
-        _ => None,
-    }
-}
-
-/// A value of the read model as it travels.
-fn plain(value: Option<&Json>) -> Value {
-    match value {
-        None | Some(Json::Null) => Value::Null,
-        Some(Json::Bool(value)) => Value::Bool(*value),
-        Some(Json::Number(number)) => number.as_i64().map_or_else(|| Value::Double(number.as_f64().unwrap_or_default()), Value::Int),
-        Some(Json::String(text)) => Value::text(text.as_str()),
-        Some(Json::Array(items)) => Value::List(items.iter().map(|item| plain(Some(item))).collect()),
-        Some(other) => Value::text(other.to_string()),
-    }
-}
-
-/// Puts decisions on the log, all or none, and remembers them until their conflicts change.
-pub(crate) async fn decide(app: &App, actor: &str, decisions: Vec<(Conflict, Wanted)>) -> Result<()> {
+/// Puts decisions on the log, all or none. Who decided what is logged; the values are not.
+pub(crate) async fn publish(app: &App, decisions: &[Decision]) -> Result<()> {
     let topic = app.topics.decisions();
-    let now = now_micros();
-    let (mut records, mut remembered) = (Vec::new(), Vec::new());
-    for (conflict, wanted) in &decisions {
-        let decision = Decision {
-            conflict: conflict.id.clone(),
-            choice: wanted.choice,
-            // A side's value is the reconciler's to know: it may have moved on since the page was made.
-            value: if wanted.choice == Choice::Value { wanted.value.clone() } else { Value::Null },
-            ..Decision::new(Uuid::now_v7(), &conflict.entity, Action::Settle, actor, now)
-        };
-        let bytes = app.codec.encode(&topic, &decision).await.map_err(|source| Error::Publish { what: "decision", source })?;
+    let mut records = Vec::new();
+    for decision in decisions {
+        let bytes = app.codec.encode(&topic, decision).await.map_err(|source| Error::Publish { what: "decision", source })?;
         records.push(
             NewRecord::new(topic.as_str(), decision.entity.clone(), bytes).header(schemas::message::SYNC_ID_HEADER, decision.id.clone()),
         );
-        remembered.push((
-            decision.conflict,
-            Remembered { choice: wanted.choice, value: wanted.value.clone(), actor: decision.actor, at: At(now) },
-        ));
     }
     app.log.publish(records).await.map_err(|source| Error::Publish { what: "decision", source })?;
-    metrics().decisions.inc_by(remembered.len() as u64);
-    app.decided.remember(remembered);
+    for decision in decisions {
+        metrics().decisions.with_label_values(&[decision.action.as_str()]).inc();
+        tracing::info!(
+            sync.id = decision.id,
+            decision.action = decision.action.as_str(),
+            decision.actor = decision.actor,
+            decision.batch = decision.batch,
+            decision.force = decision.force,
+            entity = decision.entity,
+            conflict = Some(&decision.conflict).filter(|id| !id.is_empty()),
+            write = decision.write,
+            other = decision.other,
+            "a person decided"
+        );
+    }
     app.live.touch();
     Ok(())
+}
+
+/// Settles conflicts as a person wants, all or none, and remembers that until the conflicts change. Gives the decisions.
+pub(crate) async fn settle(app: &App, actor: &str, batch: Option<String>, wanted: Vec<(Conflict, Wanted)>) -> Result<Vec<Decision>> {
+    let now = now_micros();
+    let (decisions, remembered): (Vec<_>, Vec<_>) =
+        wanted.into_iter().map(|(conflict, wanted)| settling(&conflict, wanted, actor, batch.clone(), now)).unzip();
+    publish(app, &decisions).await?;
+    app.decided.remember(remembered);
+    Ok(decisions)
+}
+
+/// The decision that settles a conflict, and what to remember of it.
+fn settling(conflict: &Conflict, wanted: Wanted, actor: &str, batch: Option<String>, now: i64) -> (Decision, (String, Remembered)) {
+    let decision = Decision {
+        conflict: conflict.id.clone(),
+        choice: wanted.choice,
+        // A side's value is the reconciler's to know: it may have moved on since the page was made.
+        value: if wanted.choice == Choice::Value { wanted.value.clone() } else { schemas::Value::Null },
+        batch,
+        ..Decision::new(Uuid::now_v7(), &conflict.entity, Action::Settle, actor, now)
+    };
+    let remembered = Remembered { choice: wanted.choice, value: wanted.value, actor: actor.to_owned(), at: At(now) };
+    (decision, (conflict.id.clone(), remembered))
 }
 
 /// Puts the pause on the log.

@@ -26,6 +26,7 @@ mod respond;
 mod routes;
 mod server;
 mod show;
+mod undo;
 
 pub use auth::Scope;
 pub use config::{ApiToken, Config, PasswordSource, Secret};

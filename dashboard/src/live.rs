@@ -99,6 +99,8 @@ pub(crate) struct Watched {
     pub(crate) entity: Option<String>,
     #[serde(default)]
     pub(crate) state: Option<String>,
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
     /// The record that the list showed first; it stays while a person works on it.
     #[serde(default)]
     pub(crate) shown: Option<String>,

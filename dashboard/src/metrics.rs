@@ -10,7 +10,7 @@ pub(crate) struct Metrics {
     pub(crate) responses: IntCounterVec,
     pub(crate) sign_in_failures: IntCounter,
     pub(crate) live_streams: IntGauge,
-    pub(crate) decisions: IntCounter,
+    pub(crate) decisions: IntCounterVec,
 }
 
 const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -30,7 +30,10 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
             responses: IntCounterVec::new(Opts::new("dashboard_responses_total", "Answers by status class"), &["class"])?,
             sign_in_failures: IntCounter::new("dashboard_sign_in_failures_total", "Wrong passwords")?,
             live_streams: IntGauge::new("dashboard_live_streams", "Pages that are being kept live")?,
-            decisions: IntCounter::new("dashboard_decisions_total", "Decisions put on the log")?,
+            decisions: IntCounterVec::new(
+                Opts::new("dashboard_decisions_total", "Decisions put on the log, by what is wanted"),
+                &["action"],
+            )?,
         })
     })();
     // The names and labels above are constants that a test has seen accepted.

@@ -3,7 +3,9 @@
 pub(crate) mod conflicts;
 pub(crate) mod failures;
 pub(crate) mod login;
+pub(crate) mod matches;
 pub(crate) mod sync;
+pub(crate) mod undo;
 
 use askama::Template;
 use askama::filters::HtmlSafeOutput;
@@ -13,7 +15,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use crate::auth::{Principal, cookie_of};
 use crate::error::{Error, Result};
 use crate::live::Watched;
-use crate::queries::conflicts::Counts;
+use crate::queries;
 use crate::server::App;
 use crate::{assets, respond, show};
 
@@ -84,25 +86,32 @@ fn theme(headers: &HeaderMap) -> &'static str {
 #[derive(Template)]
 #[template(path = "parts/badge.html")]
 struct Badge {
+    id: &'static str,
     open: i64,
 }
 
-/// The number beside "Conflicts" in the navigation.
-pub(crate) fn badge(counts: &Counts) -> Result<Region> {
-    region("badge", &Badge { open: counts.open })
+/// The numbers beside "Conflicts" and "Matches" in the navigation.
+pub(crate) async fn badges(app: &App) -> Result<Vec<Region>> {
+    let (conflicts, matches) = tokio::try_join!(queries::conflicts::open(&app.pool), queries::matches::open(&app.pool))?;
+    Ok(vec![
+        region("badge", &Badge { id: "badge", open: conflicts })?,
+        region("matches-badge", &Badge { id: "matches-badge", open: matches })?,
+    ])
 }
 
 /// True when a page of this name is kept live.
 pub(crate) fn can_watch(watched: &Watched) -> bool {
-    matches!(watched.page.as_str(), "sync" | "conflicts" | "failures")
+    matches!(watched.page.as_str(), "sync" | "conflicts" | "matches" | "failures" | "undo")
 }
 
 /// All regions of a page as they are now.
-pub(crate) async fn regions(app: &App, _: &Principal, watched: &Watched) -> Result<Vec<Region>> {
+pub(crate) async fn regions(app: &App, principal: &Principal, watched: &Watched) -> Result<Vec<Region>> {
     match watched.page.as_str() {
-        "conflicts" => conflicts::live(app, watched).await,
+        "conflicts" => conflicts::live(app, principal, watched).await,
+        "matches" => matches::live(app, principal, watched).await,
+        "undo" => undo::live(app, principal, watched).await,
         "failures" => failures::regions(app).await,
-        _ => sync::regions(app).await,
+        _ => sync::regions(app, principal).await,
     }
 }
 

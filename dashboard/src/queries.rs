@@ -1,11 +1,15 @@
 //! What pages and the JSON read from the read model; one file per subject, siblings of the pages.
 
 mod at;
+pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod conflicts;
+pub(crate) mod decisions;
+pub(crate) mod entities;
 pub(crate) mod failures;
 pub(crate) mod flow;
 pub(crate) mod health;
+pub(crate) mod matches;
 pub(crate) mod pipeline;
 pub(crate) mod setting;
 pub(crate) mod writes;

@@ -21,7 +21,10 @@ pub(crate) fn error_json(error: &Error) -> Json<serde_json::Value> {
 fn status(error: &Error) -> StatusCode {
     match error {
         Error::Read { .. } | Error::Publish { .. } | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Refused { code: "conflict_settled" | "conflict_decided", .. } => StatusCode::CONFLICT,
+        Error::Refused {
+            code: "conflict_settled" | "conflict_decided" | "conflict_open" | "already_answered" | "already_undone", ..
+        } => StatusCode::CONFLICT,
+        Error::Refused { code: "forbidden", .. } => StatusCode::FORBIDDEN,
         Error::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Missing { .. } => StatusCode::NOT_FOUND,
         Error::Config { .. } | Error::Listen { .. } | Error::Render { .. } => StatusCode::INTERNAL_SERVER_ERROR,

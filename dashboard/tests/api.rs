@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use dashboard::{Access, Scope, table};
 use reqwest::Method;
-use schemas::message::{Choice, Decision};
+use schemas::message::{Action, Choice, Decision};
 use serde_json::{Value, json};
 
 use crate::rows::{self, Conflict};
@@ -72,10 +72,23 @@ async fn answers_are_as_described() -> Result<()> {
     rows::failed_write(pool, "w1").await?;
     rows::dead_letter(pool, "no").await?;
     Conflict::default().open(pool).await?;
+    rows::review(pool, "e1", "e2", ("Northwind Traders", "Northwind Trading"), 60).await?;
+    let made = Decision { batch: Some("b1".into()), write: Some("a1".into()), ..Decision::new("d1", "e1", Action::Undo, "Ada", 0) };
+    rows::decision(pool, &made, Some(("refused", "edited since"))).await?;
     let description: Value = serde_json::from_str(include_str!("../openapi.json"))?;
     for route in table().into_iter().filter(|route| route.path.starts_with("/api/crm")) {
-        let body = route.path.ends_with("/resolve").then(|| json!({"choice": "erp"}));
-        let (status, answer) = stack.api(route.method.clone(), &route.path.replace("{id}", "e1:1"), Scope::Admin, body).await?;
+        let body = match route.path {
+            "/api/crm/decisions" if route.method == Method::POST => {
+                Some(json!({"decisions": [{"action": "undo", "write": "a1"}, {"action": "nonsense"}]}))
+            }
+            path => path.ends_with("/resolve").then(|| json!({"choice": "erp"})),
+        };
+        let id = ["decisions", "batches", "matches", "conflicts"]
+            .into_iter()
+            .zip(["d1", "b1", "e1~e2", "e1:1"])
+            .find(|(part, _)| route.path.contains(part));
+        let path = route.path.replace("{id}", id.map_or("", |(_, id)| id)).replace("/undo", "/undo?write=a1");
+        let (status, answer) = stack.api(route.method.clone(), &path, Scope::Admin, body).await?;
         assert_eq!(status, 200, "{}: {answer}", route.path);
         let schema = &description["paths"][route.path][route.method.as_str().to_lowercase()]["responses"]["200"]["content"]["application/json"]
             ["schema"];

@@ -2,10 +2,13 @@
 
 mod access;
 mod api;
+mod bulk;
 mod conflicts;
 mod headers;
 mod live;
+mod matches;
 mod rows;
 mod sign_in;
 mod stack;
 mod sync;
+mod undo;

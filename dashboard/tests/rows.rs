@@ -203,3 +203,81 @@ pub(crate) async fn figures(pool: &PgPool) -> Result<()> {
         .await?;
     Ok(())
 }
+
+/// A possible match of two customers, so many seconds old.
+pub(crate) async fn review(pool: &PgPool, left: &str, right: &str, titles: (&str, &str), age_s: i32) -> Result<()> {
+    sqlx::query(
+        "insert into match_review (id, kind, left_entity, right_entity, left_title, right_title, left_crm, right_erp, left_fields, right_fields, state, score, \
+           probability_bp, reason, reasons, opened_at, mapping_version) \
+         values ($1 || '~' || $2, 'customer', $1, $2, $3, $4, '0015g00000XyZ7fAAG', '10482', $5, $6, 'open', 4200, 9480, \
+           'the names are alike and the postcode is the same, but no key says so', $7, now() - make_interval(secs => $8), 3)",
+    )
+    .bind(left)
+    .bind(right)
+    .bind(titles.0)
+    .bind(titles.1)
+    .bind(json!([{"name": "name", "value": titles.0}, {"name": "city", "value": "Hamburg"}, {"name": "postal_code", "value": "20457"}, {"name": "phone", "value": "+49 40 1234"}, {"name": "website", "value": null}]))
+    .bind(json!([{"name": "name", "value": titles.1}, {"name": "city", "value": "Hamburg"}, {"name": "postal_code", "value": "20457"}, {"name": "phone", "value": "+49 40 99"}, {"name": "website", "value": "northwind.example"}]))
+    .bind(json!([
+        {"label": "name", "left": "northwind traders", "right": "northwind trading", "finding": "nearly equal", "weight": 5300},
+        {"label": "postcode and city", "left": "20457 hamburg", "right": "20457 hamburg", "finding": "equal", "weight": 3900},
+        {"label": "phone", "left": "4940 1234", "right": "4940 99", "finding": "differs", "weight": -2600},
+        {"label": "website", "left": "", "right": "northwind.example", "finding": "missing", "weight": 0}
+    ]))
+    .bind(f64::from(age_s))
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What the matcher makes of an answer.
+pub(crate) async fn answered(pool: &PgPool, review: &str, state: &str, decision: &str, by: &str) -> Result<()> {
+    sqlx::query("update match_review set state = $2, decision = $3, decided_by = $4, decided_at = now() where id = $1")
+        .bind(review)
+        .bind(state)
+        .bind(decision)
+        .bind(by)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// A decision as the read model has it, with its answer where there is one.
+pub(crate) async fn decision(pool: &PgPool, made: &schemas::message::Decision, result: Option<(&str, &str)>) -> Result<()> {
+    sqlx::query(
+        "insert into decision (id, entity, kind, action, conflict, choice, write, other, side, record, \"of\", batch, force, actor, at, result, reason, answered_at) \
+         values ($1, $2, 'customer', $3, nullif($4, ''), $5, $6, $7, $8, $9, $10, $11, $12, $13, now(), $14, $15, case when $14 is not null then now() end) \
+         on conflict (id) do update set result = excluded.result, reason = excluded.reason, answered_at = excluded.answered_at",
+    )
+    .bind(&made.id)
+    .bind(&made.entity)
+    .bind(made.action.as_str())
+    .bind(&made.conflict)
+    .bind(made.choice.as_str())
+    .bind(&made.write)
+    .bind(&made.other)
+    .bind(made.side.map(|side| side.as_str()))
+    .bind(&made.record)
+    .bind(&made.of)
+    .bind(&made.batch)
+    .bind(made.force)
+    .bind(&made.actor)
+    .bind(result.map(|(result, _)| result))
+    .bind(result.map_or("", |(_, reason)| reason))
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// That a record belongs to an entity.
+pub(crate) async fn link(pool: &PgPool, entity: &str, side: &str, record: &str) -> Result<()> {
+    sqlx::query(
+        "insert into link (side, object, record, entity, kind, linked, rule, at) values ($1, case $1 when 'crm' then 'Account' else 'public.customers' end, $2, $3, 'customer', true, 'new', now())",
+    )
+    .bind(side)
+    .bind(record)
+    .bind(entity)
+    .execute(pool)
+    .await?;
+    Ok(())
+}

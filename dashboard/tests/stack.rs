@@ -17,7 +17,10 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "a password for tests";
-const MIGRATION: &str = include_str!("../../migrations/read_model/0001_read_model.sql");
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/read_model/0001_read_model.sql"),
+    include_str!("../../migrations/read_model/0002_decisions_and_reviews.sql"),
+];
 
 /// One server for all tests of the process; it goes with the process.
 async fn server() -> Result<&'static Postgres> {
@@ -58,7 +61,9 @@ impl Stack {
         let server = server().await?;
         let name = format!("d_{}", uuid::Uuid::now_v7().simple());
         server.create_database(&name).await?;
-        server.execute(&name, MIGRATION).await?;
+        for migration in MIGRATIONS {
+            server.execute(&name, migration).await?;
+        }
         Self::on(&server.url(&name), change).await
     }
 

@@ -7,6 +7,7 @@ create table decision (
     kind     text not null default '',
     action   text not null,
     conflict text,
+    field    text,
     choice   text,
     value    jsonb,
     write    text,
@@ -23,7 +24,7 @@ create table decision (
     -- the conflict that holds what was replaced
     replaced text,
     mapping_version bigint,
-    -- when this row learned of the answer, by this database's clock: what follows from it is in a moment later
+    -- when this row learned of the last answer, by this database's clock: what follows from it is in a moment later
     answered_at timestamptz
 );
 create index decision_at on decision (at desc, id desc);
@@ -69,6 +70,9 @@ create index write_conflict on write (conflict) where conflict is not null;
 -- Writes of a time range, by when the edit was made.
 create index audit_caused_at on audit (caused_at desc, id desc);
 create index audit_conflict on audit (conflict) where conflict is not null;
+
+-- Each side keeps its own value.
+alter table conflict add column kept_both boolean not null default false;
 
 -- Conflicts of one shape.
 create index conflict_shape on conflict (kind, field) where state = 'open';

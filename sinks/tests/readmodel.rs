@@ -141,6 +141,7 @@ fn conflict(id: &str) -> Conflict {
         reason: "r".to_owned(),
         winner: None,
         chosen: Value::Null,
+        both: false,
         tie: false,
         overtaken: false,
         settled_by: None,

@@ -3,7 +3,7 @@
 //! Only this process remembers them, at most [`MAX`]; a page of another process shows the decision when
 //! the conflict's row changes, a moment later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use schemas::Value;
@@ -14,6 +14,8 @@ use crate::queries::conflicts::Conflict;
 use crate::queries::setting::Setting;
 
 const MAX: usize = 10_000;
+/// Answers taken back are remembered until the read model has long known of them.
+const MAX_TAKEN_BACK: usize = 100;
 /// After so long a person may decide again: the first decision may have been lost with its log, or refused.
 const TAKEN_UP_WITHIN_S: i64 = 60;
 
@@ -26,9 +28,25 @@ pub(crate) struct Remembered {
     pub(crate) at: At,
 }
 
+/// What was answered about a possible match.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    /// The decision's id, for taking it back.
+    pub(crate) decision: String,
+    /// True for one entity, false for two.
+    pub(crate) same: bool,
+    pub(crate) actor: String,
+    pub(crate) at: At,
+}
+
 #[derive(Default)]
 struct Kept {
     conflicts: BTreeMap<String, Remembered>,
+    reviews: BTreeMap<String, Answered>,
+    /// Decisions to take something back, by the id of the write or conflict.
+    undos: BTreeMap<String, String>,
+    /// Decisions about matches that have been taken back, the newest last.
+    taken_back: VecDeque<String>,
     pause: Option<(bool, i64)>,
 }
 
@@ -44,6 +62,76 @@ impl Decided {
             let Some(oldest) = kept.conflicts.iter().min_by_key(|(_, one)| one.at).map(|(id, _)| id.clone()) else { break };
             kept.conflicts.remove(&oldest);
         }
+    }
+
+    /// Remembers the answer about a possible match.
+    pub(crate) fn remember_match(&self, review: String, answered: Answered) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.reviews.insert(review, answered);
+        while kept.reviews.len() > MAX {
+            let Some(oldest) = kept.reviews.iter().min_by_key(|(_, one)| one.at).map(|(id, _)| id.clone()) else { break };
+            kept.reviews.remove(&oldest);
+        }
+    }
+
+    /// Forgets the answer that this decision gave: it is taken back.
+    pub(crate) fn forget_match(&self, decision: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.reviews.retain(|_, one| one.decision != decision);
+        kept.taken_back.push_back(decision.to_owned());
+        if kept.taken_back.len() > MAX_TAKEN_BACK {
+            kept.taken_back.pop_front();
+        }
+    }
+
+    /// Remembers the decision to take a write back, or to restore or open a conflict.
+    pub(crate) fn remember_undo(&self, what: String, decision: String) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.undos.len() >= MAX {
+            kept.undos.clear();
+        }
+        kept.undos.insert(what, decision);
+    }
+
+    /// True while the read model does not show that decision; `shown` is the newest that it shows. Ids grow with time.
+    pub(crate) fn undo_of(&self, what: &str, shown: Option<&str>) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.undos.get(what) {
+            Some(decision) if shown.is_some_and(|shown| shown >= decision.as_str()) => {
+                kept.undos.remove(what);
+                false
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Whether it has been taken back here, a moment ago or longer.
+    pub(crate) fn was_taken_back(&self, decision: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).taken_back.iter().any(|one| one == decision)
+    }
+
+    /// The last answer that somebody gave here.
+    pub(crate) fn last_match(&self, actor: &str) -> Option<(String, Answered)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = kept.reviews.iter().filter(|(_, one)| one.actor == actor);
+        own.max_by_key(|(_, one)| one.at).map(|(review, one)| (review.clone(), one.clone()))
+    }
+
+    /// The match that this decision is about, when the read model has not heard of it yet.
+    pub(crate) fn match_of(&self, decision: &str) -> Option<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.reviews.iter().find(|(_, one)| one.decision == decision).map(|(review, _)| review.clone())
+    }
+
+    /// The answer about a match that still stands open in the read model; for a minute, as it may have been refused.
+    pub(crate) fn about_match(&self, review: &str, open: bool, now: At) -> Option<Answered> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open {
+            kept.reviews.remove(review);
+            return None;
+        }
+        kept.reviews.get(review).filter(|one| one.at.age_s(now) < TAKEN_UP_WITHIN_S).cloned()
     }
 
     /// The decision about an open conflict that is being taken up now. A settled conflict needs none and is forgotten.
@@ -121,6 +209,7 @@ mod tests {
             settled_at: None,
             opened_at: At(0),
             mapping_version: 1,
+            kept_both: false,
         }
     }
 

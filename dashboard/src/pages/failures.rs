@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::sync::side::part_name;
-use super::{Region, Regions, Shell, badge, region, whole};
+use super::{Region, Regions, Shell, badges, region, whole};
 use crate::auth::Principal;
 use crate::clock::now_micros;
 use crate::error::Result;
@@ -55,14 +55,15 @@ struct DeadLetters<'a> {
 
 /// The page's regions as they are now.
 pub(crate) async fn regions(app: &App) -> Result<Vec<Region>> {
-    let (found, counts, unfinished, dead) = tokio::try_join!(
+    let (found, mut regions, unfinished, dead) = tokio::try_join!(
         queries::failures::latest(&app.pool, ROWS),
-        queries::conflicts::counts(&app.pool),
+        badges(app),
         queries::writes::unfinished(&app.pool),
         queries::failures::dead_letters(&app.pool),
     )?;
     let v = &View { now: At(now_micros()), writes: found.writes, dead_letters: found.dead_letters, failed: unfinished.failed, dead };
-    Ok(vec![badge(&counts)?, region("writes", &Writes { v })?, region("dead-letters", &DeadLetters { v })?])
+    regions.extend([region("writes", &Writes { v })?, region("dead-letters", &DeadLetters { v })?]);
+    Ok(regions)
 }
 
 #[derive(Template)]

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::{Region, Regions, Shell, badge, region, whole};
-use crate::auth::Principal;
+use super::{Region, Regions, Shell, badges, region, whole};
+use crate::auth::{Principal, Scope};
 use crate::clock::now_micros;
 use crate::command;
 use crate::error::Result;
@@ -92,10 +92,12 @@ struct View {
     receivables: Receivables,
     oldest_conflict: String,
     as_of: Option<When>,
+    /// Whether this person may take writes back.
+    may: bool,
 }
 
 impl View {
-    async fn read(app: &App) -> Result<Self> {
+    async fn read(app: &App, principal: &Principal) -> Result<Self> {
         let receivables = {
             let pool = app.pool.clone();
             app.receivables.get(async move { queries::pipeline::receivables(&pool).await })
@@ -122,6 +124,7 @@ impl View {
             all,
             receivables,
             facts,
+            may: principal.may(Scope::Sync),
         })
     }
 
@@ -172,10 +175,10 @@ part!(Pipeline, "sync/pipeline.html");
 part!(Health, "sync/health.html");
 
 /// The page's regions as they are now.
-pub(crate) async fn regions(app: &App) -> Result<Vec<Region>> {
-    let v = &View::read(app).await?;
-    Ok(vec![
-        badge(&v.facts.counts)?,
+pub(crate) async fn regions(app: &App, principal: &Principal) -> Result<Vec<Region>> {
+    let v = &View::read(app, principal).await?;
+    let mut regions = badges(app).await?;
+    regions.extend([
         region("head", &Head { v })?,
         region("bridge", &Bridge { v })?,
         region("stats", &Stats { v })?,
@@ -183,7 +186,8 @@ pub(crate) async fn regions(app: &App) -> Result<Vec<Region>> {
         region("changes", &Changes { v })?,
         region("pipeline", &Pipeline { v })?,
         region("health", &Health { v })?,
-    ])
+    ]);
+    Ok(regions)
 }
 
 #[derive(Template)]
@@ -195,7 +199,7 @@ struct Sync {
 
 /// `GET /`.
 pub(crate) async fn page(State(app): State<Shared>, principal: Principal, headers: HeaderMap) -> Result<Response, Page> {
-    let r = Regions(regions(&app).await?);
+    let r = Regions(regions(&app, &principal).await?);
     let shell = Shell::new("Sync", "sync", &headers, &principal).live("/events?page=sync".into());
     Ok(whole("sync page", &Sync { shell, r })?)
 }

@@ -38,13 +38,19 @@ pub(crate) struct Change {
     pub(crate) sync_id: Option<String>,
     pub(crate) caused_at: At,
     pub(crate) at: At,
+    pub(crate) mapping_version: i64,
+    /// The decision that has taken it back, or is doing so; and who decided.
+    pub(crate) undone: Option<String>,
+    pub(crate) undone_by: Option<String>,
 }
 
 /// The newest.
 pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Vec<Change>> {
     sqlx::query_as(
-        "select id, entity, kind, title, side, object, record, op, columns, altered, reason, actor, conflict, sync_id, caused_at, at \
-         from audit order by at desc limit $1",
+        "select a.id, a.entity, a.kind, a.title, a.side, a.object, a.record, a.op, a.columns, a.altered, a.reason, a.actor, a.conflict, a.sync_id, a.caused_at, \
+         a.at, a.mapping_version, u.id as undone, u.actor as undone_by from (select * from audit order by at desc limit $1) a \
+         left join lateral (select d.id, d.actor from decision d where d.write = a.id and d.action = 'undo' and d.result is distinct from 'refused' \
+           order by d.at desc limit 1) u on true order by a.at desc",
     )
     .bind(limit)
     .fetch_all(pool)

@@ -1,11 +1,12 @@
 //! What people decided, what became of it, and the matches they are asked about.
 //!
-//! A decision and its answer come on two topics in any order; each fills in its part of one row.
+//! A decision and its answers come on two topics in any order; each fills in its part of one row. A decision may be answered
+//! twice: that it waits for a write on its way, and then what became of it.
 
 use std::collections::BTreeSet;
 
 use schemas::Value;
-use schemas::message::{Choice, Decision, DecisionOutcome, Field, MatchReview};
+use schemas::message::{Decision, DecisionOutcome, Field, MatchReview};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 
@@ -35,12 +36,12 @@ async fn decisions(connection: &mut PgConnection, batch: &Batch) -> Result<(), s
     let option = |text: fn(&Decision) -> Option<&String>| maybe(all().map(text));
     // Deciding twice with the same id is deciding once.
     sqlx::query(concat!(
-        "insert into decision as d (id, entity, action, conflict, choice, value, write, other, side, record, \"of\", batch, force, actor, at) \
-         select c1, c2, c3, nullif(c4, ''), c5, c6::jsonb, c7, c8, c9, c10, c11, c12, c13, c14, ",
+        "insert into decision as d (id, entity, action, conflict, field, choice, value, write, other, side, record, \"of\", batch, force, actor, at) \
+         select c1, c2, c3, nullif(c4, ''), c16, c5, c6::jsonb, c7, c8, c9, c10, c11, c12, c13, c14, ",
         at!("c15"),
-        " from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::text[], $15::bigint[]) \
-         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15) \
-         on conflict (id) do update set conflict = excluded.conflict, choice = excluded.choice, value = excluded.value, write = excluded.write, other = excluded.other, \
+        " from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bool[], $14::text[], $15::bigint[], $16::text[]) \
+         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16) \
+         on conflict (id) do update set conflict = excluded.conflict, field = excluded.field, choice = excluded.choice, value = excluded.value, write = excluded.write, other = excluded.other, \
          side = excluded.side, record = excluded.record, \"of\" = excluded.\"of\", force = excluded.force",
     ))
     .bind(column(|it| &it.id))
@@ -58,6 +59,7 @@ async fn decisions(connection: &mut PgConnection, batch: &Batch) -> Result<(), s
     .bind(all().map(|it| it.force).collect::<Vec<bool>>())
     .bind(column(|it| &it.actor))
     .bind(all().map(|it| moment(it.at)).collect::<Vec<i64>>())
+    .bind(option(|it| it.field.as_ref()))
     .execute(connection)
     .await?;
     Ok(())
@@ -65,7 +67,7 @@ async fn decisions(connection: &mut PgConnection, batch: &Batch) -> Result<(), s
 
 /// The value that a person gave, where one was given.
 fn value(decision: &Decision) -> Option<String> {
-    (decision.choice == Choice::Value && decision.value != Value::Null).then(|| plain(&decision.value).to_string())
+    (decision.value != Value::Null).then(|| plain(&decision.value).to_string())
 }
 
 async fn outcomes(connection: &mut PgConnection, batch: &Batch) -> Result<(), sqlx::Error> {
@@ -80,7 +82,7 @@ async fn outcomes(connection: &mut PgConnection, batch: &Batch) -> Result<(), sq
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[]) \
          as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11) \
          on conflict (id) do update set kind = excluded.kind, result = excluded.result, reason = excluded.reason, replaced = excluded.replaced, \
-         mapping_version = excluded.mapping_version, answered_at = coalesce(d.answered_at, excluded.answered_at)",
+         mapping_version = excluded.mapping_version, answered_at = excluded.answered_at",
     ))
     .bind(column(|it| &it.decision))
     .bind(column(|it| &it.entity))

@@ -296,18 +296,18 @@ async fn conflicts(
     let value = |value: fn(&Conflict) -> &schemas::Value| all().map(|conflict| plain(value(conflict)).to_string()).collect::<Vec<String>>();
     sqlx::query(concat!(
         "insert into conflict (id, entity, kind, title, field, label, state, base_crm, base_erp, crm, erp, crm_at, erp_at, crm_actor, erp_actor, crm_record, erp_record, \
-         crm_column, erp_column, policy, reason, winner, chosen, tie, overtaken, settled_by, settled_at, opened_at, mapping_version) \
+         crm_column, erp_column, policy, reason, winner, chosen, tie, overtaken, settled_by, settled_at, opened_at, mapping_version, kept_both) \
          select c1, c2, c3, c4, c5, c6, c7, c8::jsonb, c9::jsonb, c10::jsonb, c11::jsonb, ",
-        at!("c12"), ", ", at!("c13"), ", c14, c15, c16, c17, c18, c19, c20, c21, c22, c23::jsonb, c24, c25, c26, ", at!("c27"), ", ", at!("c28"), ", c29 \
+        at!("c12"), ", ", at!("c13"), ", c14, c15, c16, c17, c18, c19, c20, c21, c22, c23::jsonb, c24, c25, c26, ", at!("c27"), ", ", at!("c28"), ", c29, c30 \
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], \
          $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::bool[], $25::bool[], \
-         $26::text[], $27::bigint[], $28::bigint[], $29::bigint[]) \
-         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29) \
+         $26::text[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bool[]) \
+         as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30) \
          on conflict (id) do update set title = excluded.title, label = excluded.label, state = excluded.state, base_crm = excluded.base_crm, base_erp = excluded.base_erp, \
          crm = excluded.crm, erp = excluded.erp, crm_at = excluded.crm_at, erp_at = excluded.erp_at, crm_actor = excluded.crm_actor, erp_actor = excluded.erp_actor, \
          crm_record = excluded.crm_record, erp_record = excluded.erp_record, crm_column = excluded.crm_column, erp_column = excluded.erp_column, policy = excluded.policy, \
          reason = excluded.reason, winner = excluded.winner, chosen = excluded.chosen, tie = excluded.tie, overtaken = excluded.overtaken, settled_by = excluded.settled_by, \
-         settled_at = excluded.settled_at, opened_at = excluded.opened_at, mapping_version = excluded.mapping_version",
+         settled_at = excluded.settled_at, opened_at = excluded.opened_at, mapping_version = excluded.mapping_version, kept_both = excluded.kept_both",
     ))
     .bind(column(|it| &it.id))
     .bind(column(|it| &it.entity))
@@ -338,6 +338,7 @@ async fn conflicts(
     .bind(all().map(|it| it.settled_at.map(moment)).collect::<Vec<Option<i64>>>())
     .bind(all().map(|it| moment(it.opened_at)).collect::<Vec<i64>>())
     .bind(all().map(|it| it.mapping_version).collect::<Vec<i64>>())
+    .bind(all().map(|it| it.both).collect::<Vec<bool>>())
     .execute(connection)
     .await?;
     Ok(())

@@ -2,9 +2,11 @@
 
 use super::Echo;
 use super::progress::{OnSide, Progress, Stage};
-use crate::command::{Decided, Remembered};
+use super::spread::Confirm;
+use crate::command::{self, Decided, RECORD, Remembered};
 use crate::queries::At;
-use crate::queries::conflicts::Conflict;
+use crate::queries::conflicts::{Conflict, Others};
+use crate::queries::decisions::Decision;
 use crate::queries::writes::Settling;
 use crate::show::{self, Piece, Shown, When, compare, plural, shown};
 use schemas::message::Choice;
@@ -18,6 +20,15 @@ pub(crate) struct SideValue {
     pub(crate) by: String,
     pub(crate) when: Option<When>,
     pub(crate) column: String,
+    /// What choosing it does, where the conflict is about the record as a whole.
+    pub(crate) does: String,
+}
+
+/// What is known of a record besides its conflicts.
+pub(crate) struct Background<'a> {
+    pub(crate) writes: &'a [Settling],
+    pub(crate) others: &'a [Others],
+    pub(crate) decisions: &'a [Decision],
 }
 
 /// A field that waits, or whose decision is on its way.
@@ -28,8 +39,13 @@ pub(crate) struct FieldView {
     pub(crate) crm: SideValue,
     pub(crate) erp: SideValue,
     pub(crate) boolean: bool,
+    /// About the record as a whole: gone on one side, or missing on one.
+    pub(crate) record: bool,
     pub(crate) chosen: String,
     pub(crate) value: String,
+    /// Other open conflicts with the same two values, and of the same field.
+    pub(crate) alike: (i64, i64),
+    pub(crate) everywhere: String,
     pub(crate) reason: String,
     /// Says that an earlier decision was never taken up.
     pub(crate) overdue: Option<String>,
@@ -59,6 +75,12 @@ pub(crate) struct SettledView {
     pub(crate) stage: &'static str,
     pub(crate) sides: [(&'static str, &'static str, OnSide); 2],
     pub(crate) message: Option<String>,
+    /// Sides whose value lost and can be put back.
+    pub(crate) restorable: Vec<(&'static str, &'static str)>,
+    pub(crate) reopenable: bool,
+    /// What somebody has decided about it since, and how that stands.
+    pub(crate) since: Option<(&'static str, String)>,
+    pub(crate) version: i64,
 }
 
 /// A point of the time line.
@@ -84,6 +106,12 @@ pub(crate) struct Case {
     pub(crate) problem: String,
     /// The strip that says what has just been done, and how it stands.
     pub(crate) last: Option<String>,
+    /// Where restoring goes to.
+    pub(crate) restore: String,
+    /// Whether all that would be decided is meant.
+    pub(crate) confirm: Option<Confirm>,
+    /// The version of mapping and policies by which the conflicts that matter were found.
+    pub(crate) version: String,
 }
 
 /// A settlement is news for so long.
@@ -91,20 +119,16 @@ const NEWS_S: i64 = 120;
 
 impl Case {
     /// None without conflicts.
-    pub(crate) fn new(conflicts: Vec<Conflict>, writes: &[Settling], decided: &Decided, echo: &Echo, now: At) -> Option<Self> {
+    pub(crate) fn new(conflicts: Vec<Conflict>, background: &Background<'_>, decided: &Decided, echo: &Echo, now: At) -> Option<Self> {
         let first = conflicts.first()?;
-        let (address, title, kind) = (
-            format!("/conflicts/{}/resolve", show::query_escape(&first.entity).replace('/', "%2F")),
-            first.title.clone(),
-            show::capital(&first.kind),
-        );
+        let (address, title, kind) = (super::address(&first.entity), first.title.clone(), show::capital(&first.kind));
         let record = |pick: fn(&Conflict) -> &Option<String>| conflicts.iter().find_map(|one| pick(one).clone());
         let (crm_record, erp_record) = (record(|one| &one.crm_record), record(|one| &one.erp_record));
         let progress: Vec<(Option<Remembered>, Progress)> = conflicts
             .iter()
             .map(|one| {
                 let about = decided.about(one, now);
-                let progress = Progress::new(one, about.is_some(), writes);
+                let progress = Progress::new(one, about.is_some(), background.writes);
                 (about, progress)
             })
             .collect();
@@ -117,7 +141,8 @@ impl Case {
                 if !reason.is_empty() && !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
-                let mut field = FieldView::new(one, about.as_ref(), echo, now);
+                let others = background.others.iter().find(|others| others.id == one.id);
+                let mut field = FieldView::new(one, about.as_ref(), others, echo, now);
                 field.overdue = decided.overdue(one, now).map(|late| {
                     format!(
                         "{} decided this {}, but the decision has not been taken up. You may decide again.",
@@ -127,7 +152,7 @@ impl Case {
                 });
                 fields.push(field);
             } else {
-                settled.push(SettledView::new(one, progress, now));
+                settled.push(SettledView::new(one, progress, background.decisions, decided, now));
             }
         }
         // One reason is told once for the record; several are told at their fields.
@@ -139,8 +164,15 @@ impl Case {
         if reasons.len() < 2 {
             fields.iter_mut().for_each(|field| field.reason.clear());
         }
+        let mut versions: Vec<i64> =
+            conflicts.iter().filter(|one| one.open() || fields.is_empty()).map(|one| one.mapping_version).collect();
+        versions.sort_unstable();
+        versions.dedup();
         Some(Self {
-            address,
+            restore: format!("{address}/restore"),
+            address: format!("{address}/resolve"),
+            version: versions.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
+            confirm: echo.confirm.clone(),
             title,
             kind,
             crm_record,
@@ -168,9 +200,11 @@ fn pieces(shown: &Shown, other: &Shown) -> Vec<Piece> {
 }
 
 impl FieldView {
-    fn new(one: &Conflict, about: Option<&Remembered>, echo: &Echo, now: At) -> Self {
+    fn new(one: &Conflict, about: Option<&Remembered>, others: Option<&Others>, echo: &Echo, now: At) -> Self {
         let (crm, erp) = (shown(one.crm.as_ref()), shown(one.erp.as_ref()));
-        let side = |value: &Shown, other: &Shown, by: &Option<String>, at: Option<At>, column: &str| SideValue {
+        let record = one.field == RECORD;
+        let side = |side: &str, value: &Shown, other: &Shown, by: &Option<String>, at: Option<At>, column: &str| SideValue {
+            does: if record { about_record(side, &value.text, &other.text) } else { String::new() },
             pieces: pieces(value, other),
             empty: value.empty,
             text: value.text.clone(),
@@ -184,8 +218,11 @@ impl FieldView {
             id: one.id.clone(),
             label: one.label.clone(),
             base,
-            crm: side(&crm, &erp, &one.crm_actor, one.crm_at, &one.crm_column),
-            erp: side(&erp, &crm, &one.erp_actor, one.erp_at, &one.erp_column),
+            crm: side("crm", &crm, &erp, &one.crm_actor, one.crm_at, &one.crm_column),
+            erp: side("erp", &erp, &crm, &one.erp_actor, one.erp_at, &one.erp_column),
+            record,
+            alike: others.map_or((0, 0), |others| (others.values, others.field)),
+            everywhere: echo.everywhere.get(&one.id).cloned().unwrap_or_default(),
             boolean: [&one.crm, &one.erp].into_iter().flatten().any(Json::is_boolean),
             chosen: echo.choices.get(&one.id).cloned().unwrap_or_default(),
             value: echo.values.get(&one.id).cloned().unwrap_or_default(),
@@ -201,12 +238,25 @@ impl FieldView {
                 value: match about.choice {
                     Choice::Crm => crm,
                     Choice::Erp => erp,
-                    Choice::Value | Choice::Both => shown(json(&about.value).as_ref()),
+                    Choice::Value => shown(json(&about.value).as_ref()),
+                    Choice::Both => Shown { text: "nothing is written".into(), empty: true },
                 },
                 actor: about.actor.clone(),
                 when: When::calm(about.at, now),
             }),
         }
+    }
+}
+
+/// What choosing a side does when the record as a whole is in question. The values are words: a side has the record
+/// (`present`, or how it was edited), never had it (`absent`), or had it (`deleted`).
+fn about_record(side: &str, here: &str, there: &str) -> String {
+    let (this, other) = (show::side_name(side), show::side_name(if side == "crm" { "erp" } else { "crm" }));
+    match (here, there) {
+        ("absent", _) => format!("Do not make it in {this}"),
+        (_, "absent") => format!("Make it in {other}"),
+        ("deleted", _) => format!("Delete it in {other} as well"),
+        _ => format!("Keep it in {this}"),
     }
 }
 
@@ -221,12 +271,20 @@ fn json(value: &schemas::Value) -> Option<Json> {
 }
 
 impl SettledView {
-    fn new(one: &Conflict, progress: &Progress, now: At) -> Self {
-        let chosen = shown(one.chosen.as_ref());
+    fn new(one: &Conflict, progress: &Progress, decisions: &[Decision], decided: &Decided, now: At) -> Self {
+        let chosen = if one.kept_both { Shown { text: "each side keeps its own".into(), empty: true } } else { shown(one.chosen.as_ref()) };
+        let newest = decisions.iter().find(|decision| decision.conflict.as_deref() == Some(one.id.as_str()));
+        let fresh = decided.undo_of(&one.id, newest.map(|decision| decision.id.as_str()));
+        let busy = fresh || newest.is_some_and(|decision| !decision.refused() && !decision.done);
+        let restored = newest.filter(|decision| !decision.refused() && decision.action == "restore").and_then(|one| one.choice.as_deref());
+        let restorable = [("crm", "Salesforce"), ("erp", "ERP")]
+            .into_iter()
+            .filter(|(side, _)| !busy && command::lost(one, side) && restored != Some(side))
+            .collect();
         let mut lost = Vec::new();
         for (side, value, actor, at) in [("crm", &one.crm, &one.crm_actor, one.crm_at), ("erp", &one.erp, &one.erp_actor, one.erp_at)] {
             let value = shown(value.as_ref());
-            if one.winner.as_deref() != Some(side) && value != chosen {
+            if one.kept_both || one.winner.as_deref() != Some(side) && value != chosen {
                 lost.push((show::side_name(side), value, actor.clone().unwrap_or_default(), at.map(|at| When::calm(at, now))));
             }
         }
@@ -249,11 +307,34 @@ impl SettledView {
             when: one.settled_at.map(|at| When::calm(at, now)),
             reason: show::reason(&one.reason),
             notes,
+            restorable,
+            reopenable: !busy && one.field != RECORD,
+            since: if fresh { Some(("run", "Decided; it is being carried out".to_owned())) } else { newest.map(|it| since(it, now)) },
+            version: one.mapping_version,
             stage: progress.stage.id(),
             sides: [("crm", "Salesforce", progress.crm), ("erp", "ERP", progress.erp)],
             message: progress.message.clone(),
         }
     }
+}
+
+/// What has been decided about a settled conflict, and how it stands.
+fn since(decision: &Decision, now: At) -> (&'static str, String) {
+    let what = match (decision.action.as_str(), decision.choice.as_deref()) {
+        ("reopen", _) => "opening it again".to_owned(),
+        (_, Some("crm")) => "restoring Salesforce's value".to_owned(),
+        (_, Some("erp")) => "restoring the ERP's value".to_owned(),
+        _ => "restoring a value".to_owned(),
+    };
+    let (class, stands) = match decision.result.as_deref() {
+        None => ("run", "being carried out".to_owned()),
+        Some("refused") => ("bad", format!("refused: {}", decision.reason)),
+        Some("unchanged") => ("ok", decision.reason.clone()),
+        Some(_) if decision.writes_failed > 0 => ("bad", "a side refuses the value".to_owned()),
+        Some(_) if decision.done => ("ok", "done".to_owned()),
+        Some(_) => ("run", "being written".to_owned()),
+    };
+    (class, format!("{} decided on {what}, {}: {stands}", decision.actor, When::calm(decision.at, now).ago))
 }
 
 /// How the conflicts that matter now arose and what became of them. These are the open ones, else the newest settled.

@@ -157,7 +157,7 @@ fn on_side(side: &str, conflict: &Conflict, value: Option<&Json>, writes: &[&Set
         Some(_) => OnSide::Deferred,
         None => {
             let plain = |value: Option<&Json>| value.filter(|value| !value.is_null()).cloned();
-            let held = conflict.winner.as_deref() == Some(side) || plain(value) == plain(conflict.chosen.as_ref());
+            let held = conflict.kept_both || conflict.winner.as_deref() == Some(side) || plain(value) == plain(conflict.chosen.as_ref());
             // When our write had replaced the loser before its edit was seen, the target needs no other.
             if held || conflict.overtaken { OnSide::Held } else { OnSide::Waiting }
         }

@@ -14,6 +14,9 @@ pub(super) struct ColumnView {
 }
 
 pub(super) struct ChangeView {
+    /// Where it can be taken back.
+    pub(super) undo: String,
+    pub(super) undone_by: Option<String>,
     pub(super) title: String,
     pub(super) kind: String,
     pub(super) side: String,
@@ -35,6 +38,8 @@ impl ChangeView {
         let columns = change.columns.0;
         let more = columns.len().saturating_sub(COLUMNS);
         Self {
+            undo: format!("/changes/{}/undo", show::query_escape(&change.id).replace('/', "%2F")),
+            undone_by: change.undone_by,
             title: if change.title.is_empty() { change.record } else { change.title },
             kind: change.kind,
             side_name: show::side_name(&change.side),

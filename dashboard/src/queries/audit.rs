@@ -1,0 +1,122 @@
+//! The history of writes, for taking them back.
+
+use serde::Serialize;
+use sqlx::PgPool;
+
+use super::changes::Column;
+use super::{At, reading};
+use crate::error::Result;
+
+/// One row of `audit`, and who has taken it back.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) entity: String,
+    pub(crate) kind: String,
+    pub(crate) title: String,
+    pub(crate) side: String,
+    pub(crate) object: String,
+    pub(crate) record: String,
+    pub(crate) op: String,
+    pub(crate) columns: sqlx::types::Json<Vec<Column>>,
+    pub(crate) altered: bool,
+    pub(crate) reason: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) conflict: Option<String>,
+    pub(crate) caused_at: At,
+    pub(crate) at: At,
+    pub(crate) mapping_version: i64,
+    /// The undo that holds, or is on its way.
+    pub(crate) undone: Option<String>,
+    /// It carries out an undo itself.
+    pub(crate) is_undo: bool,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select a.id, a.entity, a.kind, a.title, a.side, a.object, a.record, a.op, a.columns, a.altered, a.reason, a.actor, a.conflict, a.caused_at, a.at, \
+             a.mapping_version, \
+             (select d.id from decision d where d.write = a.id and d.action = 'undo' and d.result is distinct from 'refused' order by d.at desc limit 1) as undone, \
+             exists (select from decision d where d.action = 'undo' and d.id = a.sync_id) as is_undo from audit a ",
+            $rest
+        )
+    };
+}
+
+/// Some, by id.
+pub(crate) async fn some(pool: &PgPool, ids: &[String]) -> Result<Vec<Entry>> {
+    sqlx::query_as(select!("where a.id = any($1) order by a.at desc, a.id desc"))
+        .bind(ids)
+        .fetch_all(pool)
+        .await
+        .map_err(reading("a write"))
+}
+
+/// Writes that a decision has led to.
+pub(crate) async fn of_decision(pool: &PgPool, decision: &str, limit: i64) -> Result<Vec<Entry>> {
+    sqlx::query_as(select!("where a.sync_id = $1 order by a.at desc, a.id desc limit $2"))
+        .bind(decision)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+        .map_err(reading("the writes of a decision"))
+}
+
+/// Which writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Range {
+    /// Edits made at their source from here …
+    pub(crate) from: At,
+    /// … until before here.
+    pub(crate) to: At,
+    pub(crate) actor: Option<String>,
+    pub(crate) entity: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) side: Option<String>,
+}
+
+/// Writes of a time range, the newest first.
+pub(crate) async fn range(pool: &PgPool, range: &Range, limit: i64) -> Result<Vec<Entry>> {
+    sqlx::query_as(select!(
+        "where a.caused_at >= $1 and a.caused_at < $2 and ($3::text is null or lower(a.actor) = lower($3)) and ($4::text is null or a.entity = $4) \
+         and ($5::text is null or a.side = $5) and ($6::text is null or a.kind = $6) order by a.at desc, a.id desc limit $7"
+    ))
+    .bind(range.from)
+    .bind(range.to)
+    .bind(&range.actor)
+    .bind(&range.entity)
+    .bind(&range.side)
+    .bind(&range.kind)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("the history of writes"))
+}
+
+/// A write, in brief.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Later {
+    pub(crate) id: String,
+    pub(crate) entity: String,
+    pub(crate) side: String,
+    pub(crate) columns: sqlx::types::Json<Vec<Column>>,
+    pub(crate) actor: Option<String>,
+    pub(crate) at: At,
+    pub(crate) caused_at: At,
+}
+
+const MAX_LATER: i64 = 20_000;
+
+/// What was written to some entities after a time.
+pub(crate) async fn later(pool: &PgPool, entities: &[String], after: At) -> Result<Vec<Later>> {
+    sqlx::query_as(
+        "select id, entity, side, columns, actor, at, caused_at from audit where entity = any($1) and at > $2 order by at desc limit $3",
+    )
+    .bind(entities)
+    .bind(after)
+    .bind(MAX_LATER)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("later writes"))
+}
