@@ -8,6 +8,20 @@ pub struct Printer {
     json: bool,
 }
 
+impl simulation::Output for Printer {
+    fn is_json(&self) -> bool {
+        Self::is_json(self)
+    }
+
+    fn line(&self, text: &str) {
+        Self::line(self, text);
+    }
+
+    fn object(&self, object: &serde_json::Value) {
+        Self::object(self, object);
+    }
+}
+
 impl Printer {
     /// JSON when `json`.
     pub fn new(json: bool) -> Self {

@@ -82,8 +82,6 @@ bugs! {
     RestoreWithoutTail = ("restore-without-tail", "processors"),
     /// State of a partition that was somebody else's meanwhile is taken as it was left.
     KeepStaleState = ("keep-stale-state", "processors"),
-    /// What a failed batch had begun is written by the next.
-    KeepFailedBatch = ("keep-failed-batch", "processors"),
     /// The last record of each batch is not processed.
     SkipLastOfBatch = ("skip-last-of-batch", "processors"),
 

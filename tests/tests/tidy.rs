@@ -13,10 +13,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ingest", &["schemas", "stream"]),
     ("processors", &["planted", "schemas", "stream", "reconcile"]),
     ("sinks", &["planted", "schemas", "stream"]),
+    ("simulation", &["planted", "schemas", "stream", "reconcile", "processors", "sinks"]),
     ("dashboard", &["schemas", "stream", "reconcile"]),
     ("simulator", &[]),
     ("servers", &[]),
-    ("app", &["planted", "schemas", "reconcile", "stream", "ingest", "processors", "sinks", "dashboard", "simulator", "servers"]),
+    ("app", &["schemas", "reconcile", "stream", "ingest", "processors", "sinks", "dashboard", "simulation", "simulator", "servers"]),
 ];
 
 /// What a crate must not know, by the same table.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use planted::Bug;
 use stream::Codec;
 
 use super::auditor::audit;
 use super::log::Schemas;
 use super::mapping;
-use super::plant::Plant;
+use super::capture::row_schemas;
 use super::script::{Setup, Timed, draw};
 use super::systems::Counts;
 use super::trace::Trace;
@@ -54,19 +55,24 @@ pub struct Violation {
 pub struct Runner {
     runtime: tokio::runtime::Runtime,
     common: Common,
-    plant: Option<Plant>,
+    plant: Option<Bug>,
 }
 
+/// An answered write that is not shown is read again after so long: longer than any stream is behind here.
+const REREAD_AFTER_MS: u64 = 24 * 3600 * 1000;
+
 impl Runner {
-    /// A runner on this thread.
+    /// A runner on this thread, with a bug planted in what it runs.
     ///
     /// # Errors
     /// When the thread cannot have a runtime.
-    pub fn new(plant: Option<Plant>) -> anyhow::Result<Self> {
+    pub fn new(plant: Option<Bug>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().context("starting a runtime")?;
         let common = Common {
             mappings: mapping::all()?,
             codec: Codec::new(Arc::new(Schemas::default())),
+            schemas: Arc::new(row_schemas()),
+            reread_after_ms: REREAD_AFTER_MS,
             processors: processors::metrics::Metrics::unregistered()?,
             sinks: sinks::Metrics::new(&prometheus::Registry::new())?,
         };
@@ -134,12 +140,15 @@ impl Runner {
 
     fn perform(&self, seed: u64, setup: Setup, script: &[Timed], keep: bool) -> anyhow::Result<(Outcome, Vec<String>)> {
         // Nothing in here waits for time; cooperation would only make polls return early.
-        self.runtime.block_on(tokio::task::unconstrained(self.perform_on_runtime(seed, setup, script, keep)))
+        planted::plant(self.plant);
+        let performed = self.runtime.block_on(tokio::task::unconstrained(self.perform_on_runtime(seed, setup, script, keep)));
+        planted::plant(None);
+        performed
     }
 
     async fn perform_on_runtime(&self, seed: u64, setup: Setup, script: &[Timed], keep: bool) -> anyhow::Result<(Outcome, Vec<String>)> {
         let trace = Trace::new(keep);
-        let mut world = World::new(&self.common, setup, trace.clone(), self.plant).await?;
+        let mut world = World::new(&self.common, setup, trace.clone()).await?;
         for timed in script {
             world.perform(timed).await?;
         }
@@ -148,7 +157,7 @@ impl Runner {
         let mut swept = false;
         if world.settle().await? {
             wrong = audit(&world).await?;
-            if wrong.iter().any(|text| text.starts_with("P2")) {
+            if wrong.iter().any(|text| text.starts_with("P1") || text.starts_with("P2")) {
                 // What only a comparison of both sides finds is found by one, in the end.
                 trace.note(format_args!("a sweep, because of {wrong:?}"));
                 swept = true;

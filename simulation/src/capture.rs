@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use planted::Bug;
 use schemas::Value;
 use schemas::cdc::{Change, ChangeSchema, Op, Source};
 use schemas::message::{Checkpoint, Side};
@@ -15,9 +16,27 @@ use schemas::topic::Topics;
 use stream::{Codec, Log as _, NewRecord, Result, Start, TopicPartition};
 
 use super::log::TurnedLog;
-use super::plant::Plant;
-use super::system::{Committed, Did, Row, System, object, schema};
+use super::shape::{Kind, schema};
+use super::system::{Committed, Did, Row, System};
 use super::systems::Shared;
+
+/// The row schemas of both sides' streams, with their texts: the same for all runs.
+pub(super) type RowSchemas = BTreeMap<(Kind, Side), RowSchema>;
+
+pub(super) struct RowSchema {
+    schema: ChangeSchema,
+    text: Arc<str>,
+}
+
+/// All of them.
+pub(super) fn row_schemas() -> RowSchemas {
+    let one = |kind: Kind, side: Side| {
+        let schema = schema(kind, side);
+        let text = schema.schema_text().into();
+        ((kind, side), RowSchema { schema, text })
+    };
+    Kind::ALL.into_iter().flat_map(|kind| [one(kind, Side::Crm), one(kind, Side::Erp)]).collect()
+}
 
 /// What a capture runs with.
 pub(super) struct Capture {
@@ -27,6 +46,7 @@ pub(super) struct Capture {
     pub(super) topics: Topics,
     pub(super) systems: Shared,
     pub(super) clock: Arc<AtomicI64>,
+    pub(super) schemas: Arc<RowSchemas>,
     /// Most changes in one transaction.
     pub(super) batch: usize,
 }
@@ -47,6 +67,7 @@ struct Place {
 /// A row for the log.
 struct Fact {
     id: String,
+    kind: Kind,
     op: Op,
     row: BTreeMap<String, Value>,
     changed: Option<Vec<String>>,
@@ -58,36 +79,38 @@ struct Fact {
 impl Capture {
     /// Captures until something fails; whoever runs it begins again.
     pub(super) async fn run(self) -> Result<()> {
-        let schema = schema(self.side);
-        let topic = match self.side {
-            Side::Crm => self.topics.cdc_crm(object(self.side)),
-            Side::Erp => self.topics.cdc_erp(object(self.side)),
-        };
-        let id = self.codec.schema_id(&topic, &schema.schema_text().into()).await?;
+        let mut streams = Vec::new();
+        for kind in Kind::ALL {
+            let topic = match self.side {
+                Side::Crm => self.topics.cdc_crm(kind.object(self.side)),
+                Side::Erp => self.topics.cdc_erp(kind.object(self.side)),
+            };
+            let schema = &self.schemas[&(kind, self.side)];
+            streams.push((self.codec.schema_id(&topic, &schema.text).await?, topic, &schema.schema));
+        }
         let mut producer = self.log.producer(&format!("ingest.{}", self.side)).await?;
         let (mut place, known) = self.resume().await?;
-        let plant = self.systems.lock().plant;
-        if known && plant == Some(Plant::SkipAfterCrash) {
+        if known && planted::on(Bug::SkipAfterCrash) {
             place.next = place.next.map(|next| next + 1);
         }
-        let mut last = None;
         loop {
             self.log.turn.pass().await;
-            let Some((facts, next)) = self.read(&place, &mut last) else {
+            let Some((facts, next)) = self.read(&place) else {
                 self.log.turn.idle();
                 continue;
             };
             let mut records = Vec::with_capacity(facts.len() + 1);
             for fact in &facts {
-                let change = self.change(&schema, fact);
-                let bytes = stream::codec::encode_change_as(id, &topic, &schema, &change)?;
+                let (id, topic, schema) = &streams[fact.kind as usize];
+                let change = self.change(schema, fact);
+                let bytes = stream::codec::encode_change_as(*id, topic, schema, &change)?;
                 records.push(NewRecord::new(topic.as_str(), fact.id.clone(), bytes));
                 if fact.op == Op::Delete && self.side == Side::Erp {
                     records.push(NewRecord::tombstone(topic.as_str(), fact.id.clone()));
                 }
             }
             let checkpoint = self.checkpoint(&next).await?;
-            if plant == Some(Plant::PositionFirst) {
+            if planted::on(Bug::PositionFirst) {
                 producer.begin().await?;
                 producer.send(vec![checkpoint]).await?;
                 producer.commit(None).await?;
@@ -121,15 +144,15 @@ impl Capture {
     }
 
     /// What comes next and the place after it; none when there is nothing.
-    fn read(&self, place: &Place, last: &mut Option<usize>) -> Option<(Vec<Fact>, Place)> {
+    fn read(&self, place: &Place) -> Option<(Vec<Fact>, Place)> {
         let mut systems = self.systems.lock();
-        let plant = systems.plant;
         let system = systems.side(self.side);
         let end = system.stream.len();
-        let Some(mut next) = place.next.filter(|next| *next >= system.floor && place.swept == system.sweeps) else {
-            let gone = system.gone.iter().map(|(id, (at, by_us))| deleted(id, *at, *by_us, end));
+        let known = place.next.map(|next| if planted::on(Bug::ExpiredAsDone) { next.max(system.floor) } else { next });
+        let Some(mut next) = known.filter(|next| *next >= system.floor && place.swept == system.sweeps) else {
+            let told = !planted::on(Bug::CopyWithoutDeletes);
+            let gone = system.gone.iter().filter(|_| told).map(|(id, gone)| deleted(id, gone.row.kind, gone.at, gone.by_us, end));
             let facts = gone.chain(system.rows.iter().map(|(id, row)| reread(system, id, row))).collect();
-            *last = None;
             let (side, swept) = (self.side, system.sweeps);
             let again = place.next.is_some() && place.swept == swept;
             systems.trace.note(format_args!("{side} is read as a whole"));
@@ -138,18 +161,14 @@ impl Capture {
             }
             return Some((facts, Place { next: Some(end), through: BTreeMap::new(), swept, committed_at: place.committed_at }));
         };
-        let mut repeated = false;
-        if system.fault.repeat && *last == next.checked_sub(1) && next > 0 {
-            system.fault.repeat = false;
-            repeated = true;
-            // The position says that this one is on the log already.
-            if plant == Some(Plant::KeepRepeats) {
-                next -= 1;
-            }
-        }
-        if repeated {
-            systems.trace.note(format_args!("{} stream repeats position {}", self.side, next.saturating_sub(1)));
+        let again = usize::from(std::mem::take(&mut system.fault.repeat)).min(next - system.floor);
+        if again > 0 {
+            systems.trace.note(format_args!("{} stream repeats {again} positions before {next}", self.side));
             systems.fault("source_repeat");
+            // The position says that these are on the log already.
+            if planted::on(Bug::KeepRepeats) {
+                next -= again;
+            }
         }
         let system = systems.side(self.side);
         if next >= end {
@@ -161,24 +180,23 @@ impl Capture {
         for index in next..(next + self.batch.max(1)).min(end) {
             let committed = &system.stream[index];
             after.next = Some(index + 1);
-            *last = None;
-            if after.through.get(&committed.id).is_some_and(|through| *through > index) {
+            let covered = after.through.get(&committed.id).is_some_and(|through| *through > index);
+            if covered && !planted::on(Bug::ForgetCovered) {
                 continue;
             }
             after.committed_at = after.committed_at.max(committed.at);
             if committed.gap {
-                if plant == Some(Plant::ForgetGap) {
+                if planted::on(Bug::ForgetGap) {
                     continue;
                 }
                 gaps += 1;
                 facts.push(match system.rows.get(&committed.id) {
                     Some(row) => reread(system, &committed.id, row),
-                    None => deleted(&committed.id, committed.at, committed.by_us, end),
+                    None => deleted(&committed.id, committed.kind, committed.at, committed.by_us, end),
                 });
                 after.through.insert(committed.id.clone(), end);
                 continue;
             }
-            *last = Some(index);
             facts.push(captured(self.side, committed, index));
         }
         after.next = after.next.max(place.next);
@@ -210,7 +228,7 @@ impl Capture {
             source: Source {
                 side: self.side,
                 name: self.side.to_string(),
-                object: object(self.side).to_owned(),
+                object: fact.kind.object(self.side).to_owned(),
                 position: match self.side {
                     Side::Crm => format!("{:016x}", fact.position),
                     Side::Erp => format!("0/{:X}", fact.position),
@@ -232,7 +250,7 @@ impl Capture {
             source: self.side.to_string(),
             position: place.next.unwrap_or(0).to_string(),
             ordinal: 0,
-            copied: vec![object(self.side).to_owned()],
+            copied: Kind::ALL.iter().map(|kind| kind.object(self.side).to_owned()).collect(),
             resume: serde_json::to_string(&(&place.through, place.swept)).unwrap_or_default(),
             committed_at: place.committed_at,
         };
@@ -250,6 +268,7 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
     };
     Fact {
         id: committed.id.clone(),
+        kind: committed.kind,
         op,
         row: committed.row.clone(),
         changed: (side == Side::Crm && op == Op::Update).then(|| committed.changed.clone()),
@@ -260,8 +279,8 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
 }
 
 /// A row that is gone.
-fn deleted(id: &str, at: i64, by_us: bool, position: usize) -> Fact {
-    Fact { id: id.to_owned(), op: Op::Delete, row: BTreeMap::new(), changed: None, position, at, by_us }
+fn deleted(id: &str, kind: Kind, at: i64, by_us: bool, position: usize) -> Fact {
+    Fact { id: id.to_owned(), kind, op: Op::Delete, row: BTreeMap::new(), changed: None, position, at, by_us }
 }
 
 /// A row as it is now.
@@ -270,6 +289,7 @@ fn reread(system: &System, id: &str, row: &Row) -> Fact {
     let cut = if system.side == Side::Crm { row.modified_at.rem_euclid(1_000_000) } else { 0 };
     Fact {
         id: id.to_owned(),
+        kind: row.kind,
         op: Op::Read,
         row: row.values.clone(),
         changed: None,

@@ -3,7 +3,7 @@
 //! A [`World`] is built from a setup, told one event after another, and brought to rest. The same setup and events give
 //! the same run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use processors::store::{Home, MemoryStores};
 use processors::{Environment, ProcessorName};
 use reconcile::mapping::Mapping;
+use schemas::Value;
 use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, Message, Side};
 use schemas::topic::Topics;
 use stream::memory::MemoryOptions;
@@ -18,11 +19,10 @@ use stream::{Codec, Log, MemoryLog, NewRecord, Start};
 use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Ended, Going};
-use super::capture::Capture;
+use super::capture::{Capture, RowSchemas};
 use super::log::TurnedLog;
-use super::plant::Plant;
 use super::script::{Event, Fault, Setup, Timed, Who};
-use super::system::FIELDS;
+use super::shape::{self, FIELDS, Kind, Shape, TIERS};
 use super::systems::Shared;
 use super::target;
 use super::trace::Trace;
@@ -34,9 +34,6 @@ const PARTITIONS: u32 = 2;
 const BEGIN: i64 = 1_760_000_000_000_000;
 /// Rounds in which a run must come to rest.
 const ROUNDS: usize = 600;
-/// An answered write that is not shown is read again after so long: longer than any stream is behind here, because a read that
-/// overtakes its stream is not told from it yet ([`Plant::HastyReads`] shows what comes of that).
-const REREAD_AFTER_MS: u64 = 24 * 3600 * 1000;
 /// Calls of one actor in one round.
 const CALLS: u32 = 12;
 
@@ -45,6 +42,9 @@ const CALLS: u32 = 12;
 pub(super) struct Common {
     pub(super) mappings: Vec<Arc<Mapping>>,
     pub(super) codec: Codec,
+    pub(super) schemas: Arc<RowSchemas>,
+    /// How long an answered write may stay unseen, milliseconds; none for longer than any run.
+    pub(super) reread_after_ms: u64,
     pub(super) processors: processors::metrics::Metrics,
     pub(super) sinks: sinks::Metrics,
 }
@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     clock: Arc<AtomicI64>,
     mapping: usize,
+    /// Versions of the mapping that were ever in force.
+    versions: BTreeSet<i64>,
     setup: Setup,
     stores: BTreeMap<Who, MemoryStores>,
     actors: BTreeMap<Who, Actor>,
@@ -69,12 +71,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn new(common: &Common, setup: Setup, trace: Trace, plant: Option<Plant>) -> anyhow::Result<Self> {
+    pub(super) async fn new(common: &Common, setup: Setup, trace: Trace) -> anyhow::Result<Self> {
         let clock = Arc::new(AtomicI64::new(BEGIN));
         let tick = clock.clone();
         let log = MemoryLog::new(MemoryOptions { markers: setup.markers, ..MemoryOptions::with_clock(move || tick.load(Relaxed) / 1000) });
         let topics = Topics::new("", PARTITIONS);
-        let systems = Shared::new(setup.manners, setup.skews, clock.clone(), trace.clone(), plant);
+        let systems = Shared::new(setup.manners, setup.skews, clock.clone(), trace.clone());
         let mut world = Self {
             common: common.clone(),
             log,
@@ -83,6 +85,7 @@ impl World {
             trace,
             clock,
             mapping: usize::from(setup.mapping) % common.mappings.len(),
+            versions: BTreeSet::new(),
             setup,
             stores: BTreeMap::new(),
             actors: BTreeMap::new(),
@@ -97,10 +100,11 @@ impl World {
         for side in [Side::Crm, Side::Erp] {
             configs.extend(world.topics.config(&world.topics.dead_letters(&world.topics.writes(side))));
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         configs.retain(|config| seen.insert(config.name.clone()));
         world.log.create_topics(&configs).await?;
         world.people_were_here();
+        world.versions.insert(world.common.mappings[world.mapping].version);
         for who in Who::ALL {
             world.start(who)?;
         }
@@ -109,18 +113,20 @@ impl World {
 
     /// Records from before Concord came.
     fn people_were_here(&mut self) {
-        let [both, crm, erp] = self.setup.records;
         let mut systems = self.systems.lock();
-        for number in 0..both + crm + erp {
-            let key = format!("C-{number}");
-            self.clock.fetch_add(700_000, Relaxed);
-            if number < both + crm {
-                systems.create(Side::Crm, &key, number);
-            }
-            self.clock.fetch_add(900_000, Relaxed);
-            if number < both || number >= both + crm {
-                // Some values differ at first contact.
-                systems.create(Side::Erp, &key, if number % 2 == 0 { number } else { 500 + number });
+        for (kind, letter, counts) in [(Kind::Customer, 'C', self.setup.customers), (Kind::Contact, 'P', self.setup.contacts)] {
+            let [both, crm, erp] = counts;
+            for number in 0..both + crm + erp {
+                let key = format!("{letter}-{number}");
+                self.clock.fetch_add(700_000, Relaxed);
+                if number < both + crm {
+                    systems.create(Side::Crm, kind, &key, number);
+                }
+                self.clock.fetch_add(900_000, Relaxed);
+                if number < both || number >= both + crm {
+                    // Some values differ at first contact.
+                    systems.create(Side::Erp, kind, &key, if number % 2 == 0 { number } else { 500 + number });
+                }
             }
         }
         // What happened before is no part of the streams.
@@ -163,6 +169,7 @@ impl World {
             topics: self.topics.clone(),
             systems: self.systems.clone(),
             clock: self.clock.clone(),
+            schemas: self.common.schemas.clone(),
             batch: self.setup.batches[0],
         };
         Box::pin(async move { capture.run().await.map_or_else(|error| error.to_string(), |()| String::new()) })
@@ -170,8 +177,6 @@ impl World {
 
     fn processor(&mut self, name: ProcessorName, instance: &str, who: Who, log: TurnedLog) -> Going {
         let stores = self.stores.entry(who).or_default().clone();
-        let hasty = self.systems.lock().plant == Some(Plant::HastyReads);
-        let reread_after = if hasty { processors::Config::default().reread_after_ms } else { REREAD_AFTER_MS };
         let clock = self.clock.clone();
         let environment = Environment {
             log: Arc::new(log),
@@ -183,7 +188,7 @@ impl World {
             config: processors::Config {
                 instance: instance.to_owned(),
                 batch_records: self.setup.batches[1],
-                reread_after_ms: reread_after,
+                reread_after_ms: self.common.reread_after_ms,
                 ..processors::Config::default()
             },
             metrics: self.common.processors.clone(),
@@ -229,9 +234,12 @@ impl World {
             Event::Edit(edit) => {
                 self.systems.lock().edit(edit);
             }
-            Event::Create(side, number) => self.systems.lock().create(side, &format!("C-{number}"), number),
-            Event::Delete(side, record) => self.systems.lock().drop_record(side, record),
+            Event::Create(side, kind, number) => self.systems.lock().create(side, kind, &format!("N-{number}"), number),
+            Event::Delete(side, kind, record) => self.systems.lock().drop_record(side, kind, record),
+            Event::Undelete(side, record) => self.systems.lock().bring_back(side, record),
+            Event::Merge(winner, loser) => self.systems.lock().merge(winner, loser),
             Event::Decide { which, choice, number, twice, late } => self.decide(which, choice, number, twice, late).await?,
+            Event::Fault(Fault::Compact) => self.compact().await?,
             Event::Fault(fault) => self.fail(fault)?,
         }
         Ok(())
@@ -339,15 +347,21 @@ impl World {
                 let system = systems.side(side);
                 system.floor = system.stream.len();
             }
-            Fault::Repeat(side) => self.systems.lock().side(side).fault.repeat = true,
+            Fault::Repeat(side, times) => self.systems.lock().side(side).fault.repeat = times,
             Fault::Gap(side) => self.systems.lock().side(side).fault.gap = true,
             Fault::Down(side, calls) => self.systems.lock().side(side).fault.down = calls,
             Fault::TargetLosesAnswer(side) => self.systems.lock().side(side).fault.lose_answer = true,
+            Fault::PutBack => {
+                let fault = &mut self.systems.lock().erp.fault;
+                (fault.lose_answer, fault.put_back) = (true, true);
+            }
+            Fault::Compact => {}
             Fault::Partial(side, rows) => self.systems.lock().side(side).fault.locked = rows,
             Fault::Race(edit) => self.systems.lock().side(edit.side).fault.race = Some(edit),
             Fault::Configure(mapping) => {
                 self.count("configuration_change");
                 self.mapping = usize::from(mapping) % self.common.mappings.len();
+                self.versions.insert(self.common.mappings[self.mapping].version);
                 for who in [Who::Matcher, Who::StandbyMatcher, Who::Reconciler, Who::OtherReconciler] {
                     self.start(who)?;
                 }
@@ -368,11 +382,13 @@ impl World {
         let state = if late { ConflictState::Settled } else { ConflictState::Open };
         let open: Vec<&Conflict> = conflicts.values().filter(|conflict| conflict.state == state).collect();
         let Some(conflict) = (!open.is_empty()).then(|| open[which as usize % open.len()]) else { return Ok(()) };
-        let field = FIELDS.iter().position(|field| field.name == conflict.field).unwrap_or(0);
+        // A value of the ERP's is read as the field's own; a reference is to another of its customers.
+        let field = FIELDS.iter().position(|field| field.name == conflict.field && field.kind.name() == conflict.kind);
+        let value = field.map_or(Value::Null, |field| self.decided(field, number));
         let decision = Decision {
             conflict: conflict.id.clone(),
             choice: [Choice::Crm, Choice::Erp, Choice::Value][usize::from(choice) % 3],
-            value: self.systems.lock().erp.typed(field, number),
+            value,
             ..Decision::new(format!("decision-{number}"), &conflict.entity, Action::Settle, "Ana Lima", self.clock.load(Relaxed))
         };
         self.trace.note(format_args!("Ana decides {} of {}: {:?}", conflict.id, conflict.field, decision.choice));
@@ -391,6 +407,17 @@ impl World {
         Ok(())
     }
 
+    /// Another value than either side's.
+    fn decided(&self, field: usize, number: u32) -> Value {
+        let systems = self.systems.lock();
+        match (FIELDS[field].shape, shape::typed(Side::Erp, field, number)) {
+            (Shape::Word, _) => Value::text(TIERS[number as usize % TIERS.len()][0]),
+            (Shape::Link, _) => Value::Null,
+            (Shape::Text, _) => systems.erp.typed(field, number),
+            (Shape::Money | Shape::Flag, value) => value,
+        }
+    }
+
     /// Everything goes on, without faults, until nothing more happens. False when that never comes.
     pub(super) async fn settle(&mut self) -> anyhow::Result<bool> {
         self.zombie = None;
@@ -405,22 +432,32 @@ impl World {
                 busy |= self.step(who, CALLS)?;
             }
             quiet = if busy { 0 } else { quiet + 1 };
-            if quiet > 1 && self.is_done().await? {
+            if quiet > 1 && self.is_read(|_| true).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether every reader has read everything.
-    async fn is_done(&self) -> anyhow::Result<bool> {
+    /// The log is compacted, but for what its readers have yet to see: that is younger than compaction's lag.
+    async fn compact(&mut self) -> anyhow::Result<()> {
+        if self.is_read(|group| group == ProcessorName::Matcher.as_str()).await? {
+            self.trace.note(format_args!("the log is compacted"));
+            self.count("compaction");
+            self.log.compact();
+        }
+        Ok(())
+    }
+
+    /// Whether these readers have read everything.
+    async fn is_read(&self, which: impl Fn(&str) -> bool) -> anyhow::Result<bool> {
         let mut groups: Vec<(String, Vec<String>)> = processors::topology(&self.common.mappings[0], &self.topics)
             .into_iter()
             .filter(|node| node.name != ProcessorName::Aggregates)
             .map(|node| (node.name.as_str().to_owned(), node.inputs))
             .collect();
         groups.extend([Side::Crm, Side::Erp].map(|side| (format!("sink.{side}"), vec![self.topics.writes(side)])));
-        for (group, topics) in groups {
+        for (group, topics) in groups.into_iter().filter(|(group, _)| which(group)) {
             let committed = self.log.committed(&group, &topics).await?;
             for topic in &topics {
                 // What is behind the last record may be a transaction's marker.
@@ -433,6 +470,11 @@ impl World {
             }
         }
         Ok(true)
+    }
+
+    /// Versions of the mapping that were ever in force.
+    pub(super) fn versions(&self) -> BTreeSet<i64> {
+        self.versions.clone()
     }
 
     /// A sweep: both sides are read again as they are.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use planted::Bug;
 use schemas::message::{Field, Side, Write, WriteOp};
 use sinks::simulated::{Attempt, Replies, Reply, Retrieved, Target, decide_crm};
 
-use super::plant::Plant;
-use super::system::{By, Kept, id_column};
+use super::shape::{Kind, id_column};
+use super::system::{By, Kept};
 use super::systems::{Shared, Systems};
 use super::turn::Turn;
 
@@ -68,7 +69,8 @@ impl Systems {
         if let Some(column) = &write.id_column {
             values.push((column.clone(), schemas::Value::text(write.entity.clone())));
         }
-        let id = self.commit(side, write.record.as_deref(), values, &By::Write(write.id.clone()));
+        let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
+        let id = self.commit(side, kind, write.record.as_deref(), values, &By::Write(write.id.clone()));
         let altered = {
             let system = self.at(side);
             !system.holds(&id, &write.values)
@@ -80,7 +82,7 @@ impl Systems {
     }
 
     fn find(&self, side: Side, entity: &str) -> Option<String> {
-        if self.plant == Some(Plant::CreateUnkeyed) {
+        if planted::on(Bug::CreateUnkeyed) {
             return None;
         }
         let rows = &self.at(side).rows;
@@ -110,7 +112,11 @@ impl Target for Erp {
                     in_transaction(&mut systems, &attempt.write)
                 });
             }
-            (replies, std::mem::take(&mut systems.side(Side::Erp).fault.lose_answer))
+            let lost = std::mem::take(&mut systems.side(Side::Erp).fault.lose_answer);
+            if lost && std::mem::take(&mut systems.side(Side::Erp).fault.put_back) {
+                put_back(&mut systems, attempts, &replies);
+            }
+            (replies, lost)
         };
         self.turn.pass().await;
         if lost {
@@ -121,13 +127,25 @@ impl Target for Erp {
     }
 }
 
+/// Somebody puts back what stood where the first write has been.
+fn put_back(systems: &mut Systems, attempts: &[Attempt], replies: &[Reply]) {
+    let done = attempts.iter().zip(replies).find_map(|(attempt, reply)| match (attempt.write.op, &attempt.write.record, reply) {
+        (WriteOp::Update, Some(id), Reply::Applied { .. }) if !attempt.write.values.is_empty() => Some((id, &attempt.write.expected)),
+        _ => None,
+    });
+    if let Some((id, expected)) = done {
+        let values = expected.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
+        systems.put_back(Side::Erp, id, values);
+    }
+}
+
 fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
-    let ledger = systems.plant != Some(Plant::NoLedger);
+    let ledger = !planted::on(Bug::NoLedger);
     if let Some(kept) = systems.erp.ledger.get(&write.id).filter(|_| ledger) {
         let (record, actual) = (kept.record.clone(), kept.actual.clone());
         return if kept.applied { Reply::Applied { record, actual } } else { Reply::Rejected { record, actual } };
     }
-    let unguarded = systems.plant == Some(Plant::IgnorePreconditions);
+    let unguarded = planted::on(Bug::ErpOverwrites);
     let (applied, record) = match (write.op, &write.record) {
         (WriteOp::Create, _) => match systems.find(Side::Erp, &write.entity) {
             Some(id) => (true, Some(id)),
@@ -191,7 +209,7 @@ impl Target for Crm {
             self.systems.lock().fault("target_answer_lost");
             // What was decided by reading has its answer.
             for (reply, _) in decided.iter_mut().zip(&sent).filter(|(_, sent)| **sent) {
-                *reply = Some(Reply::Later { code: "NO_ANSWER".to_owned(), after: AGAIN });
+                *reply = Some(Reply::Unanswered { after: AGAIN });
             }
             return Replies { replies: decided.into_iter().map(|reply| reply.unwrap_or(Reply::Untried)).collect(), halted: Some(AGAIN) };
         }
@@ -208,9 +226,6 @@ fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
     let seen = id.as_deref().and_then(|id| systems.crm.rows.get(id).map(|row| Retrieved { id, values: &row.values, by_us: row.by_us }));
     let decided = decide_crm(attempt, seen.as_ref());
     if let Some(Reply::Rejected { .. }) = &decided {
-        if systems.plant == Some(Plant::IgnorePreconditions) && seen.is_some() {
-            return None;
-        }
         systems.fault("precondition_failed");
     }
     decided

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use schemas::message::{Conflict, EntityChange, Field, Message, Outcome, Write};
 use stream::{Codec, NewRecord};
 
-use super::system::canonical;
+use super::shape::canonical;
 
 /// What a record says; none when it is of no interest.
 pub(super) fn record(codec: &Codec, record: &NewRecord) -> Option<String> {

@@ -5,7 +5,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use schemas::message::Side;
 
-use super::system::{Edit, FIELDS, Manner};
+use super::mapping;
+use super::shape::{FIELDS, Kind};
+use super::system::{Edit, Manner};
 
 /// Who takes part, in the order of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,8 +87,8 @@ pub(super) enum Fault {
     Rebalance(u8),
     /// A group's members lose their partitions at once.
     Evict(u8),
-    /// A system's stream delivers a change again.
-    Repeat(Side),
+    /// A system's stream delivers so many changes again.
+    Repeat(Side, u8),
     /// A system's stream says only that something happened.
     Gap(Side),
     /// A system no longer has the part of its stream that was not read yet.
@@ -97,12 +99,16 @@ pub(super) enum Fault {
     Down(Side, u8),
     /// A system does what it is told, and its answer is lost.
     TargetLosesAnswer(Side),
+    /// The same, and before the sink tries again somebody puts back what stood there.
+    PutBack,
     /// Some rows of the next batch are locked.
     Partial(Side, u8),
     /// Somebody edits what is just being written.
     Race(Edit),
     /// The mapping is changed: other policies, a new version.
     Configure(u8),
+    /// The log is compacted.
+    Compact,
 }
 
 /// Something happens.
@@ -115,9 +121,13 @@ pub(super) enum Event {
     /// A person edits a field.
     Edit(Edit),
     /// A person makes a record.
-    Create(Side, u32),
+    Create(Side, Kind, u32),
     /// A person deletes a record.
-    Delete(Side, u32),
+    Delete(Side, Kind, u32),
+    /// A person brings a deleted record back.
+    Undelete(Side, u32),
+    /// A person merges two customers of the CRM: winner, loser.
+    Merge(u32, u32),
     /// A person decides an open conflict: the CRM's value, the ERP's, another; twice if so; or a settled one, too late.
     Decide { which: u32, choice: u8, number: u32, twice: bool, late: bool },
     /// Something goes wrong.
@@ -137,12 +147,14 @@ pub(super) struct Setup {
     pub(super) manners: [Manner; 2],
     pub(super) skews: [i64; 2],
     pub(super) mapping: u8,
-    /// Records on both sides, on the CRM's only, on the ERP's only.
-    pub(super) records: [u32; 3],
+    /// Customers on both sides, on the CRM's only, on the ERP's only.
+    pub(super) customers: [u32; 3],
+    /// Contacts, likewise.
+    pub(super) contacts: [u32; 3],
     /// Most changes that the captures put into one transaction, and most records that processors take.
     pub(super) batches: [usize; 2],
-    /// Fields that people edit; few make conflicts likely.
-    pub(super) fields: usize,
+    /// Fields that people edit, by bit; few make conflicts likely.
+    pub(super) fields: u16,
     pub(super) markers: bool,
     /// People delete, too.
     pub(super) deletes: bool,
@@ -165,13 +177,23 @@ fn setup(random: &mut StdRng) -> Setup {
     Setup {
         manners: [manner(random), manner(random)],
         skews: [skew(random), skew(random)],
-        mapping: random.random_range(0..3),
-        records: [random.random_range(1..4), random.random_range(0..2), random.random_range(0..2)],
+        mapping: number_of_mapping(random),
+        customers: [random.random_range(1..3), random.random_range(0..2), random.random_range(0..2)],
+        contacts: [random.random_range(0..2), random.random_range(0..2), random.random_range(0..2)],
         batches: [random.random_range(1..8), random.random_range(1..12)],
-        fields: random.random_range(1..=FIELDS.len()),
+        fields: some_fields(random),
         markers: random.random_bool(0.5),
         deletes: random.random_bool(0.5),
     }
+}
+
+fn number_of_mapping(random: &mut StdRng) -> u8 {
+    u8::try_from(random.random_range(0..mapping::COUNT)).unwrap_or(0)
+}
+
+fn some_fields(random: &mut StdRng) -> u16 {
+    let count = random.random_range(1..=FIELDS.len());
+    (0..count).fold(0, |fields, _| fields | 1 << random.random_range(0..FIELDS.len()))
 }
 
 fn draw_event(random: &mut StdRng, setup: &Setup, index: u32, calm: bool) -> Timed {
@@ -185,9 +207,13 @@ fn draw_event(random: &mut StdRng, setup: &Setup, index: u32, calm: bool) -> Tim
         0..=719 => Event::Step(who(random), random.random_range(1..=7)),
         720..=739 => Event::Wake(random.random_range(1..=9)),
         740..=869 => Event::Edit(edit(random, setup, number)),
-        870..=881 => Event::Create(side(random), number),
-        882..=884 if setup.deletes => Event::Delete(side(random), random.random_range(0..6)),
-        882..=884 => Event::Edit(edit(random, setup, number)),
+        870..=879 => Event::Create(side(random), kind(random), number),
+        880..=884 if setup.deletes => match random.random_range(0..10) {
+            0..=5 => Event::Delete(side(random), kind(random), random.random_range(0..6)),
+            6..=8 => Event::Undelete(side(random), random.random_range(0..6)),
+            _ => Event::Merge(random.random_range(0..6), random.random_range(0..6)),
+        },
+        880..=884 => Event::Edit(edit(random, setup, number)),
         885..=909 => {
             let (which, choice) = (random.random_range(0..8), random.random_range(0..3));
             Event::Decide { which, choice, number, twice: random.random_bool(0.3), late: random.random_bool(0.2) }
@@ -206,12 +232,19 @@ fn side(random: &mut StdRng) -> Side {
     if random.random_bool(0.5) { Side::Crm } else { Side::Erp }
 }
 
+fn kind(random: &mut StdRng) -> Kind {
+    if random.random_bool(0.6) { Kind::Customer } else { Kind::Contact }
+}
+
 fn edit(random: &mut StdRng, setup: &Setup, number: u32) -> Edit {
-    Edit { side: side(random), record: random.random_range(0..6), field: random.random_range(0..setup.fields), number }
+    let count = setup.fields.count_ones().max(1);
+    let wanted = random.random_range(0..count);
+    let field = (0..FIELDS.len()).filter(|field| setup.fields >> field & 1 == 1).nth(wanted as usize).unwrap_or(0);
+    Edit { side: side(random), record: random.random_range(0..6), field, number }
 }
 
 fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
-    match random.random_range(0..26) {
+    match random.random_range(0..28) {
         0..=2 => Fault::Crash(who(random)),
         3 => Fault::CrashAll,
         4 => Fault::LoseDisk(who(random)),
@@ -225,7 +258,7 @@ fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
         13 => Fault::Slow(who(random), random.random_range(5..40)),
         14 => Fault::Rebalance(random.random_range(0..4)),
         15 => Fault::Evict(random.random_range(0..4)),
-        16 => Fault::Repeat(side(random)),
+        16 => Fault::Repeat(side(random), random.random_range(1..5)),
         17 => Fault::Gap(side(random)),
         18 => Fault::Expire(side(random)),
         19 => Fault::Jump(side(random), random.random_range(-10 * SECOND..10 * SECOND)),
@@ -233,6 +266,8 @@ fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
         21 => Fault::TargetLosesAnswer(side(random)),
         22 => Fault::Partial(side(random), random.random()),
         23 | 24 => Fault::Race(edit(random, setup, number)),
-        _ => Fault::Configure(random.random_range(0..3)),
+        25 => Fault::PutBack,
+        26 => Fault::Compact,
+        _ => Fault::Configure(number_of_mapping(random)),
     }
 }

@@ -2,94 +2,15 @@
 //!
 //! Both keep rows and a stream of committed changes in commit order. The ERP's stream carries whole rows under log
 //! positions; the CRM's carries what changed. Either may trim what is written to it, and either may have a trigger that
-//! changes another field in the same transaction.
+//! changes another field in the same transaction. A deleted customer's contacts refer to nobody.
 
 use std::collections::BTreeMap;
 
 use schemas::Value;
-use schemas::cdc::{ChangeSchema, Column, ColumnType};
 use schemas::message::{Field, Side};
 use schemas::value::Decimal;
 
-/// A mapped field: its canonical name and its column on each side.
-pub(super) struct Mapped {
-    pub(super) name: &'static str,
-    crm: &'static str,
-    erp: &'static str,
-}
-
-/// Fields that people edit.
-pub(super) const FIELDS: [Mapped; 5] = [
-    Mapped { name: "name", crm: "Name", erp: "name" },
-    Mapped { name: "phone", crm: "Phone", erp: "phone" },
-    Mapped { name: "city", crm: "City__c", erp: "city" },
-    Mapped { name: "note", crm: "Note__c", erp: "note" },
-    Mapped { name: "credit", crm: "Credit__c", erp: "credit" },
-];
-const NAME: usize = 0;
-const NOTE: usize = 3;
-pub(super) const CREDIT: usize = 4;
-
-impl Mapped {
-    pub(super) const fn column(&self, side: Side) -> &'static str {
-        match side {
-            Side::Crm => self.crm,
-            Side::Erp => self.erp,
-        }
-    }
-}
-
-/// The column that a key for matching stands in.
-pub(super) const fn number_column(side: Side) -> &'static str {
-    match side {
-        Side::Crm => "Number__c",
-        Side::Erp => "number",
-    }
-}
-
-pub(super) const fn id_column(side: Side) -> &'static str {
-    match side {
-        Side::Crm => "Concord_Id__c",
-        Side::Erp => "concord_id",
-    }
-}
-
-pub(super) const fn object(side: Side) -> &'static str {
-    match side {
-        Side::Crm => "Account",
-        Side::Erp => "public.customers",
-    }
-}
-
-/// The row schema of a side's stream.
-pub(super) fn schema(side: Side) -> ChangeSchema {
-    let credit = match side {
-        Side::Crm => ColumnType::Double,
-        Side::Erp => ColumnType::Decimal { precision: 18, scale: 2 },
-    };
-    let mut columns: Vec<Column> = FIELDS
-        .iter()
-        .enumerate()
-        .map(|(index, field)| Column {
-            name: field.column(side).to_owned(),
-            kind: if index == CREDIT { credit.clone() } else { ColumnType::Text },
-        })
-        .collect();
-    columns.extend([number_column(side), id_column(side)].map(|name| Column { name: name.to_owned(), kind: ColumnType::Text }));
-    ChangeSchema { side, object: object(side).to_owned(), columns }
-}
-
-/// A value as both sides would call it.
-pub(super) fn canonical(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Text(text) => text.clone(),
-        Value::Double(number) => format!("{number}"),
-        Value::Decimal(Decimal(text)) if text.contains('.') => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        Value::Decimal(Decimal(text)) => text.clone(),
-        other => format!("{other:?}"),
-    }
-}
+use super::shape::{self, FIELDS, Kind, LINK, NAME, NOTE, Shape, canonical, common, field_of};
 
 /// How a system treats what is written to it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,7 +25,7 @@ impl Manner {
     /// What the system makes of a value of a field.
     pub(super) fn kept(self, value: &str, field: usize) -> String {
         match self.cut {
-            Some(cut) if field != CREDIT => value.chars().take(cut).collect(),
+            Some(cut) if FIELDS[field].shape == Shape::Text => value.chars().take(cut).collect(),
             _ => value.to_owned(),
         }
     }
@@ -124,6 +45,7 @@ pub(super) struct Put {
     pub(super) side: Side,
     pub(super) id: String,
     pub(super) field: usize,
+    /// As both sides call it; a reference is the record id of its own side.
     pub(super) value: String,
     pub(super) by: By,
     /// The system made another value of the one it was given.
@@ -132,10 +54,19 @@ pub(super) struct Put {
     pub(super) position: usize,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Row {
+    pub(super) kind: Kind,
     pub(super) values: BTreeMap<String, Value>,
     pub(super) modified_at: i64,
+    pub(super) by_us: bool,
+}
+
+/// A row that was deleted.
+#[derive(Debug, Clone)]
+pub(super) struct Gone {
+    pub(super) row: Row,
+    pub(super) at: i64,
     pub(super) by_us: bool,
 }
 
@@ -152,6 +83,7 @@ pub(super) enum Did {
 pub(super) struct Committed {
     pub(super) id: String,
     pub(super) did: Did,
+    pub(super) kind: Kind,
     pub(super) row: BTreeMap<String, Value>,
     pub(super) changed: Vec<String>,
     pub(super) at: i64,
@@ -189,8 +121,12 @@ pub(super) struct System {
     /// How often everything was asked to be read again.
     pub(super) sweeps: u32,
     pub(super) ledger: BTreeMap<String, Kept>,
-    /// When rows were deleted, and whether by us.
-    pub(super) gone: BTreeMap<String, (i64, bool)>,
+    /// Rows that are deleted.
+    pub(super) gone: BTreeMap<String, Gone>,
+    /// How often each row was deleted.
+    pub(super) went: BTreeMap<String, usize>,
+    /// Rows that came back.
+    pub(super) returned: BTreeMap<String, usize>,
     /// What its clock is ahead of ours, microseconds.
     pub(super) skew: i64,
     made: u32,
@@ -204,12 +140,14 @@ pub(super) struct TargetFault {
     pub(super) down: u8,
     /// Its next answer is lost.
     pub(super) lose_answer: bool,
+    /// While that answer is awaited, somebody puts back what stood there before.
+    pub(super) put_back: bool,
     /// Rows of the next batch that are locked, by bit.
     pub(super) locked: u8,
     /// Somebody edits between its being read and being written to.
     pub(super) race: Option<Edit>,
-    /// The next change is delivered once more.
-    pub(super) repeat: bool,
+    /// So many changes are delivered once more.
+    pub(super) repeat: u8,
     /// The next change in the stream becomes a gap.
     pub(super) gap: bool,
 }
@@ -225,45 +163,64 @@ impl System {
             sweeps: 0,
             ledger: BTreeMap::new(),
             gone: BTreeMap::new(),
+            went: BTreeMap::new(),
+            returned: BTreeMap::new(),
             skew,
             made: 0,
             fault: TargetFault::default(),
         }
     }
 
-    fn next_id(&mut self) -> String {
+    fn next_id(&mut self, kind: Kind) -> String {
         self.made += 1;
-        match self.side {
-            Side::Crm => format!("001{:012}AAA", self.made),
-            Side::Erp => format!("{}", 100 + self.made),
+        match (self.side, kind) {
+            (Side::Crm, Kind::Customer) => format!("001{:012}AAA", self.made),
+            (Side::Crm, Kind::Contact) => format!("003{:012}AAA", self.made),
+            (Side::Erp, Kind::Customer) => format!("{}", 100 + self.made),
+            (Side::Erp, Kind::Contact) => format!("{}", 9000 + self.made),
         }
     }
 
-    /// The value of a field's edit, of this side's type; each number is another value.
+    /// Ids of a kind's rows, in order.
+    pub(super) fn ids(&self, kind: Kind) -> impl Iterator<Item = &String> {
+        self.rows.iter().filter(move |(_, row)| row.kind == kind).map(|(id, _)| id)
+    }
+
+    /// One of a kind's rows; none when there is none.
+    pub(super) fn nth(&self, kind: Kind, number: u32) -> Option<&String> {
+        let count = self.ids(kind).count();
+        if count == 0 { None } else { self.ids(kind).nth(number as usize % count) }
+    }
+
+    /// The value that a person's edit puts in.
     pub(super) fn typed(&self, field: usize, number: u32) -> Value {
-        if field == CREDIT {
-            let cents = i64::from(number) * 100 + i64::from(number % 4) * 25;
-            return match self.side {
-                Side::Crm => Value::Double(cents as f64 / 100.0),
-                Side::Erp => Value::Decimal(Decimal(format!("{}.{:02}", cents / 100, cents % 100))),
+        if FIELDS[field].shape != Shape::Link {
+            let value = shape::typed(self.side, field, number);
+            return match value {
+                Value::Text(text) => Value::text(self.manner.kept(&text, field)),
+                other => other,
             };
         }
-        let long = if number % 3 == 0 { " and more than some will take" } else { "" };
-        Value::text(self.manner.kept(&format!("{number} {}{long}", FIELDS[field].name), field))
+        if number.is_multiple_of(7) {
+            return Value::Null;
+        }
+        self.nth(Kind::Customer, number).map_or(Value::Null, Value::text)
     }
 
     /// A value from across, of this side's type, as the system keeps it.
-    fn fit(&self, column: &str, value: &Value) -> Value {
-        let field = FIELDS.iter().position(|field| field.column(self.side) == column);
+    fn fit(&self, field: Option<usize>, value: &Value) -> Value {
         match (field, value, self.side) {
             (_, Value::Null, _) => Value::Null,
-            (Some(CREDIT), value, Side::Crm) => canonical(value).parse().map_or(Value::Null, Value::Double),
-            (Some(CREDIT), value, Side::Erp) => {
-                let text = canonical(value);
-                let (whole, cents) = text.split_once('.').unwrap_or((&text, ""));
-                Value::Decimal(Decimal(format!("{whole}.{cents:0<2}")))
-            }
-            (Some(field), value, _) => Value::text(self.manner.kept(&canonical(value), field)),
+            (Some(field), value, side) => match (FIELDS[field].shape, side) {
+                (Shape::Money, Side::Crm) => canonical(value).parse().map_or(Value::Null, Value::Double),
+                (Shape::Money, Side::Erp) => {
+                    let text = canonical(value);
+                    let (whole, cents) = text.split_once('.').unwrap_or((&text, ""));
+                    Value::Decimal(Decimal(format!("{whole}.{cents:0<2}")))
+                }
+                (Shape::Text, _) => Value::text(self.manner.kept(&canonical(value), field)),
+                (Shape::Word | Shape::Flag | Shape::Link, _) => value.clone(),
+            },
             (None, value, _) => value.clone(),
         }
     }
@@ -289,17 +246,17 @@ impl System {
         if self.side == Side::Crm { at - at.rem_euclid(1000) } else { at }
     }
 
-    /// A row is deleted. False when there is none.
-    pub(super) fn delete(&mut self, now: i64, id: &str, by_us: bool) -> bool {
-        if self.rows.remove(id).is_none() {
-            return false;
-        }
+    /// A row is deleted, and nobody refers to it any more. False when there is none.
+    pub(super) fn delete(&mut self, now: i64, id: &str, by: &By, puts: &mut Vec<Put>) -> bool {
+        let Some(row) = self.rows.remove(id) else { return false };
+        let by_us = *by != By::Person;
         let at = self.time(now);
-        self.gone.insert(id.to_owned(), (at, by_us));
+        *self.went.entry(id.to_owned()).or_default() += 1;
         let gap = std::mem::take(&mut self.fault.gap);
         self.stream.push(Committed {
             id: id.to_owned(),
             did: Did::Gone,
+            kind: row.kind,
             row: BTreeMap::new(),
             changed: Vec::new(),
             at,
@@ -307,28 +264,73 @@ impl System {
             gap,
             shown: false,
         });
+        if row.kind == Kind::Customer {
+            let column = FIELDS[LINK].column(self.side);
+            let children: Vec<String> = self.ids(Kind::Contact).filter(|child| self.refers(child, id)).cloned().collect();
+            let by = if by_us { By::Trigger } else { By::Person };
+            for child in children {
+                self.commit(now, Kind::Contact, Some(&child), vec![(column.to_owned(), Value::Null)], &by, puts);
+            }
+        }
+        self.gone.insert(id.to_owned(), Gone { row, at, by_us });
+        true
+    }
+
+    /// Whether a contact refers to a customer.
+    pub(super) fn refers(&self, contact: &str, customer: &str) -> bool {
+        let row = self.rows.get(contact).filter(|row| row.kind == Kind::Contact);
+        row.and_then(|row| row.values.get(FIELDS[LINK].column(self.side))).and_then(Value::as_text) == Some(customer)
+    }
+
+    /// A deleted row comes back as it was. False when there is none, or another one stands for it.
+    pub(super) fn restore(&mut self, now: i64, id: &str, puts: &mut Vec<Put>) -> bool {
+        let number = shape::number_column(self.side);
+        let Some(gone) = self.gone.get(id) else { return false };
+        let taken = gone.row.values.get(number).filter(|number| !number.is_null());
+        if taken.is_some_and(|taken| self.rows.values().any(|row| row.values.get(number) == Some(taken))) {
+            return false;
+        }
+        let Some(Gone { row, .. }) = self.gone.remove(id) else { return false };
+        let link = FIELDS[LINK].column(self.side);
+        let there = |value: &Value| value.as_text().is_none_or(|parent| self.rows.contains_key(parent));
+        let values = row.values.into_iter().filter(|(column, value)| column != link || there(value)).collect();
+        self.rows.insert(id.to_owned(), Row { kind: row.kind, values: BTreeMap::new(), modified_at: 0, by_us: false });
+        *self.returned.entry(id.to_owned()).or_default() += 1;
+        self.commit(now, row.kind, Some(id), values, &By::Person, puts);
+        if let Some(last) = self.stream.last_mut() {
+            last.did = Did::Made;
+        }
         true
     }
 
     /// One transaction on one row; what it put where. `None` as the id makes the row.
-    pub(super) fn commit(&mut self, now: i64, id: Option<&str>, values: Vec<(String, Value)>, by: &By, puts: &mut Vec<Put>) -> String {
+    pub(super) fn commit(
+        &mut self,
+        now: i64,
+        kind: Kind,
+        id: Option<&str>,
+        values: Vec<(String, Value)>,
+        by: &By,
+        puts: &mut Vec<Put>,
+    ) -> String {
         let (id, did) = match id {
             Some(id) => (id.to_owned(), Did::Changed),
-            None => (self.next_id(), Did::Made),
+            None => (self.next_id(kind), Did::Made),
         };
         let ours = *by != By::Person;
-        let mut row = self.rows.remove(&id).unwrap_or_default();
+        let blank = Row { kind, values: BTreeMap::new(), modified_at: 0, by_us: false };
+        let mut row = self.rows.remove(&id).unwrap_or(blank);
         let mut changed = Vec::new();
-        let mut put = |row: &mut Row, column: &str, value: Value, by: &By, altered: bool| {
+        let mut put = |row: &mut Row, column: &str, field: Option<usize>, value: Value, by: &By, altered: bool| {
             if row.values.get(column).unwrap_or(&Value::Null) == &value {
                 return;
             }
-            if let Some(field) = FIELDS.iter().position(|field| field.column(self.side) == column) {
+            if let Some(field) = field {
                 puts.push(Put {
                     side: self.side,
                     id: id.clone(),
                     field,
-                    value: canonical(&value),
+                    value: common(field, &value),
                     by: by.clone(),
                     altered,
                     position: self.stream.len(),
@@ -342,21 +344,23 @@ impl System {
         let before = row.values.get(name).cloned();
         let asks_for_note = values.iter().any(|(column, _)| column == note);
         for (column, value) in values {
-            let fitting = if ours { self.fit(&column, &value) } else { value.clone() };
+            let field = field_of(kind, self.side, &column);
+            let fitting = if ours { self.fit(field, &value) } else { value.clone() };
             let altered = canonical(&fitting) != canonical(&value);
-            put(&mut row, &column, fitting, by, altered);
+            put(&mut row, &column, field, fitting, by, altered);
         }
         let after = row.values.get(name).cloned();
-        if ours && self.manner.trigger && !asks_for_note && after != before && did == Did::Changed {
+        if ours && self.manner.trigger && kind == Kind::Customer && !asks_for_note && after != before && did == Did::Changed {
             let text = format!("({})", canonical(&after.unwrap_or(Value::Null)));
-            put(&mut row, note, Value::text(text), &By::Trigger, false);
+            put(&mut row, note, Some(NOTE), Value::text(text), &By::Trigger, false);
         }
         let at = self.time(now);
         row.modified_at = at;
         row.by_us = ours;
         if !changed.is_empty() || did == Did::Made {
             let gap = std::mem::take(&mut self.fault.gap);
-            self.stream.push(Committed { id: id.clone(), did, row: row.values.clone(), changed, at, by_us: ours, gap, shown: false });
+            let row = row.values.clone();
+            self.stream.push(Committed { id: id.clone(), did, kind, row, changed, at, by_us: ours, gap, shown: false });
         }
         self.rows.insert(id.clone(), row);
         id

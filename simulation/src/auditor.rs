@@ -1,0 +1,305 @@
+//! What must hold at rest, computed the slow and obvious way from everything that ever stood in either system: P1 to P4 of
+//! the design, and in [`laws`] what the records of conflicts, writes and decisions say.
+
+mod laws;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::message::{AuditEntry, Conflict, ConflictState, EntityLink, Outcome, OutcomeResult, Side};
+
+use super::shape::{FIELDS, Kind, LINK, Shape, TERMS, canonical, common, fields, id_column, number_column};
+use super::system::{By, Put};
+use super::systems::Systems;
+use super::world::World;
+
+/// A record: side and id.
+type Place = (Side, String);
+
+/// What the log says of records and conflicts.
+struct Books {
+    entities: BTreeMap<Place, String>,
+    kinds: BTreeMap<String, Kind>,
+    records: BTreeMap<(String, Side), BTreeSet<String>>,
+    conflicts: Vec<Conflict>,
+    audit: Vec<AuditEntry>,
+    /// Writes that were ever answered as rejected.
+    rejected: BTreeSet<String>,
+    /// Versions of the mapping that were ever in force.
+    versions: BTreeSet<i64>,
+}
+
+/// What is wrong with a world at rest.
+pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
+    let mut entities = BTreeMap::new();
+    let mut kinds = BTreeMap::new();
+    for link in world.messages::<EntityLink>(&world.topics.entity_links()).await? {
+        let place = (link.side, link.record.clone());
+        if link.linked {
+            kinds.insert(link.entity.clone(), if link.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer });
+            entities.insert(place, link.entity);
+        } else {
+            entities.remove(&place);
+        }
+    }
+    let mut records: BTreeMap<(String, Side), BTreeSet<String>> = BTreeMap::new();
+    let conflicts = world.latest_conflicts().await?.into_values().collect();
+    let audit = world.messages::<AuditEntry>(&world.topics.audit()).await?;
+    let outcomes = world.messages::<Outcome>(&world.topics.outcomes()).await?;
+    let rejected = outcomes.into_iter().filter(|outcome| outcome.result == OutcomeResult::Rejected).map(|outcome| outcome.write).collect();
+    let systems = world.systems.lock();
+    for ((side, id), entity) in &entities {
+        records.entry((entity.clone(), *side)).or_default().insert(id.clone());
+    }
+    for ((_, side), ids) in &mut records {
+        // A record that was made anew stands for the one that was deleted.
+        let rows = &systems.at(*side).rows;
+        if ids.iter().any(|id| rows.contains_key(id)) {
+            ids.retain(|id| rows.contains_key(id));
+        }
+    }
+    let books = Books { entities, kinds, records, conflicts, audit, rejected, versions: world.versions() };
+    let mut wrong = Vec::new();
+    once(&systems, &books, &mut wrong);
+    for entity in books.entities.values().collect::<BTreeSet<_>>() {
+        agreement(&systems, &books, entity, &mut wrong);
+        bounded(&systems, &books, entity, &mut wrong);
+    }
+    for (index, put) in systems.history.iter().enumerate() {
+        if put.by == By::Person {
+            accounted(&systems, &books, index, put, &mut wrong);
+        }
+    }
+    laws::hold(&systems, &books, &mut wrong);
+    Ok(wrong)
+}
+
+/// Whether each edit of a field puts in another value than any before.
+fn is_fresh(field: usize) -> bool {
+    matches!(FIELDS[field].shape, Shape::Text | Shape::Money)
+}
+
+/// A field as it stands, as both sides call it; a reference is the record id of its own side.
+fn value(systems: &Systems, side: Side, id: &str, field: usize) -> String {
+    let row = systems.at(side).rows.get(id);
+    row.and_then(|row| row.values.get(FIELDS[field].column(side))).map(|value| common(field, value)).unwrap_or_default()
+}
+
+impl Books {
+    /// The record across, when there is exactly one.
+    fn across(&self, side: Side, id: &str) -> Option<&String> {
+        let entity = self.entities.get(&(side, id.to_owned()))?;
+        let others = self.records.get(&(entity.clone(), side.other()))?;
+        others.first().filter(|_| others.len() == 1)
+    }
+
+    fn of<'a>(&'a self, entity: &'a str, field: usize) -> impl Iterator<Item = &'a Conflict> {
+        self.conflicts.iter().filter(move |conflict| conflict.entity == entity && conflict.field == FIELDS[field].name)
+    }
+
+    fn is_held(&self, entity: &str, field: usize) -> bool {
+        self.of(entity, field).any(|conflict| conflict.state == ConflictState::Open)
+    }
+
+    /// A value so that both sides' can be compared: a reference as the entity that it means.
+    fn meaning(&self, side: Side, field: usize, value: &str) -> String {
+        if FIELDS[field].shape != Shape::Link {
+            return value.to_owned();
+        }
+        self.entities.get(&(side, value.to_owned())).cloned().unwrap_or_else(|| value.to_owned())
+    }
+
+    /// Whether a reference means a customer that the other side does not have, so that it cannot be said there.
+    fn leads_nowhere(&self, systems: &Systems, side: Side, field: usize, value: &str) -> bool {
+        if FIELDS[field].shape != Shape::Link || value.is_empty() {
+            return false;
+        }
+        let other = self.across(side, value);
+        !systems.at(side).rows.contains_key(value) || other.is_none_or(|other| !systems.at(side.other()).rows.contains_key(other))
+    }
+
+    /// Whether edits of terms in the CRM may have been left where they are.
+    fn drifts(&self) -> bool {
+        self.versions.iter().filter_map(|version| super::mapping::policies(*version, TERMS)).any(|(_, _, drift)| drift != "reassert")
+    }
+}
+
+/// P3: no record twice, no write done twice.
+fn once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    for side in [Side::Crm, Side::Erp] {
+        let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+        let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+        for (id, row) in &systems.at(side).rows {
+            let waits = row.kind == Kind::Contact && books.leads_nowhere(systems, side, LINK, &value(systems, side, id, LINK));
+            if !books.entities.contains_key(&(side, id.clone())) && !waits {
+                wrong.push(format!("P2: {side} {id} belongs to no entity"));
+            }
+            // Who brings a record back may find it made anew meanwhile.
+            if systems.at(side).returned.contains_key(id) {
+                continue;
+            }
+            let text = |column: &str| row.values.get(column).and_then(schemas::Value::as_text).map(str::to_owned);
+            if let Some(number) = text(number_column(side)) {
+                *numbers.entry(number).or_default() += 1;
+            }
+            if let Some(entity) = text(id_column(side)) {
+                *ids.entry(entity).or_default() += 1;
+            }
+        }
+        for (number, count) in numbers.iter().chain(&ids).filter(|(_, count)| **count > 1) {
+            wrong.push(format!("P3: {count} records of {number} in {side}"));
+        }
+    }
+    // What a write made and a person deleted before the write's answer was known is made again.
+    let deleted = |write: &str| {
+        let made = systems.history.iter().filter(|put| put.by == By::Write(write.to_owned()));
+        made.map(|put| (put.side, &put.id)).any(|(side, id)| systems.deletions.iter().any(|(at, gone, _)| *at == side && gone == id))
+    };
+    // The CRM keeps no ledger: when somebody puts back what a write expects, between its two tries, it is done again.
+    let put_back = |write: &str| {
+        let made = systems.history.iter().filter(|put| put.by == By::Write(write.to_owned()));
+        made.map(|put| (put.side, put.field)).any(|(side, field)| side == Side::Crm && !is_fresh(field))
+    };
+    for (write, count) in systems.effects.iter().filter(|(write, count)| **count > 1 && !deleted(write) && !put_back(write)) {
+        wrong.push(format!("P3: write {} took effect {count} times", &write[..8]));
+    }
+}
+
+/// P2: both sides have the record and hold what corresponds, unless a person is asked.
+fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<String>) {
+    let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer);
+    let record = |side: Side| books.records.get(&(entity.to_owned(), side)).and_then(|ids| ids.first().filter(|_| ids.len() == 1));
+    let nowhere = |side: Side, id: &str| books.leads_nowhere(systems, side, LINK, &value(systems, side, id, LINK));
+    let (Some(crm), Some(erp)) = (record(Side::Crm), record(Side::Erp)) else {
+        let sides = [Side::Crm, Side::Erp];
+        let returned = |side: Side| {
+            let ids = books.records.get(&(entity.to_owned(), side));
+            ids.is_some_and(|ids| ids.iter().any(|id| systems.at(side).returned.contains_key(id)))
+        };
+        let excused =
+            |side: Side| record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id));
+        if !sides.into_iter().any(|side| excused(side) || returned(side)) {
+            wrong.push(format!("P2: entity {} has {:?} in the CRM and {:?} in the ERP", &entity[..8], record(Side::Crm), record(Side::Erp)));
+        }
+        return;
+    };
+    if !systems.crm.rows.contains_key(crm) || !systems.erp.rows.contains_key(erp) {
+        return;
+    }
+    for (field, mapped) in fields(kind) {
+        if books.is_held(entity, field) || field == TERMS && books.drifts() {
+            continue;
+        }
+        // A stream that says neither that a write was done nor that somebody took it back.
+        if systems.put_back.contains(&(erp.clone(), field)) && systems.faults.keys().any(|kind| ["gap", "expired_position"].contains(kind)) {
+            continue;
+        }
+        let (here, there) = (value(systems, Side::Crm, crm, field), value(systems, Side::Erp, erp, field));
+        if books.leads_nowhere(systems, Side::Crm, field, &here) || books.leads_nowhere(systems, Side::Erp, field, &there) {
+            continue;
+        }
+        let (here, there) = (books.meaning(Side::Crm, field, &here), books.meaning(Side::Erp, field, &there));
+        let alike = here == there
+            || systems.erp.manner.kept(&here, field) == there && field != TERMS
+            || systems.crm.manner.kept(&there, field) == here;
+        if !alike {
+            wrong.push(format!("P2: {} of crm {crm} is {here:?}, of erp {erp} {there:?}", mapped.name));
+        }
+    }
+}
+
+/// P4: an edit is written across once; where sides disagreed, settling it may take some more.
+fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<String>) {
+    let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer);
+    // A record that is made anew is filled anew.
+    let went = |side: Side| -> usize {
+        let own = |id: &&String| books.entities.get(&(side, (*id).clone())).is_some_and(|found| found == entity);
+        systems.at(side).went.iter().filter(|(id, _)| own(id)).map(|(_, times)| times).sum()
+    };
+    let made_anew = went(Side::Crm) + went(Side::Erp);
+    // A row that is read again does not say who made of a written value what stands there.
+    let nameless = systems.faults.contains_key("gap") || systems.faults.contains_key("expired_position");
+    for (field, mapped) in fields(kind) {
+        let ours = |put: &&Put| put.field == field && books.entities.get(&(put.side, put.id.clone())).is_some_and(|found| found == entity);
+        let conflicts = books.of(entity, field).count();
+        let (mut edits, mut writes) = (0, 0);
+        // People may put in once more what stood there before.
+        let fresh = is_fresh(field)
+            && conflicts == 0
+            && made_anew == 0
+            && !systems.faults.contains_key("put_back");
+        let mut written: BTreeSet<(Side, &str, &str)> = BTreeSet::new();
+        let mut done: BTreeSet<&str> = BTreeSet::new();
+        for put in systems.history.iter().filter(ours) {
+            match &put.by {
+                By::Person | By::Trigger => edits += 1,
+                By::Write(write) => {
+                    writes += 1;
+                    // Done again, as said above.
+                    edits += 2 * usize::from(!done.insert(write) && put.side == Side::Crm && !is_fresh(field));
+                    edits += usize::from(put.altered && nameless);
+                    if !written.insert((put.side, &put.id, &put.value)) && fresh {
+                        wrong.push(format!("P4: {:?} was written to {} of {} {} twice", put.value, mapped.name, put.side, put.id));
+                    }
+                    if field == TERMS && put.side == Side::Erp {
+                        wrong.push(format!("P4: {:?} was written to terms of {} {}", put.value, put.side, put.id));
+                    }
+                }
+            }
+        }
+        if writes > edits + 2 * conflicts + made_anew {
+            wrong.push(format!("P4: {writes} writes of {} after {edits} edits and {conflicts} conflicts", mapped.name));
+        }
+    }
+}
+
+/// P1: what a person put somewhere ended as the agreed value, was replaced on its own side, had been carried across, or is on
+/// record.
+fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: &mut Vec<String>) {
+    let (side, field) = (edit.side, edit.field);
+    let here = |put: &Put| put.side == side && put.id == edit.id && put.field == field;
+    let later = || systems.history.iter().skip(index + 1);
+    if later().any(|put| here(put) && !matches!(put.by, By::Write(_))) {
+        return;
+    }
+    if systems.deletions.iter().any(|(at, id, before)| *at == side && *id == edit.id && *before > index) {
+        return;
+    }
+    let other = side.other();
+    let across = books.across(side, &edit.id);
+    let there = |put: &Put| put.side == other && put.field == field && across == Some(&put.id);
+    let meant = books.meaning(side, field, &edit.value);
+    let short = systems.at(other).manner.kept(&meant, field);
+    let same = |text: &str| {
+        let text = books.meaning(other, field, text);
+        text == meant || text == short
+    };
+    if later().any(|put| there(put) && same(&put.value)) || systems.history.iter().take(index).any(|put| there(put) && same(&put.value)) {
+        return;
+    }
+    // Nobody could have known: no stream ever showed it, and without strict mode the CRM does not check at commit. A row read
+    // again shows what stands by then.
+    let unshown = systems.at(side).stream.get(edit.position).is_some_and(|committed| !committed.shown);
+    if side == Side::Crm && unshown && later().any(here) {
+        return;
+    }
+    // Nothing is no value: where two records meet, what is empty is filled.
+    let touched = |put: &Put| put.field == field && matches!(put.by, By::Write(_)) && (put.id == edit.id || across == Some(&put.id));
+    if edit.value.is_empty() && !systems.history.iter().take(index).any(touched) {
+        return;
+    }
+    let entity = books.entities.get(&(side, edit.id.clone()));
+    let recorded = entity.is_some_and(|entity| {
+        books.of(entity, field).any(|conflict| {
+            let held = if side == Side::Crm { &conflict.crm } else { &conflict.erp };
+            canonical(held) == meant || canonical(&conflict.chosen) == meant
+        })
+    });
+    let held = entity.is_some_and(|entity| books.is_held(entity, field));
+    let stands = value(systems, side, &edit.id, field) == edit.value;
+    let agrees = across.is_some_and(|id| same(&value(systems, other, id, field)));
+    let alone = across.is_none_or(|id| !systems.at(other).rows.contains_key(id));
+    let stays = field == TERMS && side == Side::Crm || books.leads_nowhere(systems, side, field, &edit.value);
+    if !(recorded || stands && (held || agrees || alone || stays)) {
+        wrong.push(format!("P1: {:?} of {} in {side} {} is lost", edit.value, FIELDS[field].name, edit.id));
+    }
+}

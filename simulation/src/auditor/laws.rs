@@ -1,0 +1,123 @@
+//! What every conflict record, write and decision must say, whatever happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::message::{Conflict, ConflictState, Side};
+
+use super::super::mapping;
+use super::super::shape::{FIELDS, Kind, Shape, TERMS, canonical};
+use super::super::system::{By, Put};
+use super::super::systems::Systems;
+use super::Books;
+
+/// Commit times nearer than this are not ordered, microseconds: the mappings leave it at its default.
+const SKEW_US: u64 = 2_000_000;
+
+pub(super) fn hold(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    for conflict in books.conflicts.iter().filter(|conflict| conflict.state == ConflictState::Settled) {
+        winner_has_it(conflict, wrong);
+        policy_was_kept(conflict, wrong);
+    }
+    every_write_is_audited_once(systems, books, wrong);
+    nothing_of_ours_travels_back(systems, books, wrong);
+    nothing_is_deleted_without_cause(systems, books, wrong);
+}
+
+fn field_of(conflict: &Conflict) -> Option<usize> {
+    FIELDS.iter().position(|field| field.name == conflict.field && field.kind.name() == conflict.kind)
+}
+
+/// What a settled conflict chose is what its winner held.
+fn winner_has_it(conflict: &Conflict, wrong: &mut Vec<String>) {
+    let held = match conflict.winner {
+        Some(Side::Crm) => &conflict.crm,
+        Some(Side::Erp) => &conflict.erp,
+        None => return,
+    };
+    if field_of(conflict).is_some() && *held != conflict.chosen {
+        wrong.push(format!("P1: conflict {} of {} chose {:?}, but its winner held {held:?}", conflict.id, conflict.field, conflict.chosen));
+    }
+}
+
+/// What a policy settled, it settled as it says.
+fn policy_was_kept(conflict: &Conflict, wrong: &mut Vec<String>) {
+    let Some(field) = field_of(conflict) else { return };
+    let (Some(winner), Some((policy, tie, _))) = (conflict.winner, mapping::policies(conflict.mapping_version, field)) else { return };
+    // Of these, something else than the policy decides: the first policy, a delete, a direction, an edit made meanwhile.
+    let ruled = ["the newer edit wins", "the edits are too close", "the CRM wins by policy", "the ERP wins by policy"];
+    let by_rule = ruled.iter().any(|words| conflict.reason.starts_with(words));
+    if conflict.settled_by.as_deref() != Some("policy") || !by_rule || conflict.overtaken || field == TERMS {
+        return;
+    }
+    let apart = conflict.crm_at.abs_diff(conflict.erp_at);
+    let newer = if conflict.crm_at > conflict.erp_at { Side::Crm } else { Side::Erp };
+    let tie = if tie == "crm" { Side::Crm } else { Side::Erp };
+    let expected = match policy {
+        "crm" => Some((Side::Crm, false)),
+        "erp" => Some((Side::Erp, false)),
+        "last_write" if apart < SKEW_US => Some((tie, true)),
+        "last_write" => Some((newer, false)),
+        _ => None,
+    };
+    let asks = FIELDS[field].shape == Shape::Money
+        && match (canonical(&conflict.crm).parse(), canonical(&conflict.erp).parse()) {
+            (Ok(crm), Ok(erp)) => mapping::asks_about_credit(conflict.mapping_version, crm, erp),
+            _ => false,
+        };
+    if asks || expected != Some((winner, conflict.tie)) {
+        let Conflict { id, reason, .. } = conflict;
+        wrong.push(format!("P1: conflict {id} of {} under {policy} was settled for {winner}: {reason}", conflict.field));
+    }
+}
+
+/// What a target made of our write is not carried to where the value came from.
+fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    // A row that is read again does not say who made of a written value what stands there.
+    if ["gap", "expired_position"].iter().any(|kind| systems.faults.contains_key(kind)) {
+        return;
+    }
+    for (index, put) in systems.history.iter().enumerate() {
+        let across = books.across(put.side, &put.id);
+        let there = |other: &&Put| other.field == put.field && other.side != put.side && across == Some(&other.id);
+        let before = || systems.history.iter().take(index);
+        let ours = before().filter(there).any(|other| other.altered && other.value == put.value);
+        let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
+        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
+            wrong.push(format!("P4: {:?}, made of our own write, was written to {} of {} {}", put.value, FIELDS[put.field].name, put.side, put.id));
+        }
+    }
+}
+
+/// Every write that changed something is in the audit, once; one that was also answered as rejected may be missing.
+fn every_write_is_audited_once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    let mut entries: BTreeMap<&str, u32> = BTreeMap::new();
+    for entry in &books.audit {
+        *entries.entry(&entry.id).or_default() += 1;
+    }
+    for (write, count) in entries.iter().filter(|(_, count)| **count > 1) {
+        wrong.push(format!("P3: write {} is in the audit {count} times", &write[..8]));
+    }
+    let mut missing = BTreeSet::new();
+    for put in &systems.history {
+        if let By::Write(write) = &put.by
+            && !entries.contains_key(write.as_str())
+            && !books.rejected.contains(write)
+            && missing.insert(write)
+        {
+            wrong.push(format!("P1: write {} to {} {} is not in the audit", &write[..8], put.side, put.id));
+        }
+    }
+}
+
+/// What we deleted had its counterpart deleted.
+fn nothing_is_deleted_without_cause(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    for (side, id) in &systems.removals {
+        let Some(entity) = books.entities.get(&(*side, id.clone())) else { continue };
+        let counterpart = |at: Side, gone: &String| at != *side && books.entities.get(&(at, gone.clone())) == Some(entity);
+        let by_people = systems.deletions.iter().any(|(at, gone, _)| counterpart(*at, gone));
+        if !by_people && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
+            let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer).name();
+            wrong.push(format!("P1: {kind} {id} was deleted in {side} though nobody deleted its counterpart"));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The mappings that simulated runs use: two entities that refer to one another, fields of every shape, and four ways to
+//! settle what differs.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use reconcile::mapping::Mapping;
+use schemas::message::Side;
+
+use super::shape::{FIELDS, Kind, Mapped, Shape, TERMS, TIERS, fields, id_column};
+
+/// What differs between the mappings.
+struct Policies {
+    /// Of each field.
+    fields: [&'static str; FIELDS.len()],
+    /// The side that wins a tie.
+    tie: &'static str,
+    /// What follows a delete.
+    delete: &'static str,
+    /// What follows an edit where the terms never travel from.
+    drift: &'static str,
+    /// When a person decides about credit.
+    review_credit: Option<&'static str>,
+}
+
+const ALL: [Policies; 4] = [
+    Policies {
+        fields: ["last_write", "crm", "erp", "review", "last_write", "last_write", "crm", "erp", "last_write", "erp", "last_write"],
+        tie: "erp",
+        delete: "ignore",
+        drift: "keep",
+        review_credit: None,
+    },
+    Policies {
+        fields: ["review", "last_write", "last_write", "last_write", "crm", "erp", "last_write", "last_write", "crm", "review", "erp"],
+        tie: "crm",
+        delete: "delete",
+        drift: "reassert",
+        review_credit: None,
+    },
+    Policies {
+        fields: ["erp", "review", "crm", "last_write", "last_write", "review", "erp", "crm", "last_write", "last_write", "crm"],
+        tie: "erp",
+        delete: "ask",
+        drift: "report",
+        review_credit: Some("crm > 1100.0 || erp > 1200.0"),
+    },
+    Policies {
+        fields: ["crm", "last_write", "review", "erp", "review", "last_write", "last_write", "last_write", "erp", "crm", "review"],
+        tie: "crm",
+        delete: "archive",
+        drift: "reassert",
+        review_credit: None,
+    },
+];
+
+/// How many there are.
+pub(super) const COUNT: usize = ALL.len();
+
+/// All of them; the version of each is its place, from one.
+///
+/// # Errors
+/// Never in practice.
+pub(super) fn all() -> anyhow::Result<Vec<Arc<Mapping>>> {
+    ALL.iter().zip(1..).map(|(policies, version)| one(policies, version)).collect()
+}
+
+fn one(policies: &Policies, version: i64) -> anyhow::Result<Arc<Mapping>> {
+    let mut text = format!("version = {version}\n");
+    for kind in Kind::ALL {
+        entity(&mut text, kind, policies)?;
+    }
+    Ok(Arc::new(processors::mapping_file::parse(&text).with_context(|| format!("the mapping of the simulation: {text}"))?))
+}
+
+fn entity(text: &mut String, kind: Kind, policies: &Policies) -> std::fmt::Result {
+    let name = kind.name();
+    let title = if kind == Kind::Customer { "name" } else { "last_name" };
+    let Policies { tie, delete, .. } = policies;
+    writeln!(text, "[entity.{name}]\ntitle = \"{title}\"\ntie = \"{tie}\"\ndelete = {{ crm = \"{delete}\", erp = \"{delete}\" }}")?;
+    for (side, archive) in [(Side::Crm, "Archived__c"), (Side::Erp, "archived")] {
+        let (object, id) = (kind.object(side), id_column(side));
+        writeln!(text, "{side} = {{ object = \"{object}\", id_column = \"{id}\", archive = {{ {archive} = true }} }}")?;
+    }
+    writeln!(text, "keys = [{{ name = \"number\", crm = \"Number__c\", erp = \"number\" }}]")?;
+    writeln!(text, "[entity.{name}.field.number]\ntype = \"text\"\ncrm = \"Number__c\"\nerp = \"number\"")?;
+    for (index, mapped) in fields(kind) {
+        field(text, index, mapped, policies)?;
+    }
+    Ok(())
+}
+
+fn field(text: &mut String, index: usize, mapped: &Mapped, policies: &Policies) -> std::fmt::Result {
+    let kind = match mapped.shape {
+        Shape::Text => "text",
+        Shape::Money => "decimal(2)",
+        Shape::Word => "enum",
+        Shape::Flag => "bool",
+        Shape::Link => "reference(customer)",
+    };
+    writeln!(text, "[entity.{}.field.{}]\ntype = \"{kind}\"\npolicy = \"{}\"", mapped.kind.name(), mapped.name, policies.fields[index])?;
+    if index == TERMS {
+        writeln!(text, "direction = \"to_crm\"\ndrift = \"{}\"", policies.drift)?;
+    }
+    if let (Shape::Money, Some(rule)) = (mapped.shape, policies.review_credit) {
+        writeln!(text, "review_when = \"{rule}\"")?;
+    }
+    for (side, place) in [(Side::Crm, 1), (Side::Erp, 2)] {
+        let column = mapped.column(side);
+        if mapped.shape == Shape::Word {
+            let words: Vec<String> = TIERS.iter().map(|words| format!("{} = \"{}\"", words[place], words[0])).collect();
+            writeln!(text, "{side} = {{ column = \"{column}\", words = {{ {} }} }}", words.join(", "))?;
+        } else {
+            writeln!(text, "{side} = \"{column}\"")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a person is asked about credit by a mapping, whatever its policy.
+pub(super) fn asks_about_credit(version: i64, crm: f64, erp: f64) -> bool {
+    let policies = usize::try_from(version - 1).ok().and_then(|index| ALL.get(index));
+    policies.is_some_and(|policies| policies.review_credit.is_some()) && (crm > 1100.0 || erp > 1200.0)
+}
+
+/// The policy of a field, the side that wins a tie and what becomes of drift, by a mapping.
+pub(super) fn policies(version: i64, field: usize) -> Option<(&'static str, &'static str, &'static str)> {
+    let policies = usize::try_from(version - 1).ok().and_then(|index| ALL.get(index))?;
+    Some((policies.fields[field], policies.tie, policies.drift))
+}
