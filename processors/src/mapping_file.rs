@@ -16,12 +16,14 @@
 //! whether the columns exist: that is asked of both systems when they are connected.
 
 mod check;
+mod conversion;
 mod convert;
 mod difference;
 mod places;
 mod rows;
 mod scored;
 mod shape;
+mod weights;
 
 use std::path::Path;
 

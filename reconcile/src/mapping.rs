@@ -19,7 +19,7 @@ pub use check::{check, round_trip};
 pub(crate) use conform::conform;
 pub(crate) use convert::lacking;
 pub use convert::{read, write};
-pub use expression::holds;
+pub use expression::{Review, holds, holds_of, value_of};
 pub use rows::{Condition, EmptyRow, OrderBy, RowLink, RowMapping};
 pub use rule::{ColumnRule, Constant, FieldDefault, Part, When};
 
@@ -148,16 +148,6 @@ pub enum DeletePolicy {
     Delete,
     /// A person decides.
     Ask,
-}
-
-/// What happens to the counterpart of a record that was merged into another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MergePolicy {
-    /// A person decides; until then it stays.
-    #[default]
-    Ask,
-    /// It stays.
-    Keep,
 }
 
 /// The type of a canonical field.
@@ -339,8 +329,6 @@ pub struct EntityMapping {
     pub create: Pair<CreatePolicy>,
     /// What happens to a side's record when the other side's is deleted.
     pub delete: Pair<DeletePolicy>,
-    /// What happens to the counterpart of a record that was merged into another one.
-    pub merge: MergePolicy,
     /// How fields that differ at first contact are settled.
     pub first_contact: Policy,
     /// Commit times nearer than this are not ordered, microseconds.
@@ -384,6 +372,8 @@ pub struct Mapping {
     pub entities: Vec<EntityMapping>,
     /// Captured kinds.
     pub captured: Vec<CapturedMapping>,
+    /// What becomes of a captured kind in the ERP.
+    pub conversions: Vec<crate::convert::Conversion>,
     /// Version in force.
     pub version: i64,
     /// What it was made from, so that it can be kept and made again; empty when it was made otherwise.

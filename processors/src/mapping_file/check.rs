@@ -13,6 +13,7 @@ pub(super) fn check(mapping: &Mapping) -> Result<(), String> {
         }
         self::entity(mapping, entity)?;
     }
+    super::conversion::check(mapping)?;
     for captured in &mapping.captured {
         claim(&mut objects, captured.side, &captured.object, &captured.kind)?;
         if mapping.entities.iter().any(|entity| entity.kind == captured.kind) {

@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use reconcile::Value;
 use reconcile::mapping::{
     CapturedMapping, ColumnRule, Constant, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldDefault, FieldMapping,
-    FieldType, Mapping, MergePolicy, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
+    FieldType, Mapping, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
 };
 use rust_decimal::Decimal;
 use toml::Spanned;
 
-use super::Wrong;
+use super::{Wrong, conversion};
 use super::shape::{self, Word};
 
 const WHENS: &[(&str, When)] = &[("create", When::Create), ("always", When::Always)];
 const SKEW_US: i64 = 2_000_000;
 
-type Result<T> = std::result::Result<T, Wrong>;
+pub(super) type Result<T> = std::result::Result<T, Wrong>;
 
-fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
+pub(super) fn wrong(at: usize, reason: impl Into<String>) -> Wrong {
     Wrong { at: Some(at), reason: reason.into() }
 }
 
@@ -38,7 +38,6 @@ const POLICIES: &[(&str, Policy)] =
     &[("last_write", Policy::LastWrite), ("crm", Policy::Crm), ("erp", Policy::Erp), ("review", Policy::Review)];
 const SIDES: &[(&str, Side)] = &[("crm", Side::Crm), ("erp", Side::Erp)];
 const CREATES: &[(&str, CreatePolicy)] = &[("auto", CreatePolicy::Auto), ("ask", CreatePolicy::Ask), ("never", CreatePolicy::Never)];
-const MERGES: &[(&str, MergePolicy)] = &[("ask", MergePolicy::Ask), ("keep", MergePolicy::Keep)];
 const DELETES: &[(&str, DeletePolicy)] =
     &[("ignore", DeletePolicy::Ignore), ("archive", DeletePolicy::Archive), ("delete", DeletePolicy::Delete), ("ask", DeletePolicy::Ask)];
 const DIRECTIONS: &[(&str, Direction)] = &[("both", Direction::Both), ("to_crm", Direction::ToCrm), ("to_erp", Direction::ToErp)];
@@ -54,9 +53,11 @@ pub(super) fn mapping(file: shape::File) -> Result<Mapping> {
     let mut captured: Vec<(usize, String, shape::Captured)> =
         file.captured.into_iter().map(|(kind, captured)| (captured.object.span().start, kind, captured)).collect();
     captured.sort_by_key(|(at, ..)| *at);
+    let conversions = file.convert.into_iter().map(|(kind, shape)| conversion::conversion(kind, shape)).collect::<Result<_>>()?;
     Ok(Mapping {
         entities: parents_first(entities.into_iter().map(|(_, kind, shape)| entity(kind, shape, version)).collect::<Result<_>>()?)?,
         captured: captured.into_iter().map(|(_, kind, shape)| self::captured(kind, shape)).collect::<Result<_>>()?,
+        conversions,
         version,
         text: String::new(),
     })
@@ -98,7 +99,6 @@ fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapp
         scored: shape.scored.map(|scored| super::scored::rules(&here, scored)).transpose()?,
         create: policies(&shape.create, &format!("{here}.create"), CREATES, CreatePolicy::Auto)?,
         delete: policies(&shape.delete, &format!("{here}.delete"), DELETES, DeletePolicy::default())?,
-        merge: choose_or(shape.merge.as_ref(), &format!("{here}.merge"), MERGES, MergePolicy::default())?,
         first_contact: choose_or(shape.first_contact.as_ref(), &format!("{here}.first_contact"), POLICIES, Policy::LastWrite)?,
         skew_us: shape.skew.as_ref().map_or(Ok(SKEW_US), |word| duration(word, &format!("{here}.skew")))?,
         tie: choose_or(shape.tie.as_ref(), &format!("{here}.tie"), SIDES, Side::Erp)?,
@@ -130,7 +130,7 @@ fn side(here: &str, shape: shape::Side) -> Result<SideMapping> {
     })
 }
 
-fn constant(here: &str, column: String, value: Spanned<toml::Value>) -> Result<(String, Constant)> {
+pub(super) fn constant(here: &str, column: String, value: Spanned<toml::Value>) -> Result<(String, Constant)> {
     let (value, when) = when(&format!("{here}.constants.{column}"), value)?;
     Ok((column, Constant { value, when }))
 }
@@ -155,7 +155,7 @@ fn when(what: &str, shape: Spanned<toml::Value>) -> Result<(Value, When)> {
     }
 }
 
-fn plain(what: &str, value: Spanned<toml::Value>) -> Result<Value> {
+pub(super) fn plain(what: &str, value: Spanned<toml::Value>) -> Result<Value> {
     let at = value.span().start;
     Ok(match value.into_inner() {
         toml::Value::String(text) => Value::Text(text),
@@ -274,7 +274,7 @@ fn columns(here: &str, at: usize, shape: shape::Rule) -> Result<ColumnRule> {
     })
 }
 
-fn expression(at: usize, what: &str, text: &str) -> Result<Expression> {
+pub(super) fn expression(at: usize, what: &str, text: &str) -> Result<Expression> {
     Expression::compile(text).map_err(|error| wrong(at, format!("{what} is not a CEL expression: {error}")))
 }
 

@@ -62,6 +62,19 @@ pub fn differences(old: &Mapping, new: &Mapping) -> Vec<Difference> {
     for captured in old.captured.iter().filter(|captured| !new.captured.iter().any(|other| other.kind == captured.kind)) {
         found.add(format!("captured.{}", captured.kind), "is gone", Weight::Start);
     }
+    for conversion in &new.conversions {
+        let path = format!("convert.{}", conversion.kind);
+        match old.conversions.iter().find(|other| other.kind == conversion.kind) {
+            None => found.add(path, "is new", Weight::Start),
+            Some(before) if before.object != conversion.object || before.from != conversion.from || before.id_column != conversion.id_column => {
+                found.add(path, "is made from or into something else", Weight::Never);
+            }
+            Some(before) => found.differs(&path, "is another", before, conversion, Weight::Policy),
+        }
+    }
+    for gone in old.conversions.iter().filter(|gone| !new.conversions.iter().any(|other| other.kind == gone.kind)) {
+        found.add(format!("convert.{}", gone.kind), "is gone", Weight::Start);
+    }
     found.0
 }
 
@@ -103,6 +116,7 @@ fn entity(found: &mut Found, old: &EntityMapping, new: &EntityMapping) {
     }
     found.changed(&path, "title", &old.title, &new.title, Weight::Policy, String::clone);
     found.differs(&path, "keys are others; they hold for records that change from now on", &old.keys, &new.keys, Weight::Policy);
+    found.differs(&path, "match is another; it holds for records that change from now on", &old.scored, &new.scored, Weight::Policy);
     found.changed(&path, "first_contact", &old.first_contact, &new.first_contact, Weight::Policy, |policy| policy.as_str().to_owned());
     found.changed(&path, "skew", &old.skew_us, &new.skew_us, Weight::Policy, |skew| format!("{} ms", skew / 1000));
     found.changed(&path, "tie", &old.tie, &new.tie, Weight::Policy, |side| side.as_str().to_owned());

@@ -30,6 +30,9 @@ impl Places {
         for (kind, captured) in &file.captured {
             note(format!("captured.{kind}"), captured.object.span().start);
         }
+        for (kind, convert) in &file.convert {
+            note(format!("convert.{kind}"), convert.from.span().start);
+        }
         Self(places)
     }
 

@@ -10,6 +10,7 @@
 //! automatic = 24.0      # bits from which two are linked without asking
 //! review = 12.0         # bits from which a person is asked
 //! lead = 6.0            # bits by which a match is better than the next best
+//! [entity.customer.match.weights.field.name.levels]     # what `concord matching estimate` prints; built in without it
 //! ```
 
 use reconcile::mapping::Pair;
@@ -28,6 +29,7 @@ pub(super) struct Match {
     automatic: Option<Spanned<f64>>,
     review: Option<Spanned<f64>>,
     lead: Option<Spanned<f64>>,
+    weights: Option<super::weights::File>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,7 +103,10 @@ pub(super) fn rules(here: &str, shape: Match) -> Result<MatchRules> {
             }
         }
     }
-    let weights = Weights::default();
+    let weights = shape.weights.map_or_else(|| Ok(Weights::default()), super::weights::weights)?;
+    if let Some(stranger) = weights.fields.keys().find(|name| !names.contains(*name)) {
+        return Err(Wrong { at: None, reason: format!("{here}.weights: {stranger:?} is not one of the fields compared") });
+    }
     let built_in = weights.thresholds;
     let bits = |given: &Option<Spanned<f64>>, or: f64| given.as_ref().map_or(or, |bits| *bits.get_ref());
     let thresholds = Thresholds {

@@ -18,6 +18,8 @@ pub(super) struct File {
     pub(super) entity: BTreeMap<String, Entity>,
     #[serde(default)]
     pub(super) captured: BTreeMap<String, Captured>,
+    #[serde(default)]
+    pub(super) convert: BTreeMap<String, Convert>,
 }
 
 fn one() -> i64 {
@@ -35,7 +37,6 @@ pub(super) struct Entity {
     pub(super) create: Policies,
     #[serde(default)]
     pub(super) delete: Policies,
-    pub(super) merge: Option<Word>,
     #[serde(default)]
     pub(super) keys: Vec<Key>,
     #[serde(rename = "match")]
@@ -160,4 +161,27 @@ pub(super) struct Captured {
     pub(super) via: Option<Word>,
     #[serde(default)]
     pub(super) columns: BTreeMap<String, Word>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Convert {
+    pub(super) from: Word,
+    pub(super) when: Word,
+    #[serde(default)]
+    pub(super) auto: bool,
+    pub(super) erp: ConvertTarget,
+    #[serde(default)]
+    pub(super) fields: BTreeMap<String, Word>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConvertTarget {
+    pub(super) object: Word,
+    pub(super) id_column: String,
+    pub(super) customer_column: String,
+    pub(super) number_column: Option<String>,
+    #[serde(default)]
+    pub(super) constants: BTreeMap<String, Spanned<toml::Value>>,
 }

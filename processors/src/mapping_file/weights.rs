@@ -23,7 +23,7 @@ use super::Wrong;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(super) struct File {
     thresholds: Option<Bounds>,
     #[serde(default)]
     field: BTreeMap<String, Field>,
@@ -55,9 +55,15 @@ struct Rates {
 }
 
 /// Reads a weights file's text.
+#[cfg(test)]
 pub(super) fn parse(text: &str) -> Result<Weights, Wrong> {
     let file: File = toml::from_str(text)
         .map_err(|error| Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() })?;
+    weights(file)
+}
+
+/// Weights from the shape of their file, which may stand in a mapping, too.
+pub(super) fn weights(file: File) -> Result<Weights, Wrong> {
     let thresholds = match file.thresholds {
         None => Thresholds::default(),
         Some(bounds) => thresholds(&bounds)?,

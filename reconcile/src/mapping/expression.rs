@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | names | `value` in `read` and `write`; `columns.<name>` in `read`; `crm`, `erp`, `base`, `record.<field>` in `review_when` |
+//! | names | `value` in `read` and `write`; `columns.<name>` in `read`; `crm`, `erp`, `base`, `base_crm`, `base_erp`, `crm_actor`, `erp_actor`, `record.<field>` in `review_when`; `record.<field>` in conversions |
 //! | types | text, `int`, decimal, `bool`, `null`, lists; dates and instants are text in ISO 8601 |
 //! | operators | `+ - * /`, `== != < <= > >=`, `&& \|\| !`, `? :`, `in`, `[i]` |
 //! | numbers | `abs(x)`, `min(a, b)`, `max(a, b)` (two or three), `decimal("12.50")` |
@@ -26,7 +26,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromStr;
 
 use super::number::Exact;
-use super::{ColumnRule, Expression, number, time};
+use super::{ColumnRule, Expression, Pair, number, time};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -45,14 +45,48 @@ impl Expression {
     }
 }
 
+/// What a `review_when` rule may ask about.
+#[derive(Debug, Clone)]
+pub struct Review<'a> {
+    /// Both sides' values.
+    pub values: Pair<&'a Value>,
+    /// What both last agreed on; `base` is the CRM's.
+    pub base: &'a Pair<Value>,
+    /// Who set the values; null where that is not known.
+    pub actors: Pair<Option<&'a str>>,
+    /// The merged record.
+    pub record: &'a BTreeMap<String, Value>,
+}
+
 /// Whether a `review_when` rule holds: true means that a person decides.
-pub fn holds(rule: &Expression, crm: &Value, erp: &Value, base: &Value, record: &BTreeMap<String, Value>) -> Result<bool, String> {
+pub fn holds(rule: &Expression, review: &Review<'_>) -> Result<bool, String> {
+    let actor = |name: Option<&str>| name.map_or(Value::Null, Value::text);
     let mut context = context();
-    context.add_variable_as_val("crm", bound(crm));
-    context.add_variable_as_val("erp", bound(erp));
-    context.add_variable_as_val("base", bound(base));
+    context.add_variable_as_val("crm", bound(review.values.crm));
+    context.add_variable_as_val("erp", bound(review.values.erp));
+    context.add_variable_as_val("base", bound(&review.base.crm));
+    context.add_variable_as_val("base_crm", bound(&review.base.crm));
+    context.add_variable_as_val("base_erp", bound(&review.base.erp));
+    context.add_variable_as_val("crm_actor", bound(&actor(review.actors.crm)));
+    context.add_variable_as_val("erp_actor", bound(&actor(review.actors.erp)));
+    context.add_variable_as_val("record", Box::new(Record(review.record.clone())));
+    truth(evaluate(rule, &context)?)
+}
+
+/// Whether a condition over `record.<field>` holds.
+pub fn holds_of(rule: &Expression, record: &BTreeMap<String, Value>) -> Result<bool, String> {
+    truth(value_of(rule, record)?)
+}
+
+/// The value of an expression over `record.<field>`.
+pub fn value_of(rule: &Expression, record: &BTreeMap<String, Value>) -> Result<Value, String> {
+    let mut context = context();
     context.add_variable_as_val("record", Box::new(Record(record.clone())));
-    match evaluate(rule, &context)? {
+    evaluate(rule, &context)
+}
+
+fn truth(value: Value) -> Result<bool, String> {
+    match value {
         Value::Bool(holds) => Ok(holds),
         other => Err(format!("it gives {other}, not true or false")),
     }
