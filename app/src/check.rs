@@ -157,6 +157,17 @@ struct Seen {
     what: String,
 }
 
+/// What was seen beside things that can be lived with; or, where something is wrong, all that was found.
+fn seen_with(mut found: Vec<Problem>, seen: Seen) -> Looked {
+    if found.is_empty() {
+        return Ok(seen);
+    }
+    if found.iter().all(|problem| problem.note) {
+        found.push(Problem::note(seen.place, seen.what, ""));
+    }
+    Err(found)
+}
+
 /// What was seen, or what is wrong; an empty list where another look says it.
 type Looked = Result<Seen, Vec<Problem>>;
 

@@ -33,6 +33,12 @@ pub enum Command {
     Migrate(ConfigFile),
     /// The mapping in force.
     Mapping(Mapping),
+    /// Decide conflicts, one or many; restore what lost; make a record, or an order of an opportunity.
+    Decide(crate::decide::Options),
+    /// Take back a write, a decision, a settlement, or everything in a time range.
+    Undo(crate::undo::Options),
+    /// Possible matches: look at both records, say whether they are the same, take an answer back.
+    Review(crate::review::Options),
     /// Measure on a private stack that leaves nothing behind.
     Bench(Bench),
     /// The topics, their keys and values.

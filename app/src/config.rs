@@ -204,8 +204,9 @@ impl Config {
 /// Objects or tables of one side that the mapping reads.
 pub fn objects(mapping: &Mapping, side: Side) -> Vec<String> {
     let entities = mapping.entities.iter().map(|entity| entity.sides[side].object.clone());
+    let beside = mapping.entities.iter().flat_map(|entity| entity.sides[side].rows.values()).map(|row| row.table.clone());
     let captured = mapping.captured.iter().filter(|captured| captured.side == side).map(|captured| captured.object.clone());
-    let mut names: Vec<String> = entities.chain(captured).collect();
+    let mut names: Vec<String> = entities.chain(beside).chain(captured).collect();
     names.sort();
     names.dedup();
     names

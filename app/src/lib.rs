@@ -8,17 +8,21 @@ pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod decide;
 pub mod demo;
 pub mod logging;
 pub mod mapping;
 pub mod migrate;
 pub mod print;
+pub mod remote;
+pub mod review;
 pub mod run;
 pub mod sample;
 pub mod simulate_org;
 pub mod stack;
 pub mod topics;
 pub mod traffic;
+pub mod undo;
 
 pub use topics::topic_table;
 

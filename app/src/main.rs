@@ -44,6 +44,9 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
         Command::Check(file) => return app::check::check(&file.config, printer).await,
         Command::Migrate(file) => app::migrate::migrate(&file.config, printer).await?,
         Command::Mapping(mapping) => app::mapping::run(mapping, printer).await?,
+        Command::Decide(options) => return app::decide::run(options, printer).await,
+        Command::Undo(options) => return app::undo::run(options, printer).await,
+        Command::Review(options) => return app::review::run(options, printer).await,
         Command::Bench(bench) => app::bench::run(bench, printer).await?,
         Command::Topics(topics) => app::topics::print(&topics, printer),
         Command::Simulate(options) => return simulation::run(options, *printer).await,
@@ -57,6 +60,7 @@ fn default_filter(cli: &Cli) -> String {
     match (&cli.log, &cli.command) {
         (Some(filter), _) => filter.clone(),
         (None, Command::Demo(_) | Command::Check(_) | Command::Migrate(_) | Command::Mapping(_)) => "warn".to_owned(),
+        (None, Command::Decide(_) | Command::Undo(_) | Command::Review(_)) => "warn".to_owned(),
         // What goes wrong there goes wrong on purpose.
         (None, Command::Simulate(_)) => "off".to_owned(),
         (None, _) => "info".to_owned(),

@@ -1,5 +1,6 @@
 //! `concord migrate`: the tables Concord needs, in the read model and inside the ERP. Running it again does nothing.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -26,7 +27,10 @@ pub async fn migrate(path: &Path, printer: &Printer) -> anyhow::Result<()> {
         after.iter().filter(|(version, _)| !before.contains_key(version)).map(|(version, name)| format!("{version:04} {name}")).collect();
     tell(printer, &place, &applied.iter().map(|name| format!("applied {name}")).collect::<Vec<_>>());
 
-    let tables: Vec<String> = mapping.entities.iter().map(|entity| entity.sides[Side::Erp].object.clone()).collect();
+    let erp = mapping.entities.iter().map(|entity| &entity.sides[Side::Erp]);
+    let tables: BTreeSet<String> =
+        erp.flat_map(|side| side.rows.values().map(|row| &row.table).chain([&side.object])).cloned().collect();
+    let tables: Vec<String> = tables.into_iter().collect();
     let done = sinks::erp::setup(&config.write_erp, &tables).await.map_err(|error| said("ERP", &error))?;
     tell(printer, "ERP", &done);
     printer.object(&serde_json::json!({"read_model": {"applied": applied, "version": after.keys().last()}, "erp": {"done": done}}));

@@ -34,6 +34,8 @@ pub struct StackOptions {
     pub simulator: simulator::Settings,
     /// The mapping.
     pub mapping: String,
+    /// Another ERP than the sample's: the SQL that makes and fills it. Salesforce then begins empty.
+    pub erp: Option<String>,
     /// More lines for the configuration file.
     pub more: String,
     /// What `concord run` logs, as in `CONCORD_LOG`; none leaves it as this process has it.
@@ -52,6 +54,7 @@ impl Default for StackOptions {
             // The real service gives whole seconds; a finer clock lets latency be shown.
             simulator: simulator::Settings { time_resolution_ms: 1, ..simulator::Settings::default() },
             mapping: sample::MAPPING.to_owned(),
+            erp: None,
             more: String::new(),
             log_filter: None,
         }
@@ -121,8 +124,11 @@ impl Stack {
     }
 
     async fn fill(&self) -> anyhow::Result<()> {
-        let companies: Vec<_> = sample::companies(self.options.companies, 1).collect();
         let erp = self.erp().await?;
+        if let Some(sql) = &self.options.erp {
+            return erp.batch_execute(sql).await.context("making the ERP's tables");
+        }
+        let companies: Vec<_> = sample::companies(self.options.companies, 1).collect();
         erp.batch_execute(sample::ERP_SCHEMA).await.context("making the sample ERP's tables")?;
         let today: i32 = erp.query_one("select current_date - date '1970-01-01'", &[]).await?.get(0);
         sample::load_erp(&erp, &companies, self.options.with_money, today).await?;

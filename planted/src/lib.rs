@@ -48,8 +48,6 @@ bugs! {
     PositionFirst = ("position-first", "capture"),
     /// A gap in the stream is passed over.
     ForgetGap = ("forget-gap", "capture"),
-    /// Changes that a row read again covers are put on the log after it.
-    ForgetCovered = ("forget-covered", "capture"),
     /// After an expired position the stream is read on from where it starts, as if nothing were missing.
     ExpiredAsDone = ("expired-as-done", "capture"),
     /// A copy says nothing of the records that are gone.
@@ -72,8 +70,6 @@ bugs! {
 
     /// State is not written to its changelog.
     SkipChangelog = ("skip-changelog", "processors"),
-    /// Removed state is not removed from its changelog.
-    SkipChangelogRemovals = ("skip-changelog-removals", "processors"),
     /// Offsets are committed before outputs.
     OffsetsFirst = ("offsets-first", "processors"),
     /// Local state is changed before the log has committed.
@@ -93,8 +89,6 @@ bugs! {
     IgnoreEntityId = ("ignore-entity-id", "matcher"),
     /// Match keys are not looked up.
     IgnoreKeys = ("ignore-keys", "matcher"),
-    /// A match key's old value stays in the index.
-    KeepOldKeys = ("keep-old-keys", "matcher"),
     /// A change replaces all that is known of a row by what it carries.
     ForgetUnchanged = ("forget-unchanged", "matcher"),
     /// Deletes are not said to anybody.

@@ -12,6 +12,7 @@
 //! All three inputs are keyed by entity id and have the same partitions, so that everything about one entity meets in one
 //! task. Nothing is decided here: messages become events, effects become messages.
 
+pub(crate) mod conversion;
 mod decision;
 mod event;
 mod golden;
@@ -151,6 +152,9 @@ impl Processor for Reconciler {
 
     fn process(&mut self, input: Input, _record: &Record, context: &mut Context<'_>) -> Result<()> {
         self.settle_mapping(context)?;
+        if self.converts(context, &input)? {
+            return Ok(());
+        }
         let entity = match &input {
             Input::Mapped(marked) => {
                 self.take_up(context, marked);

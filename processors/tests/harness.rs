@@ -69,6 +69,11 @@ impl Running {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(MAPPING).await
+    }
+
+    /// A world with another mapping.
+    pub(crate) async fn with(mapping: &str) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let tick = clock.clone();
         // With gaps between offsets, as Kafka has them.
@@ -80,7 +85,7 @@ impl World {
         };
         let log = MemoryLog::new(options);
         let topics = Topics::new("", PARTITIONS);
-        let mapping = Arc::new(processors::mapping_file::parse(MAPPING).expect("the mapping is right"));
+        let mapping = Arc::new(processors::mapping_file::parse(mapping).expect("the mapping is right"));
         let configs = processors::topic_configs(&mapping, &topics);
         log.create_topics(&configs).await.expect("topics");
         let registry = LocalRegistry::open(Arc::new(log.clone()), &topics).await.expect("a registry");
@@ -400,6 +405,11 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("Rating__c", ColumnType::Double),
             ("Tax_Id__c", ColumnType::Text),
             ("ERP_Id__c", ColumnType::Text),
+            ("Email__c", ColumnType::Text),
+            ("Phone", ColumnType::Text),
+            ("BillingStreet", ColumnType::Text),
+            ("BillingCity", ColumnType::Text),
+            ("Description", ColumnType::Text),
             ("Concord_Id__c", ColumnType::Text),
         ],
         (Side::Erp, "public.customers") => vec![
@@ -414,6 +424,7 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("credit_checked", ColumnType::Boolean),
             ("concord_id", ColumnType::Text),
             ("updated_by", ColumnType::Text),
+            ("parent_id", ColumnType::Int),
         ],
         (Side::Crm, "Contact") => {
             vec![
@@ -451,7 +462,7 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("customer_id", ColumnType::Int),
         ],
         (Side::Erp, "public.payments") => vec![("invoice_id", ColumnType::Int), ("amount", money())],
-        other => panic!("no such object: {other:?}"),
+        (side, object) => crate::tables::columns(side, object),
     };
     let columns = columns.into_iter().map(|(name, kind)| Column { name: name.to_owned(), kind }).collect();
     ChangeSchema { side, object: object.to_owned(), columns }

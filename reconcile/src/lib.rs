@@ -6,10 +6,12 @@
 //! - [`value`]: canonical values and their equality
 //! - [`mapping`]: what corresponds to what, with transforms and policies
 //! - [`merge`]: the three-way merge per field: agreed pairs, writes in flight, conflicts, decisions
+//! - [`convert`]: a won opportunity becomes one order
 //! - [`matching`]: which records are the same customer or contact
 //! - [`aggregate`]: incremental folds: receivables, orders, pipeline
 
 pub mod aggregate;
+pub mod convert;
 mod error;
 pub mod mapping;
 pub mod matching;

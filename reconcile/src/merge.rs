@@ -11,12 +11,17 @@
 //!
 //! It promises: the same state and event give the same effects; events of one side come in commit order, and then
 //! no value is lost without a conflict record, and both sides agree once events stop (design, P1 to P4). A change that is
-//! delivered again right away changes nothing; so does a repeated answer or decision.
+//! delivered again right away changes nothing; so does a repeated answer or decision. Every decision is answered.
 //!
-//! It leaves out: time-outs. A write that is answered but never shown waits for a re-read of the record, which arrives
-//! as a change marked `snapshot`; [`unconfirmed`] names the records to read.
+//! The mapping may be another one at each event: a field that is no longer mapped is forgotten, what is open stays open.
+//!
+//! It leaves out: what was settled and written earlier, which comes along with a decision that needs it; and time-outs. A write
+//! that is answered but never shown waits for a re-read of the record, which arrives as [`Event::Read`]; [`unconfirmed`] names
+//! the records to read.
 
+mod about_record;
 mod answer;
+mod author;
 mod create;
 mod decide;
 mod delete;
@@ -25,16 +30,21 @@ mod effect;
 mod evaluate;
 mod event;
 mod observe;
+mod remap;
+mod reopen;
 mod resolve;
+mod restore;
 mod send;
 mod settle;
+mod speaks;
 mod state;
 mod turn;
+mod undo;
 
-pub use effect::{Confirmed, ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
-pub use event::{Answer, Choice, Event, SideChange, Verdict};
+pub use effect::{Confirmed, ConflictRecord, DecisionResult, Effect, Reply, Settlement, WriteCommand, WriteKind};
+pub use event::{Answer, Choice, Demand, Event, SideChange, Verdict};
 pub use state::{
-    Ahead, ConflictNumber, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen, SideState, Unseen,
+    Ahead, ConflictNumber, Creation, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen, SideState, Step, Unseen,
     WriteNumber,
 };
 
@@ -47,11 +57,14 @@ pub const RECORD: &str = "$record";
 /// Applies one event: changes the state and says what should follow, in order.
 pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, now: Micros) -> Vec<Effect> {
     let mut turn = Turn::new(mapping, state, now);
+    remap::forget_unmapped(&mut turn);
     match event {
         Event::Changed(change) => observe::changed(&mut turn, change),
+        Event::Read(change) => observe::read(&mut turn, change),
         Event::Answered { write, answer, record } => answer::answered(&mut turn, *write, answer, record.as_deref()),
         Event::Decided(verdict) => decide::decided(&mut turn, verdict),
     }
+    decide::queued(&mut turn);
     delete::evaluate(&mut turn);
     for field in &mapping.fields {
         evaluate::evaluate(&mut turn, field);
@@ -75,7 +88,7 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && flight.answered
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.side == side && ahead.at < before)
+        unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.waits && ahead.side == side && ahead.at < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

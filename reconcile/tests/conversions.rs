@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use reconcile::mapping::{self, ColumnRule, Direction, Expression, FieldDefault, FieldMapping, FieldType, Part, Policy, Side, When};
+use reconcile::mapping::{self, ColumnRule, Direction, Expression, FieldDefault, FieldMapping, FieldType, Pair, Part, Policy, Side, When};
 use reconcile::{Class, Value};
 use rust_decimal::Decimal;
 
@@ -85,7 +85,11 @@ fn money_in_expressions_is_exact() {
 fn a_rule_compares_amounts_and_looks_into_the_record() {
     let rule = Expression::compile("crm > 10000.0 && has(record.tier) && record.tier == 'gold'").expect("compiles");
     let record = BTreeMap::from([("tier".to_owned(), Value::text("gold"))]);
-    let holds = |crm: &Value| mapping::holds(&rule, crm, &Value::Null, &Value::Null, &record);
+    let none = Pair::default();
+    let holds = |crm: &Value| {
+        let values = Pair { crm, erp: &Value::Null };
+        mapping::holds(&rule, &mapping::Review { values, base: &none, actors: Pair::default(), record: &record })
+    };
     assert_eq!(holds(&decimal("10000.01")), Ok(true));
     assert_eq!(holds(&decimal("10000.00")), Ok(false));
     assert!(holds(&Value::text("x")).is_err());
@@ -124,7 +128,12 @@ fn numbers_combine_and_compare_on_either_side() {
 #[test]
 fn a_rule_may_ask_how_far_apart_two_amounts_are() {
     let rule = Expression::compile("abs(crm - erp) > 5000.0 || 100000 < max(crm, erp)").expect("compiles");
-    let holds = |crm: &str, erp: &str| mapping::holds(&rule, &decimal(crm), &decimal(erp), &Value::Null, &BTreeMap::new());
+    let none = Pair::default();
+    let record = BTreeMap::new();
+    let holds = |crm: &str, erp: &str| {
+        let values = Pair { crm: &decimal(crm), erp: &decimal(erp) };
+        mapping::holds(&rule, &mapping::Review { values, base: &none, actors: Pair::default(), record: &record })
+    };
     assert_eq!(holds("1000.00", "6000.01"), Ok(true));
     assert_eq!(holds("6000.00", "1000.00"), Ok(false));
     assert_eq!(holds("100000.01", "99999"), Ok(true));

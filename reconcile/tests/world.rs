@@ -4,27 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use reconcile::Value;
 use reconcile::mapping::{
-    ColumnRule, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping,
+    CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping,
 };
 use reconcile::merge::{
-    self, Answer, Choice, Confirmed, ConflictRecord, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
+    self, Answer, Choice, Confirmed, ConflictRecord, DecisionResult, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
 
 /// A text field called the same on both sides.
 pub(crate) fn field(name: &str, policy: Policy) -> FieldMapping {
-    let column = |name: &str| ColumnRule { column: name.to_owned(), ..ColumnRule::default() };
-    FieldMapping {
-        name: name.to_owned(),
-        label: name.to_owned(),
-        kind: FieldType::Text,
-        direction: Direction::Both,
-        policy,
-        drift: Drift::Keep,
-        review_when: None,
-        columns: Pair { crm: column(&format!("{name}__c")), erp: column(name) },
-    }
+    FieldMapping { policy, ..FieldMapping::plain(name, FieldType::Text, format!("{name}__c"), name) }
 }
 
 pub(crate) fn mapping(policy: Policy) -> EntityMapping {
@@ -37,6 +27,7 @@ pub(crate) fn mapping(policy: Policy) -> EntityMapping {
         },
         fields: vec![field("name", policy), field("phone", policy)],
         keys: Vec::new(),
+        scored: None,
         create: Pair { crm: CreatePolicy::Auto, erp: CreatePolicy::Auto },
         delete: Pair { crm: DeletePolicy::Ignore, erp: DeletePolicy::Ignore },
         first_contact: policy,
@@ -73,6 +64,8 @@ pub(crate) struct System {
     pub commands: VecDeque<WriteCommand>,
     /// The command at the head was checked and will be committed next, whatever happens in between.
     pub checked: bool,
+    /// The last hand on the record was ours.
+    pub by_us: bool,
     /// Writes carried out, by number.
     pub ledger: BTreeMap<u64, String>,
     pub made: u32,
@@ -103,6 +96,10 @@ pub(crate) struct World {
     pub conflicts: BTreeMap<u64, ConflictRecord>,
     pub confirmed: Vec<Confirmed>,
     pub decided: Vec<Value>,
+    /// What decisions were answered.
+    pub replies: Vec<(DecisionResult, String)>,
+    /// What writes were asked to put where, with how much of the history was before; the target may have made of it what it held.
+    pub carried: Vec<(Side, String, Value, usize)>,
     /// Deletions by people, with how much of the history was before.
     pub deletions: Vec<(Side, usize)>,
 }
@@ -118,6 +115,7 @@ impl World {
             stream: VecDeque::new(),
             commands: VecDeque::new(),
             checked: false,
+            by_us: false,
             ledger: BTreeMap::new(),
             made: 0,
             last: None,
@@ -131,6 +129,8 @@ impl World {
             conflicts: BTreeMap::new(),
             confirmed: Vec::new(),
             decided: Vec::new(),
+            replies: Vec::new(),
+            carried: Vec::new(),
             deletions: Vec::new(),
         };
         for side in Side::BOTH {
@@ -204,6 +204,7 @@ impl World {
             side,
             record: record.to_owned(),
             deleted,
+            unlinked: false,
             fields,
             columns: values,
             references: BTreeMap::new(),
@@ -251,6 +252,10 @@ impl World {
             }
         }
         let asked = write.is_some();
+        if asked {
+            let history = self.history.len();
+            self.carried.extend(all.iter().take(count).map(|(name, value)| (side, canonical(side, name), value.clone(), history)));
+        }
         let wanted: Vec<String> = all.iter().map(|(name, _)| name.clone()).take(if asked { count } else { 0 }).collect();
         let mut changed = Vec::new();
         for (name, mut value) in all {
@@ -267,6 +272,7 @@ impl World {
                 system.row.insert(name, value);
             }
         }
+        system.by_us = asked;
         let columns = if system.manner.whole_rows { system.row.keys().cloned().collect() } else { changed };
         if columns.is_empty() {
             return;
@@ -301,15 +307,43 @@ impl World {
 
     /// The next answer reaches the core.
     pub(crate) fn answer(&mut self, mapping: &EntityMapping) {
-        if let Some(event) = self.answers.pop_front() {
-            self.apply(mapping, &event);
+        let Some(mut event) = self.answers.pop_front() else { return };
+        if let Event::Read(change) = &mut event {
+            // What its stream does not owe any more is left to the stream.
+            let owed = merge::unshown(&self.state, change.side, i64::MAX);
+            change.fields.retain(|field, _| owed.contains(&field.as_str()));
+            if owed.is_empty() || self.state.sides[change.side].record.as_ref() != Some(&change.record) {
+                return;
+            }
         }
+        self.apply(mapping, &event);
+    }
+
+    /// The record is read because its stream owes something; the answer comes behind the others.
+    pub(crate) fn read_owed(&mut self, side: Side) {
+        let Some(record) = self.state.sides[side].record.clone() else { return };
+        let gone = self.systems[side].record.as_ref() != Some(&record);
+        let columns = self.systems[side].row.keys().filter(|_| !gone).cloned().collect();
+        let mut change = self.change(side, &record, gone, columns, false);
+        change.snapshot = true;
+        change.actor = None;
+        self.answers.push_back(Event::Read(change));
     }
 
     /// The sink reads the target and compares, without committing yet. Only racy systems need it.
     pub(crate) fn check(&mut self, side: Side) {
         let Some(command) = self.systems[side].commands.front().cloned() else { return };
-        if self.holds(side, &command) {
+        let system = &self.systems[side];
+        let tried = system.ledger.contains_key(&command.number.0);
+        let there = system.record.is_some() && command.kind == WriteKind::Update;
+        let same = there && command.values.iter().all(|(name, value)| system.row.get(name) == Some(value));
+        let holds = self.holds(side, &command) || command.kind == WriteKind::Create;
+        // Somebody may have put in the same; or an earlier try did, and the target made something else of it.
+        if same || tried && there && !holds && system.by_us || tried && command.kind != WriteKind::Update && system.record.is_none() {
+            let record = system.record.clone();
+            self.systems[side].commands.pop_front();
+            self.reply(&command, Answer::Applied, record);
+        } else if holds {
             self.systems[side].checked = true;
         } else {
             self.reject(side, &command);
@@ -340,18 +374,19 @@ impl World {
     pub(crate) fn execute(&mut self, side: Side, lost: bool) {
         let Some(command) = self.systems[side].commands.front().cloned() else { return };
         let number = command.number.0;
-        if let Some(record) = self.systems[side].ledger.get(&number).cloned() {
-            // Tried before. A ledger knows; a system without one compares what it holds.
-            let system = &self.systems[side];
-            let done = !system.manner.racy
-                || command.kind == WriteKind::Create
-                || command.values.iter().all(|(name, value)| system.row.get(name) == Some(value));
-            if done {
-                self.systems[side].commands.pop_front();
-                self.reply(&command, Answer::Applied, Some(record));
-            } else {
-                self.reject(side, &command);
+        let racy = self.systems[side].manner.racy;
+        if racy && !self.systems[side].checked {
+            self.check(side);
+            if !self.systems[side].checked {
+                return;
             }
+        }
+        // Tried before, and the ledger knows. A system without one has compared what it holds.
+        let kept = self.systems[side].ledger.get(&number).filter(|_| !racy || command.kind == WriteKind::Create);
+        if let Some(record) = kept.cloned() {
+            self.systems[side].commands.pop_front();
+            self.systems[side].checked = false;
+            self.reply(&command, Answer::Applied, Some(record));
             return;
         }
         let checked = self.systems[side].checked;
@@ -389,7 +424,7 @@ impl World {
                     }
                 }
             }
-            WriteKind::Update => {
+            WriteKind::Update | WriteKind::Archive | WriteKind::Unarchive => {
                 let values = command.values.clone().into_iter().collect();
                 self.commit(side, values, Some(command.number.0));
             }
@@ -417,7 +452,8 @@ impl World {
         if let Choice::Value(value) = &choice {
             self.decided.push(value.clone());
         }
-        let verdict = Verdict { conflict: number, choice, actor: "Ana Lima".to_owned() };
+        let id = format!("decision-{}", self.state.decided.len());
+        let verdict = Verdict::settle(id, number, choice, "Ana Lima");
         self.apply(mapping, &Event::Decided(verdict));
     }
 
@@ -430,6 +466,7 @@ impl World {
                     self.conflicts.insert(record.number.0, record.clone());
                 }
                 Effect::Confirmed(confirmed) => self.confirmed.push(confirmed.clone()),
+                Effect::Decided(reply) => self.replies.push((reply.result, reply.reason.clone())),
                 Effect::Golden => {}
             }
         }
@@ -459,7 +496,7 @@ impl World {
                     return;
                 }
                 for (side, _) in silent {
-                    self.read_again(side);
+                    self.read_owed(side);
                 }
             }
         }

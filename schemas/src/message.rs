@@ -62,6 +62,8 @@ symbols! {
         /// No values: the record has left this entity. It belongs to another one now, or was merged away at its source;
         /// nothing follows on the other side.
         Unlinked = "unlinked",
+        /// No record: from here on the partition's changes follow another mapping, whose text is the column `mapping`.
+        Mapped = "mapped",
     }
 }
 
@@ -355,10 +357,12 @@ record! {
         pub policy: String,
         /// Why a person was asked, or which rule decided, in words.
         pub reason: String,
-        /// The side that won; none while open or when another value was chosen.
+        /// The side that won; none while open, when another value was chosen, and when each side keeps its own.
         pub winner: Option<Side>,
-        /// The value that won.
+        /// The value that won; nothing when each side keeps its own.
         pub chosen: Value,
+        /// Each side keeps its own value.
+        pub both: bool,
         /// The commit times were too close to tell which is newer.
         pub tie: bool,
         /// Our write had already replaced the losing value when its edit was seen.

@@ -180,8 +180,7 @@ impl Capture {
         for index in next..(next + self.batch.max(1)).min(end) {
             let committed = &system.stream[index];
             after.next = Some(index + 1);
-            let covered = after.through.get(&committed.id).is_some_and(|through| *through > index);
-            if covered && !planted::on(Bug::ForgetCovered) {
+            if after.through.get(&committed.id).is_some_and(|through| *through > index) {
                 continue;
             }
             after.committed_at = after.committed_at.max(committed.at);

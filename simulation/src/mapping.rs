@@ -124,6 +124,11 @@ pub(super) fn asks_about_credit(version: i64, crm: f64, erp: f64) -> bool {
     policies.is_some_and(|policies| policies.review_credit.is_some()) && (crm > 1100.0 || erp > 1200.0)
 }
 
+/// What follows a delete by a mapping.
+pub(super) fn delete(version: i64) -> Option<&'static str> {
+    usize::try_from(version - 1).ok().and_then(|index| ALL.get(index)).map(|policies| policies.delete)
+}
+
 /// The policy of a field, the side that wins a tie and what becomes of drift, by a mapping.
 pub(super) fn policies(version: i64, field: usize) -> Option<(&'static str, &'static str, &'static str)> {
     let policies = usize::try_from(version - 1).ok().and_then(|index| ALL.get(index))?;

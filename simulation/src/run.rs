@@ -149,8 +149,11 @@ impl Runner {
     async fn perform_on_runtime(&self, seed: u64, setup: Setup, script: &[Timed], keep: bool) -> anyhow::Result<(Outcome, Vec<String>)> {
         let trace = Trace::new(keep);
         let mut world = World::new(&self.common, setup, trace.clone()).await?;
-        for timed in script {
+        for (index, timed) in script.iter().enumerate() {
             world.perform(timed).await?;
+            if index % 32 == 0 && world.runs_away().await? {
+                break;
+            }
         }
         trace.note(format_args!("everything goes on without faults"));
         let mut wrong = Vec::new();

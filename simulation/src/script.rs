@@ -47,6 +47,17 @@ impl Who {
         }
     }
 
+    /// Its group, if it is a member of one.
+    pub(super) const fn group(self) -> Option<&'static str> {
+        match self {
+            Self::CaptureCrm | Self::CaptureErp => None,
+            Self::Matcher | Self::StandbyMatcher => Some("matcher"),
+            Self::Reconciler | Self::OtherReconciler => Some("reconciler"),
+            Self::SinkCrm => Some("sink.crm"),
+            Self::SinkErp => Some("sink.erp"),
+        }
+    }
+
     /// The kind of fault that its crash is.
     pub(super) const fn crash(self) -> &'static str {
         match self {
@@ -87,6 +98,8 @@ pub(super) enum Fault {
     Rebalance(u8),
     /// A group's members lose their partitions at once.
     Evict(u8),
+    /// A process stands still for so many events, so that its group takes its partitions away.
+    Stall(Who, u8),
     /// A system's stream delivers so many changes again.
     Repeat(Side, u8),
     /// A system's stream says only that something happened.
@@ -207,13 +220,13 @@ fn draw_event(random: &mut StdRng, setup: &Setup, index: u32, calm: bool) -> Tim
         0..=719 => Event::Step(who(random), random.random_range(1..=7)),
         720..=739 => Event::Wake(random.random_range(1..=9)),
         740..=869 => Event::Edit(edit(random, setup, number)),
-        870..=879 => Event::Create(side(random), kind(random), number),
-        880..=884 if setup.deletes => match random.random_range(0..10) {
-            0..=5 => Event::Delete(side(random), kind(random), random.random_range(0..6)),
-            6..=8 => Event::Undelete(side(random), random.random_range(0..6)),
+        870..=876 => Event::Create(side(random), kind(random), number),
+        877..=884 if setup.deletes => match random.random_range(0..10) {
+            0..=4 => Event::Delete(side(random), kind(random), random.random_range(0..6)),
+            5..=8 => Event::Undelete(side(random), random.random_range(0..6)),
             _ => Event::Merge(random.random_range(0..6), random.random_range(0..6)),
         },
-        880..=884 => Event::Edit(edit(random, setup, number)),
+        877..=884 => Event::Edit(edit(random, setup, number)),
         885..=909 => {
             let (which, choice) = (random.random_range(0..8), random.random_range(0..3));
             Event::Decide { which, choice, number, twice: random.random_bool(0.3), late: random.random_bool(0.2) }
@@ -244,7 +257,7 @@ fn edit(random: &mut StdRng, setup: &Setup, number: u32) -> Edit {
 }
 
 fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
-    match random.random_range(0..28) {
+    match random.random_range(0..31) {
         0..=2 => Fault::Crash(who(random)),
         3 => Fault::CrashAll,
         4 => Fault::LoseDisk(who(random)),
@@ -258,7 +271,8 @@ fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
         13 => Fault::Slow(who(random), random.random_range(5..40)),
         14 => Fault::Rebalance(random.random_range(0..4)),
         15 => Fault::Evict(random.random_range(0..4)),
-        16 => Fault::Repeat(side(random), random.random_range(1..5)),
+        16 | 28 => Fault::Repeat(side(random), random.random_range(1..12)),
+        29 | 30 => Fault::Stall(who(random), random.random_range(10..40)),
         17 => Fault::Gap(side(random)),
         18 => Fault::Expire(side(random)),
         19 => Fault::Jump(side(random), random.random_range(-10 * SECOND..10 * SECOND)),

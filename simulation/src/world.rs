@@ -34,6 +34,8 @@ const PARTITIONS: u32 = 2;
 const BEGIN: i64 = 1_760_000_000_000_000;
 /// Rounds in which a run must come to rest.
 const ROUNDS: usize = 600;
+/// Writes after which a run is taken never to come to rest.
+const MOST_WRITES: u64 = 2500;
 /// Calls of one actor in one round.
 const CALLS: u32 = 12;
 
@@ -335,6 +337,13 @@ impl World {
                 self.count("evicted");
                 self.log.faults().evict(group_name(group));
             }
+            Fault::Stall(who, events) => {
+                self.count("stall");
+                self.slow.insert(who, self.now + usize::from(events));
+                if let Some(group) = who.group() {
+                    self.log.faults().evict(group);
+                }
+            }
             Fault::Jump(side, by) => {
                 // A CRM's clock does not go back.
                 let by = if side == Side::Crm { by.abs() } else { by };
@@ -427,6 +436,9 @@ impl World {
         let mut quiet = 0;
         for _ in 0..ROUNDS {
             self.clock.fetch_add(500_000, Relaxed);
+            if self.runs_away().await? {
+                return Ok(false);
+            }
             let mut busy = false;
             for who in Who::ALL {
                 busy |= self.step(who, CALLS)?;
@@ -447,6 +459,15 @@ impl World {
             self.log.compact();
         }
         Ok(())
+    }
+
+    /// More has been written than any run has reason to.
+    pub(super) async fn runs_away(&self) -> anyhow::Result<bool> {
+        let mut writes = 0;
+        for side in [Side::Crm, Side::Erp] {
+            writes += self.log.ends(&self.topics.writes(side)).await?.values().sum::<u64>();
+        }
+        Ok(writes > MOST_WRITES)
     }
 
     /// Whether these readers have read everything.

@@ -29,6 +29,8 @@ pub struct Attempt {
     pub write: Write,
     /// How often it has been tried before.
     pub attempts: i64,
+    /// It was sent before, and never answered.
+    pub unanswered: bool,
 }
 
 /// The target's answer to one write.
@@ -53,6 +55,11 @@ pub enum Reply {
         /// The target's error code.
         code: String,
         /// When.
+        after: Duration,
+    },
+    /// Sent, and its answer was lost.
+    Unanswered {
+        /// When to try again.
         after: Duration,
     },
     /// Not reached.
@@ -140,7 +147,7 @@ impl<T: Target> writer::Target for Adapted<T> {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Applied {
-        let attempts: Vec<Attempt> = jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts }).collect();
+        let attempts: Vec<Attempt> = jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts, unanswered: job.unanswered }).collect();
         let replies = self.0.apply(&attempts).await;
         let halt = replies.halted.map(|after| Error::Busy {
             target: "the simulated system",
@@ -165,6 +172,7 @@ fn job(attempt: &Attempt) -> Job {
         value: None,
         sync: None::<Bytes>,
         attempts: attempt.attempts,
+        unanswered: attempt.unanswered,
         read_at: 0,
     }
 }
@@ -173,6 +181,7 @@ fn answer(reply: Reply) -> Answer {
     match reply {
         Reply::Applied { record, actual } => Answer::Done(Verdict::applied(record, actual)),
         Reply::Rejected { record, actual } => Answer::Done(Verdict::rejected(record, actual)),
+        Reply::Unanswered { after } => Answer::unanswered("not now", Some(after)),
         Reply::Later { code, after } => Answer::later(code, "not now", "", Some(after)),
         Reply::Untried => Answer::untried(),
     }

@@ -35,6 +35,13 @@ for (const [device, theme, viewport] of variants) {
   await look('settled', '/conflicts?state=settled');
   if ((await records.count()) > 0) await look('settled-record', await records.first().getAttribute('href'));
   await look('failures', '/failures');
+  await look('matches', '/matches');
+  const pairs = page.locator('.queue .cf');
+  if ((await pairs.count()) > 0) await look('match', await pairs.first().getAttribute('href'));
+  await look('matches-answered', '/matches?state=answered');
+  await page.goto(`${base}/`);
+  const undo = page.locator('#changes a.undo');
+  if (check(`${device}, ${theme}: a write can be taken back`, (await undo.count()) > 0)) await look('undo', await undo.first().getAttribute('href'));
   check(`${device}, ${theme}: the browser complains about nothing`, complaints.length === 0, complaints.join('; '));
   await context.close();
 }

@@ -4,6 +4,8 @@ mod browser;
 mod command_line;
 mod e2e;
 mod kill;
+mod party;
+mod mapping;
 mod simulation;
 mod tidy;
 mod watch;

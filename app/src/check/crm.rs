@@ -7,7 +7,7 @@ use schemas::cdc::ColumnType;
 
 use super::field::Holds;
 use super::needs::{Family, Need, Needs, fits, spelled};
-use super::{Looked, Problem, Seen};
+use super::{Looked, Problem, Seen, seen_with};
 use crate::config::Config;
 
 const CHANNEL: &str = "Salesforce event channel";
@@ -43,12 +43,9 @@ pub(super) async fn look(config: &Config, needs: Needs, events_too: bool) -> Loo
         .collect();
     let mut problems = problems;
     problems.extend(described(config, &needs).await);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let fields: usize = needs.values().map(|columns| columns.len()).sum();
     let what = format!("signed in; change events of {}; {fields} fields as mapped", reader.objects.join(", "));
-    Ok(Seen { place, what })
+    seen_with(problems, Seen { place, what })
 }
 
 /// What the org says of the fields, held against what the mapping writes.

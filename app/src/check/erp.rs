@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::field;
 use super::needs::{Family, Need, Needs, fits, spelled};
-use super::{Looked, Problem, Seen, address};
+use super::{Looked, Problem, Seen, address, seen_with};
 use crate::config::Config;
 
 pub(super) async fn reading(config: &Config) -> Looked {
@@ -68,11 +68,9 @@ pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Lo
         }
         problems.extend(lacking(object, asked, &there));
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let fields: usize = needs.values().map(|columns| columns.len()).sum();
-    Ok(Seen { place, what: format!("ledger, replication origin {} and {fields} columns can be used as mapped", writer.origin) })
+    let what = format!("ledger, replication origin {} and {fields} columns can be used as mapped", writer.origin);
+    seen_with(problems, Seen { place, what })
 }
 
 /// Why the writer is not let in, with what mends it.

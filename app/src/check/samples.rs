@@ -41,12 +41,8 @@ pub(super) async fn look(config: &Config, mapping: &Mapping) -> Vec<Finding> {
                 seen += rows.len();
                 problems.extend(judge(config, mapping, entity, side, &rows));
             }
-            if problems.is_empty() {
-                let what = format!("{seen} records read as a sample mean the same after a way across");
-                Ok(Seen { place: place.clone(), what })
-            } else {
-                Err(problems)
-            }
+            let what = format!("{seen} records read as a sample mean the same after a way across");
+            super::seen_with(problems, Seen { place: place.clone(), what })
         };
         findings.extend(within(PATIENCE, "samples", place.clone(), looking).await);
     }

@@ -51,6 +51,7 @@ impl Matcher {
             ..say(mapping, source, id, &known, version)
         };
         context.put(record_key(source.side, &source.object, id), &known);
+        self.emit_convertible(context, plan, &change);
         self.emit_captured(context, change);
         if !source.is_parent {
             return Ok(());
@@ -79,7 +80,31 @@ impl Matcher {
     /// Says that a captured record is gone.
     pub(super) fn captured_gone(&self, context: &mut Context<'_>, plan: &Plan, source: &Source, index: usize, id: &str, known: &Known) {
         let change = gone(&plan.mapping.captured[index], &plan.captured[index], source, id, known, known, plan.mapping.version);
+        self.emit_convertible(context, plan, &change);
         self.emit_captured(context, change);
+    }
+
+    /// Says a change of what becomes something else once more, under its own entity.
+    pub(super) fn emit_convertible(&self, context: &mut Context<'_>, plan: &Plan, change: &EntityChange) {
+        for conversion in plan.mapping.conversions.iter().filter(|conversion| conversion.from == change.kind) {
+            let change = EntityChange { kind: crate::reconciler::conversion::kind(conversion), ..change.clone() };
+            context.emit(self.changes.record(change.entity.clone(), &change));
+        }
+    }
+
+    /// Tells what becomes something else that its customer has a record across now.
+    pub(super) fn captured_released(
+        &self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        source: &Source,
+        index: usize,
+        id: &str,
+        known: &Known,
+        references: Vec<Reference>,
+    ) {
+        let said = say(&plan.mapping.captured[index], source, id, known, plan.mapping.version);
+        self.emit_convertible(context, plan, &EntityChange { op: EntityOp::Released, references, ..said });
     }
 
     fn emit_captured(&self, context: &mut Context<'_>, change: EntityChange) {
@@ -110,7 +135,6 @@ fn say(mapping: &CapturedMapping, source: &Source, id: &str, known: &Known, vers
         object: source.object.clone(),
         record: id.to_owned(),
         op: EntityOp::Changed,
-        master: None,
         fields: Vec::new(),
         columns: Vec::new(),
         before: Vec::new(),

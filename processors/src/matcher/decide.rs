@@ -201,7 +201,7 @@ impl Matcher {
         }
         let parted = part(context, &mapping.kind, std::slice::from_ref(&own_spot), &rest, &decision.id)?;
         let to = own(context, mapping, side, record)?;
-        let moved = self.relink(context, plan, mapping, &Move { side, record, to: &to, rule: DECISION })?;
+        let moved = self.relink(context, plan, mapping, &Move { side, record, to: &to, rule: DECISION, hold: true })?;
         self.keep_apart(context, plan, mapping, decision, &decision.entity, &to)?;
         self.stand_alone(context, plan, mapping, &[&decision.entity, &to])?;
         let mut answer = Answer::accepted(decision, format!("record {record} is an entity of its own: {to}"));
@@ -253,7 +253,7 @@ impl Matcher {
         }
         let mut moved = Vec::new();
         for step in done.moved.iter().rev() {
-            let back = Move { side: step.side, record: &step.record, to: &step.from, rule: &step.rule };
+            let back = Move { side: step.side, record: &step.record, to: &step.from, rule: &step.rule, hold: true };
             moved.extend(self.relink(context, plan, mapping, &back)?);
             if let (Some(displaced), Some(mut entity)) = (&step.displaced, context.get::<Entity>(&entity_key(&step.to))?) {
                 entity.set(step.side, Some(displaced.clone()), true);

@@ -5,7 +5,7 @@ use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference, Sid
 use super::plan::{Plan, Source, parent_kind};
 use super::link::{self, Asked, ByKey, Entry};
 use super::review::{Doubt, Verdict};
-use super::state::{Entity, Known, MARK, Waiting, entity_key, provisional_key, record_key, uncopied_key};
+use super::state::{Entity, Known, MARK, Waiting, column, entity_key, provisional_key, record_key, uncopied_key};
 use super::{CUSTOMER, Matcher};
 use crate::canon;
 use crate::convert;
@@ -64,11 +64,14 @@ impl Matcher {
         let rekeyed = link::index_keys(context, mapping, entry, old.map(|old| old.columns.as_slice()), Some(&known.columns))?;
         context.put(record_key(side, &source.object, id), &known);
         // Whether anything may be made for it is said after it has been looked at.
-        let again = placed.is_none() && copied && self.looks_again(context, plan, mapping, side, &known, carried, rekeyed, came_back)?;
+        let again = match placed {
+            None if copied => self.looks_again(context, plan, mapping, side, before, &known, rekeyed)?,
+            _ => Again::No,
+        };
         for doubt in placed.iter().flat_map(|placed| &placed.doubts) {
             self.doubt(context, plan, mapping, &known.entity, doubt)?;
         }
-        let may_create = !again && self.creates(context, mapping, &known.entity)?;
+        let may_create = again == Again::No && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
             fields: canonical(mapping, side, source, id, carried, &references, &known)?,
@@ -87,13 +90,13 @@ impl Matcher {
             }
         }
         if copied
-            && (gained || again)
+            && (gained || again == Again::Decided)
             && let Some(rules) = plan.scorers.of(mapping)
         {
-            rules.relist(context, &known.entity, again)?;
+            rules.relist(context, &known.entity, again == Again::Decided)?;
         }
-        if again {
-            self.review(context, plan, mapping, &known.entity, true)?;
+        if again != Again::No {
+            self.review(context, plan, mapping, &known.entity, again == Again::Decided)?;
             // It may be another entity's by now.
             if let Some(now) = context.get::<Known>(&record_key(side, &source.object, id))?.filter(|now| now.entity == known.entity) {
                 self.tell(context, plan, mapping, &now.entity)?;
@@ -108,7 +111,8 @@ impl Matcher {
         Ok(entity.is_some_and(|entity| entity.live(side).is_some_and(|other| other != id)))
     }
 
-    /// Whether a change may alter who else a record may be.
+    /// Whether an entity is looked at again after a change of its record, and whether it may be linked then: what a person has
+    /// been asked about is not linked without a new reason.
     #[expect(clippy::too_many_arguments, reason = "what is known of one change")]
     fn looks_again(
         &self,
@@ -116,23 +120,23 @@ impl Matcher {
         plan: &Plan,
         mapping: &EntityMapping,
         side: Side,
+        before: Option<&Known>,
         known: &Known,
-        carried: &[Field],
         rekeyed: bool,
-        came_back: bool,
-    ) -> Result<bool> {
-        if !self.doubts(context, &known.entity)?.is_empty() {
-            return Ok(true);
-        }
+    ) -> Result<Again> {
         let compared = || {
+            let value = |known: &Known, name: &str| column(&known.columns, name).cloned();
             plan.scorers.of(mapping).is_some()
-                && super::score::compared_columns(mapping, convert::side(side)).any(|name| carried.iter().any(|field| field.name == *name))
+                && super::score::compared_columns(mapping, convert::side(side))
+                    .any(|name| before.and_then(|before| value(before, name)) != value(known, name))
         };
-        if !(came_back || (rekeyed && !mapping.keys.is_empty()) || compared()) {
-            return Ok(false);
+        let news = before.is_none_or(|before| before.gone) || (rekeyed && !mapping.keys.is_empty()) || compared();
+        if !news {
+            return Ok(if self.doubts(context, &known.entity)?.is_empty() { Again::No } else { Again::Shown });
         }
         let entity: Option<Entity> = context.get(&entity_key(&known.entity))?;
-        Ok(entity.is_some_and(|entity| entity.only_side() == Some(side)))
+        let alone = entity.is_some_and(|entity| entity.only_side() == Some(side));
+        Ok(if alone || !self.doubts(context, &known.entity)?.is_empty() { Again::Decided } else { Again::No })
     }
 
     /// The entity of a record that has none.
@@ -207,7 +211,6 @@ impl Matcher {
             object: source.object.clone(),
             record: id.to_owned(),
             op: EntityOp::Released,
-            master: None,
             fields: Vec::new(),
             columns: Vec::new(),
             before: Vec::new(),
@@ -256,6 +259,17 @@ impl Matcher {
             context.put(uncopied_key(&mapping.kind, entity), &Waiting { side, record });
         }
     }
+}
+
+/// What a change of a record means for who else it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// Nothing.
+    No,
+    /// Its reviews show it.
+    Shown,
+    /// It is asked anew, and may be linked.
+    Decided,
 }
 
 /// Where a record without an entity belongs.

@@ -184,13 +184,20 @@ impl Matcher {
     /// Says that what an entity waited for has come, with its references as they are now.
     pub(super) fn released(&mut self, context: &mut Context<'_>, plan: &Plan, side: Side, object: &str, record: &str) -> Result<()> {
         let Some(source) = plan.source(side, object) else { return Ok(()) };
-        let Use::Entity(index) = source.purpose else { return Ok(()) };
         let Some(known) = context.get::<Known>(&record_key(side, object, record))?.filter(|known| !known.gone && !known.entity.is_empty())
         else {
             return Ok(());
         };
-        let mapping = &plan.mapping.entities[index];
         let references = self.references(context, plan, source, &known)?;
+        let index = match source.purpose {
+            Use::Entity(index) => index,
+            Use::Captured(index) => {
+                self.captured_released(context, plan, source, index, record, &known, references);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let mapping = &plan.mapping.entities[index];
         let may_create = self.creates(context, mapping, &known.entity)?;
         let change = self.say(mapping, source, record, &known, references, may_create);
         debug_assert_eq!(change.op, EntityOp::Released);

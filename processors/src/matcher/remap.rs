@@ -209,7 +209,6 @@ fn nothing() -> EntityChange {
         object: String::new(),
         record: String::new(),
         op: EntityOp::Mapped,
-        master: None,
         fields: Vec::new(),
         columns: Vec::new(),
         before: Vec::new(),

@@ -68,7 +68,7 @@ impl Matcher {
             let to = own(context, mapping, leaves.side, &leaves.record)?;
             // It has its turn with the others.
             context.put(uncopied_key(&mapping.kind, &to), &Waiting { side: leaves.side, record: leaves.record.clone() });
-            self.relink(context, plan, mapping, &Move { side: leaves.side, record: &leaves.record, to: &to, rule: "new" })?;
+            self.relink(context, plan, mapping, &Move { side: leaves.side, record: &leaves.record, to: &to, rule: "new", hold: true })?;
             context.put(super::state::suspect_key(&mapping.kind, &to), &super::state::MARK);
         }
         Ok((entries.len(), entries.last().map(|(key, _)| key.clone())))

@@ -110,7 +110,9 @@ impl Matcher {
                 self.unite(context, plan, mapping, entity, &other, &rule, &super::unite::linked_by(&rule))?;
                 return Ok(());
             }
-            Verdict::One { entity: other, rule } => vec![Doubt { other, rule }],
+            Verdict::One { entity: other, rule } => {
+                vec![Doubt { other, rule: rule.split_once(':').map_or(rule.clone(), |(_, key)| key.to_owned()) }]
+            }
             Verdict::Perhaps(doubts) => doubts,
         };
         // Opened before others end, so that nothing is made in between.

@@ -30,6 +30,8 @@ pub(super) struct Move<'a> {
     pub(super) to: &'a str,
     /// Why, as the link says it.
     pub(super) rule: &'a str,
+    /// Nothing is made for it until that is said: it is still to be looked at.
+    pub(super) hold: bool,
 }
 
 impl Matcher {
@@ -67,7 +69,7 @@ impl Matcher {
         self.end(context, plan, mapping, one, other, ending)?;
         let mut moved = Vec::new();
         for (side, record) in &moving {
-            moved.extend(self.relink(context, plan, mapping, &Move { side: *side, record, to: stays, rule })?);
+            moved.extend(self.relink(context, plan, mapping, &Move { side: *side, record, to: stays, rule, hold: false })?);
         }
         if let Some(rules) = plan.scorers.of(mapping) {
             rules.relist(context, stays, false)?;
@@ -103,7 +105,7 @@ impl Matcher {
 
     /// Moves a record to another entity and says so to everyone.
     pub(super) fn relink(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, step: &Move<'_>) -> Result<Option<Moved>> {
-        let Move { side, record, to, rule } = *step;
+        let Move { side, record, to, rule, hold } = *step;
         let object = &mapping.sides[convert::side(side)].object;
         let Some(source) = plan.source(side, object) else { return Ok(None) };
         let Some(mut known) = self.row(context, mapping, side, record)? else { return Ok(None) };
@@ -149,16 +151,26 @@ impl Matcher {
         self.emit_link(context, mapping, source, record, &known, rule, true);
         let copied = self.may_create(context, mapping)?;
         self.note_uncopied(context, mapping, to, &new, copied);
-        self.emit_all(context, plan, mapping, source, record, &known)?;
+        self.emit_all(context, plan, mapping, source, record, &known, hold)?;
         self.repoint(context, plan, &from, side)?;
         self.release_children(context, plan, to, side)?;
         Ok(Some(moved))
     }
 
     /// Says everything that is known of a record, as if it had just been read.
-    pub(super) fn emit_all(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, source: &Source, id: &str, known: &Known) -> Result<()> {
+    #[expect(clippy::too_many_arguments, reason = "what is said of one record")]
+    fn emit_all(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        source: &Source,
+        id: &str,
+        known: &Known,
+        hold: bool,
+    ) -> Result<()> {
         let references = self.references(context, plan, source, known)?;
-        let may_create = self.creates(context, mapping, &known.entity)?;
+        let may_create = !hold && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
             fields: canonical_all(mapping, source, id, &references, known)?,

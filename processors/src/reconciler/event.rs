@@ -31,7 +31,6 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
             .collect(),
         deleted: change.op == EntityOp::Deleted,
         unlinked: change.op == EntityOp::Unlinked,
-        master: change.master,
         released: change.op == EntityOp::Released,
         record: change.record,
         may_create: change.may_create,
@@ -106,16 +105,15 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         .into_iter()
         .filter(|(name, _)| fields.keys().any(|field| mapping.field(field).is_some_and(|field| field.columns[side].has(name))))
         .collect();
-    Ok(Some(Event::Changed(SideChange {
+    Ok(Some(Event::Read(SideChange {
         side,
         record,
         deleted: gone,
         unlinked: false,
-        master: None,
         fields,
         columns,
         references: BTreeMap::new(),
-        may_create: false,
+        may_create: state.may_create,
         snapshot: true,
         released: false,
         at: outcome.at,
@@ -132,7 +130,7 @@ fn open_writes(state: &EntityState) -> impl Iterator<Item = WriteNumber> {
     kept.chain(flying).chain(sides)
 }
 
-fn failure(outcome: &Outcome) -> String {
+pub(super) fn failure(outcome: &Outcome) -> String {
     match (&outcome.code, &outcome.message) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(text), None) | (None, Some(text)) => text.clone(),

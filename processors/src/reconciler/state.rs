@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use reconcile::Value;
 use reconcile::mapping::{Pair, Policy, Side};
+use reconcile::convert::{Convertible, Stage, Wish};
 use reconcile::merge::{
     Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite, Parent,
     Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
@@ -132,19 +133,21 @@ macro_rules! keep_struct {
 
 keep_struct! {
     Seen { value, at, actor }
-    InFlight { write, target, value, source, expected, answered, conflict, between, echo }
+    InFlight { write, target, value, source, expected, answered, conflict, between, echo, shared }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base, altered }
-    Ahead { side, stream, at }
+    Ahead { side, stream, at, waits }
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead }
     SideState {
-        record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, master, archived, creation,
+        record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation,
     }
     EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }
     OpenWrite { command, confirmed, steps, done, altered, at }
     Step { before, after }
+    Convertible { entity, fields, seen, won, gone, customer, customer_record, at, actor, stage, attempt, asked }
+    Wish { id, actor, at, batch }
     Confirmed { command, record, columns, steps, altered, at }
     Verdict { id, actor, at, batch, force, demand }
     WriteCommand { number, side, kind, record, values, expected, fields, decided, backfill, reason, caused_at, actor, conflict }
@@ -274,6 +277,41 @@ impl Keep for Creation {
             2 => Self::Wanted(Keep::load(input)?),
             3 => Self::Refused,
             _ => return Err(WireError::Invalid("unknown Creation")),
+        })
+    }
+}
+
+impl Keep for Stage {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Idle => out.push(0),
+            Self::Wanted(person) => {
+                out.push(1);
+                person.save(out);
+            }
+            Self::Sent(person) => {
+                out.push(2);
+                person.save(out);
+            }
+            Self::Made { record, number } => {
+                out.push(3);
+                record.save(out);
+                number.save(out);
+            }
+            Self::Failed(reason) => {
+                out.push(4);
+                reason.save(out);
+            }
+        }
+    }
+    fn load(input: &mut &[u8]) -> Result<Self, WireError> {
+        Ok(match byte(input)? {
+            0 => Self::Idle,
+            1 => Self::Wanted(Keep::load(input)?),
+            2 => Self::Sent(Keep::load(input)?),
+            3 => Self::Made { record: Keep::load(input)?, number: Keep::load(input)? },
+            4 => Self::Failed(Keep::load(input)?),
+            _ => return Err(WireError::Invalid("unknown Stage")),
         })
     }
 }

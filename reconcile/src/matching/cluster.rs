@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 
 use super::estimate::PairOf;
 
+/// Records of a large group that are asked whether another fits, at most.
+const MOST_HEARD: usize = 8;
+
 /// A scored pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoredPair {
@@ -57,9 +60,10 @@ pub fn groups(pairs: &[ScoredPair], least: f64, mut score: impl FnMut(usize, usi
             continue;
         }
         let (Some(left), Some(right)) = (groups.get(&here), groups.get(&there)) else { continue };
+        let (left, right) = (some(left), some(right));
         let mut sum = 0.0;
-        for from in left {
-            for to in right {
+        for from in &left {
+            for to in &right {
                 sum += score(*from.min(to), *from.max(to));
             }
         }
@@ -75,4 +79,34 @@ pub fn groups(pairs: &[ScoredPair], least: f64, mut score: impl FnMut(usize, usi
         }
     }
     groups.into_values().filter(|group| group.len() > 1).collect()
+}
+
+/// Records of a group that speak for it: all of a small one, some of a large one, spread evenly.
+fn some(group: &[usize]) -> Vec<usize> {
+    let step = group.len().div_ceil(MOST_HEARD).max(1);
+    group.iter().copied().step_by(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(scores: &[(usize, usize, f64)]) -> Vec<ScoredPair> {
+        scores.iter().map(|(one, other, score)| ScoredPair { pair: (*one, *other), score: *score }).collect()
+    }
+
+    #[test]
+    fn across_two_files_the_best_free_partner_is_taken() {
+        let all = pairs(&[(0, 10, 20.0), (0, 11, 30.0), (1, 11, 25.0), (1, 10, 5.0), (2, 12, 1.0)]);
+        let links: Vec<PairOf> = one_to_one(&all, 4.0).into_iter().map(|link| link.pair).collect();
+        assert_eq!(links, [(0, 11), (1, 10)]);
+    }
+
+    #[test]
+    fn a_group_grows_only_while_both_halves_agree_on_average() {
+        // 0, 1, 2 agree; 3 resembles 2 alone.
+        let all = [(0, 1, 20.0), (1, 2, 20.0), (0, 2, 15.0), (2, 3, 12.0), (0, 3, -20.0), (1, 3, -20.0), (4, 5, 11.0)];
+        let score = |one: usize, other: usize| all.iter().find(|(a, b, _)| (*a, *b) == (one, other)).map_or(-30.0, |(_, _, score)| *score);
+        assert_eq!(groups(&pairs(&all), 10.0, score), [vec![0, 1, 2], vec![4, 5]]);
+    }
 }

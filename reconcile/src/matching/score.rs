@@ -16,7 +16,7 @@ use super::level::{level, same_elsewhere};
 use super::prepare::{Form, Prepared};
 use super::rules::{CompareField, MatchRules};
 use super::weights::Weights;
-use super::words::Rarity;
+use super::words::{self, Rarity};
 use crate::mapping::Side;
 use crate::value::Value;
 
@@ -34,10 +34,12 @@ pub struct Scorer {
 struct Worth {
     /// By level, bits.
     bits: [f64; Level::ALL.len()],
-    /// How often records of one entity are equal.
-    equal: f64,
+    /// By level: how often records of one entity agree so.
+    m: [f64; Level::ALL.len()],
     common: BTreeMap<String, f64>,
     rare: f64,
+    /// What is shared counts by its words.
+    by_word: bool,
 }
 
 /// How two records compare.
@@ -92,7 +94,10 @@ impl Scorer {
                     }
                 }
                 let common = given.map(|given| given.common.clone()).unwrap_or_default();
-                Worth { bits, equal: rate(Level::Equal).m, common, rare: given.map_or(0.0, |given| given.rare) }
+                let rare = given.map_or(0.0, |given| given.rare);
+                let by_word = matches!(field.kind, Kind::Organisation | Kind::Person | Kind::Text) && rare > 0.0 && !common.is_empty();
+                let m = Level::ALL.map(|level| rate(level).m);
+                Worth { bits, m, common, rare, by_word }
             })
             .collect();
         let sibling = |(index, field): (usize, &CompareField)| field.swaps_with.map(|other| (index.min(other), index.max(other)));
@@ -116,9 +121,12 @@ impl Scorer {
         let mut score = 0.0;
         for (index, (level, worth)) in self.levels(left, right).into_iter().zip(&self.worth).enumerate() {
             let Some(level) = level else { continue };
-            let bits = match (level, left.form(index)) {
-                (Level::Equal, Some(form)) => worth.equal_bits(form),
-                _ => worth.bits.get(level as usize).copied().unwrap_or(0.0),
+            let bits = match (level, left.form(index), right.form(index)) {
+                (Level::Equal, Some(form), _) => worth.equal_bits(form),
+                (Level::Close | Level::Similar | Level::Part, Some(Form::Words(one)), Some(Form::Words(other))) if worth.by_word => {
+                    worth.shared_bits(level, &one.words, &other.words)
+                }
+                _ => worth.at(level),
             };
             score += bits;
             parts.push((index, level, bits));
@@ -183,9 +191,24 @@ impl Worth {
                 let words = form.words().iter().map(|word| self.common.get(word).copied().unwrap_or(self.rare));
                 words.product::<f64>().max(self.rare)
             }
-            None => return self.bits.get(Level::Equal as usize).copied().unwrap_or(0.0),
+            None => return self.at(Level::Equal),
         };
-        (self.equal / share).log2()
+        self.m_at(Level::Equal) - share.log2()
+    }
+
+    /// The worth of some shared words: a pair of two entities shares them as often as the words are common.
+    fn shared_bits(&self, level: Level, left: &[String], right: &[String]) -> f64 {
+        let shared = words::shared(left, right, &Rarity::of(&self.common, self.rare));
+        self.m_at(level) + shared.bits.min(-self.rare.log2())
+    }
+
+    /// The average worth of a level.
+    fn at(&self, level: Level) -> f64 {
+        self.bits.get(level as usize).copied().unwrap_or(0.0)
+    }
+
+    fn m_at(&self, level: Level) -> f64 {
+        self.m.get(level as usize).map_or(0.0, |m| m.log2())
     }
 }
 

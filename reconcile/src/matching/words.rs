@@ -130,6 +130,32 @@ pub(crate) fn text(left: &[String], right: &[String], rarity: &Rarity<'_>) -> Le
     if left.concat() == right.concat() || sorted(left) == sorted(right) {
         return Level::Reordered;
     }
+    let Shared { short_bits, contained, whole, .. } = shared(left, right, rarity);
+    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
+    match whole {
+        whole if whole >= 0.9 => Level::Close,
+        whole if whole >= 0.7 => Level::Similar,
+        // All of the shorter name, and it tells something.
+        whole if whole >= 0.45 || (contained >= 0.85 && short_bits >= 10.0) => Level::Part,
+        _ if abbreviates(short, long) => Level::Initial,
+        _ => Level::Different,
+    }
+}
+
+/// What two texts share.
+pub(crate) struct Shared {
+    /// What the shared words tell, bits.
+    pub(crate) bits: f64,
+    /// What the shorter text tells.
+    short_bits: f64,
+    /// Share of the shorter text that is in the longer.
+    contained: f64,
+    /// Share of both.
+    whole: f64,
+}
+
+/// Finds for each word of the shorter text its like in the longer one.
+pub(crate) fn shared(left: &[String], right: &[String], rarity: &Rarity<'_>) -> Shared {
     let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
     let total = |words: &[String]| words.iter().map(|word| rarity.bits(word)).sum::<f64>();
     let (short_bits, long_bits) = (total(short), total(long));
@@ -152,15 +178,11 @@ pub(crate) fn text(left: &[String], right: &[String], rarity: &Rarity<'_>) -> Le
             shared_long += best.0 * long.get(best.1).map_or(0.0, |word| rarity.bits(word));
         }
     }
-    let whole = (shared_short + shared_long) / (short_bits + long_bits).max(1e-9);
-    // All of the shorter name, and it tells something.
-    let contained = shared_short / short_bits.max(1e-9);
-    match whole {
-        whole if whole >= 0.9 => Level::Close,
-        whole if whole >= 0.7 => Level::Similar,
-        whole if whole >= 0.45 || (contained >= 0.85 && short_bits >= 10.0) => Level::Part,
-        _ if abbreviates(short, long) => Level::Initial,
-        _ => Level::Different,
+    Shared {
+        bits: (shared_short + shared_long) / 2.0,
+        short_bits,
+        contained: shared_short / short_bits.max(1e-9),
+        whole: (shared_short + shared_long) / (short_bits + long_bits).max(1e-9),
     }
 }
 

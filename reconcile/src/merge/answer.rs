@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::author;
+use super::delete;
 use super::echo;
 use super::effect::{WriteCommand, WriteKind};
 use super::event::Answer;
@@ -24,6 +26,7 @@ pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer,
         Answer::Failed(reason) => failed(turn, &command, reason),
         Answer::Deferred => {}
     }
+    author::share(turn, command.side);
 }
 
 fn fields_of<'m>(turn: &Turn<'m>, write: WriteNumber) -> Vec<&'m FieldMapping> {
@@ -48,14 +51,15 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>) {
         let state = turn.field(&field.name);
         let Some(flight) = &mut state.in_flight else { continue };
         flight.answered = true;
-        if let Some(value) = flight.echo.clone() {
+        if let Some(value) = flight.echo.clone().filter(|_| !flight.shared) {
             echo::end(turn, field, &value);
-        } else if flight.between.as_ref().is_some_and(|between| between.value != flight.expected) {
+        } else if !flight.shared && flight.between.as_ref().is_some_and(|between| between.value != flight.expected) {
             echo::inferred(turn, field);
         }
     }
     let side = command.side;
-    let archived = command.kind == WriteKind::Update && turn.state.sides[side].deleting == Some(write);
+    let archives = matches!(command.kind, WriteKind::Archive | WriteKind::Unarchive);
+    let archived = archives && turn.state.sides[side].deleting == Some(write);
     if archived {
         turn.state.sides[side].deleting = None;
     }
@@ -88,12 +92,8 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     let mut learnt = false;
     if turn.state.sides[side].deleting == Some(command.number) {
         turn.state.sides[side].deleting = None;
-        learnt = found(turn, side, command, actual, |_| true);
-        if learnt {
-            turn.state.sides[side.other()].followed = false;
-        } else {
-            settle::cannot_follow(turn, side, "the target refused it although it holds what was expected");
-        }
+        found(turn, side, command, actual, |_| true);
+        delete::not_done(turn, command, Some(actual), "the target refused it although it holds what was expected");
         return;
     }
     let mut failures = Vec::new();
@@ -122,8 +122,7 @@ fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, f
     let state = turn.field(&field.name);
     let (Some(base), Some(instead)) = (state.agreed.clone(), state.seen[flight.target].clone()) else { return };
     let (write, target, value) = (flight.write, flight.target, flight.value.clone());
-    // An older one would be shown first, and is kept until then.
-    state.unseen[target].get_or_insert(Unseen { write, target, value, source, instead, base });
+    state.owe(Unseen { write, target, value, source, instead, base, altered: false });
 }
 
 /// Takes the found values for seen, ahead of the stream. True when they differ from what was expected.
@@ -137,11 +136,15 @@ fn found(
     let mut learnt = false;
     let mapping = turn.mapping;
     for field in mapping.fields.iter().filter(|field| which(field)) {
-        let column = &field.columns[side].column;
-        let Some(found) = actual.get(column) else { continue };
-        learnt |= command.expected.get(column) != Some(found);
-        turn.state.sides[side].columns.insert(column.clone(), found.clone());
-        let Some(value) = turn.canonical(field, side, found) else { continue };
+        let found: Vec<(&str, &Value)> = field.columns[side].names().filter_map(|name| Some((name, actual.get(name)?))).collect();
+        if found.is_empty() {
+            continue;
+        }
+        learnt |= found.iter().any(|(name, value)| command.expected.get(*name) != Some(*value));
+        for (name, value) in found {
+            turn.state.sides[side].columns.insert(name.to_owned(), value.clone());
+        }
+        let Some(value) = turn.canonical(field, side) else { continue };
         let now = turn.now;
         let state = turn.field(&field.name);
         let Some(seen) = state.seen[side].clone() else { continue };
@@ -150,9 +153,9 @@ fn found(
         }
         let stream = match &state.ahead {
             Some(ahead) if ahead.side == side => ahead.stream.clone(),
-            _ => seen.value,
+            _ => seen,
         };
-        state.ahead = Some(Ahead { side, stream, at: now });
+        state.ahead = Some(Ahead { side, stream, at: now, waits: true });
         let seen = Seen { value, at: now, actor: None };
         state.seen[side] = Some(seen.clone());
         let held = state.held_by;
@@ -175,7 +178,7 @@ fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {
     }
     if state.deleting == Some(command.number) {
         state.deleting = None;
-        settle::cannot_follow(turn, side, reason);
+        delete::not_done(turn, command, None, reason);
     }
     for field in fields {
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };

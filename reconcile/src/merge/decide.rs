@@ -1,40 +1,147 @@
-//! Takes in what a person decided about an open conflict. A decision that is late or repeated finds nothing open and changes
-//! nothing.
+//! Takes in what a person decided, and answers it. The same decision again is decided once: the ids of the entity's last
+//! [`REMEMBERED`] decisions are kept.
 
 use super::RECORD;
-use super::effect::{ConflictRecord, Settlement};
-use super::event::{Choice, Verdict};
-use super::settle;
-use super::state::Resolution;
+use super::effect::{ConflictRecord, DecisionResult, Effect, Reply, Settlement};
+use super::event::{Choice, Demand, Verdict};
+use super::state::{ConflictNumber, Resolution};
 use super::turn::Turn;
-use crate::mapping::{self, Pair, Side};
+use super::{about_record, create, reopen, resolve, restore, settle, undo};
+use crate::mapping::{self, FieldMapping, Pair, Side};
 use crate::value::Value;
 
+/// Decisions of one entity whose ids are remembered.
+const REMEMBERED: usize = 64;
+/// Decisions of one entity that may wait for writes on their way.
+const WAITING: usize = 64;
+
+/// What became of a demand.
+pub(super) enum Done {
+    Accepted { reason: String, conflict: Option<ConflictNumber> },
+    Unchanged(String),
+    Refused(String),
+    /// A write is on its way that must end first.
+    Wait,
+}
+
+impl Done {
+    pub(super) fn accepted(reason: impl Into<String>) -> Self {
+        Self::Accepted { reason: reason.into(), conflict: None }
+    }
+
+    pub(super) fn kept_in(reason: impl Into<String>, conflict: ConflictNumber) -> Self {
+        Self::Accepted { reason: reason.into(), conflict: Some(conflict) }
+    }
+}
+
 pub(super) fn decided(turn: &mut Turn<'_>, verdict: &Verdict) {
-    let Some(record) = turn.state.conflicts.get(&verdict.conflict.0).cloned() else { return };
-    if record.field == RECORD {
-        about_record(turn, verdict, record);
+    if turn.state.decided.contains(&verdict.id) {
+        reply(turn, verdict, DecisionResult::Unchanged, "this decision was taken before".to_owned(), None);
         return;
+    }
+    turn.state.decided.push(verdict.id.clone());
+    let surplus = turn.state.decided.len().saturating_sub(REMEMBERED);
+    turn.state.decided.drain(..surplus);
+    // What puts values back is done in the order in which it was asked for.
+    let orderly = matches!(verdict.demand, Demand::Restore { .. } | Demand::Reopen { .. } | Demand::Undo { .. });
+    let done = if orderly && !turn.state.queued.is_empty() { Done::Wait } else { carry_out(turn, verdict) };
+    if !matches!(done, Done::Wait) {
+        answer(turn, verdict, done);
+    } else if turn.state.queued.len() >= WAITING {
+        let reason = format!("{WAITING} decisions about this record wait already; try again when they are done");
+        answer(turn, verdict, Done::Refused(reason));
+    } else {
+        turn.state.queued.push(verdict.clone());
+        let reason = "it waits for a write on its way to this record".to_owned();
+        reply(turn, verdict, DecisionResult::Accepted, reason, None);
+    }
+}
+
+/// Carries out decisions that waited, in order, as far as nothing is in their way any more.
+pub(super) fn queued(turn: &mut Turn<'_>) {
+    undo::attach(turn);
+    while let Some(verdict) = turn.state.queued.first().cloned() {
+        match carry_out(turn, &verdict) {
+            Done::Wait => return,
+            done => {
+                turn.state.queued.remove(0);
+                answer(turn, &verdict, done);
+            }
+        }
+    }
+}
+
+fn carry_out(turn: &mut Turn<'_>, verdict: &Verdict) -> Done {
+    match &verdict.demand {
+        Demand::Settle { conflict, choice } => settled(turn, verdict, *conflict, choice),
+        Demand::Restore { conflict, field, choice, kept } => {
+            restore::restored(turn, verdict, *conflict, field.as_deref(), choice, kept.as_deref())
+        }
+        Demand::Reopen { conflict, kept } => reopen::reopened(turn, verdict, *conflict, kept.as_deref()),
+        Demand::Undo { write, kept } => undo::undone(turn, verdict, *write, kept.as_deref()),
+        Demand::Create { side } => create::wished(turn, *side, &verdict.actor),
+        Demand::Refuse { side } => create::refused(turn, *side, &verdict.actor),
+    }
+}
+
+fn answer(turn: &mut Turn<'_>, verdict: &Verdict, done: Done) {
+    match done {
+        Done::Accepted { reason, conflict } => reply(turn, verdict, DecisionResult::Accepted, reason, conflict),
+        Done::Unchanged(reason) => reply(turn, verdict, DecisionResult::Unchanged, reason, None),
+        Done::Refused(reason) => reply(turn, verdict, DecisionResult::Refused, reason, None),
+        Done::Wait => {}
+    }
+}
+
+fn reply(turn: &mut Turn<'_>, verdict: &Verdict, result: DecisionResult, reason: String, conflict: Option<ConflictNumber>) {
+    let reply = Reply { verdict: Box::new(verdict.clone()), result, reason, conflict };
+    turn.effects.push(Effect::Decided(reply));
+}
+
+/// A decision about an open conflict.
+fn settled(turn: &mut Turn<'_>, verdict: &Verdict, number: ConflictNumber, choice: &Choice) -> Done {
+    let Some(record) = turn.state.conflicts.get(&number.0).cloned() else {
+        return if number.0 < turn.state.next_conflict {
+            Done::Unchanged("this conflict is settled already; to change that, open it again or restore the other value".to_owned())
+        } else {
+            Done::Refused("this record has no such conflict".to_owned())
+        };
+    };
+    if record.field == RECORD {
+        return about_record::settled(turn, verdict, choice, record);
     }
     let entity = turn.mapping;
     let Some(field) = entity.field(&record.field) else {
-        // The mapping no longer has it.
-        settle::withdraw(turn, verdict.conflict, None, "the field is no longer mapped");
-        return;
+        settle::withdraw(turn, number, None, "the field is no longer mapped");
+        return Done::Unchanged("the field is no longer mapped, so nothing is written".to_owned());
     };
-    let (winner, chosen) = match &verdict.choice {
-        Choice::Side(side) => (Some(*side), record.values[*side].value.clone()),
+    if turn.field(&field.name).resolution.as_ref().is_some_and(|resolution| resolution.reopens) {
+        // Both sides are still getting back what they held.
+        return Done::Wait;
+    }
+    match choice {
+        Choice::Side(side) => {
+            let chosen = record.values[*side].value.clone();
+            choose(turn, field, verdict, record, Some(*side), chosen)
+        }
         Choice::Value(value) => match mapping::conform(&field.kind, value) {
-            Ok(value) => (None, value),
-            Err(reason) => {
-                let mut record = record;
-                record.reason = format!("{} chose {value}, but {reason}", verdict.actor);
-                turn.keep(record);
-                return;
-            }
+            Ok(value) => choose(turn, field, verdict, record, None, value),
+            Err(reason) => Done::Refused(format!("{value} cannot be a {}: {reason}", field.label)),
         },
-    };
-    settled(turn, record, verdict, winner, chosen.clone());
+        Choice::Both => keep_both(turn, field, verdict, record),
+    }
+}
+
+fn choose(
+    turn: &mut Turn<'_>,
+    field: &FieldMapping,
+    verdict: &Verdict,
+    record: ConflictRecord,
+    winner: Option<Side>,
+    chosen: Value,
+) -> Done {
+    let number = record.number;
+    close(turn, verdict, record, winner, chosen.clone(), false);
     let before = settle::standing(turn, field);
     let mut shown = Pair::default();
     let seen = turn.both(&field.name);
@@ -48,26 +155,36 @@ pub(super) fn decided(turn: &mut Turn<'_>, verdict: &Verdict) {
     let state = turn.field(&field.name);
     state.held_by = None;
     state.failed = None;
-    state.resolution = Some(Resolution { conflict: verdict.conflict, value: chosen, by, at, before, shown });
+    let value = resolve::twice(&chosen);
+    state.resolution = Some(Resolution { conflict: number, value, by, at, before, shown, reopens: false });
     turn.golden = true;
+    Done::kept_in("settled", number)
 }
 
-fn settled(turn: &mut Turn<'_>, mut record: ConflictRecord, verdict: &Verdict, winner: Option<Side>, chosen: Value) {
+/// Each side keeps its own: the pair counts as agreed until either changes.
+fn keep_both(turn: &mut Turn<'_>, field: &FieldMapping, verdict: &Verdict, record: ConflictRecord) -> Done {
+    let number = record.number;
+    let values = Pair { crm: record.values.crm.value.clone(), erp: record.values.erp.value.clone() };
+    close(turn, verdict, record, None, Value::Null, true);
+    let state = turn.field(&field.name);
+    state.held_by = None;
+    state.failed = None;
+    state.resolution = None;
+    state.agreed = Some(values);
+    turn.golden = true;
+    Done::kept_in("each side keeps its own value until either changes", number)
+}
+
+/// Settles a record as a person said.
+pub(super) fn close(
+    turn: &mut Turn<'_>,
+    verdict: &Verdict,
+    mut record: ConflictRecord,
+    winner: Option<Side>,
+    chosen: Value,
+    both: bool,
+) {
     let by = Some(verdict.actor.clone());
-    record.settled = Some(Settlement { winner, chosen, tie: false, by, at: turn.now });
+    record.settled = Some(Settlement { winner, chosen, tie: false, both, by, at: turn.now });
     turn.keep(record);
-}
-
-/// Deleted on one side: the deleting side's choice deletes the other record too, any other keeps it.
-fn about_record(turn: &mut Turn<'_>, verdict: &Verdict, record: ConflictRecord) {
-    let deleted = Side::BOTH.into_iter().find(|side| turn.state.sides[*side].deletion == Some(verdict.conflict));
-    let winner = match &verdict.choice {
-        Choice::Side(side) => *side,
-        Choice::Value(_) => deleted.unwrap_or(Side::Crm).other(),
-    };
-    let chosen = record.values[winner].value.clone();
-    settled(turn, record, verdict, Some(winner), chosen);
-    if deleted == Some(winner) {
-        super::delete::follow(turn, winner, Some((verdict.conflict, verdict.actor.clone())));
-    }
 }

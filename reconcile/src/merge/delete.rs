@@ -1,48 +1,74 @@
-//! What follows when one side's record is deleted.
+//! What follows when one side's record is deleted, or comes back.
+//!
+//! `archive` without archive columns asks a person: nothing is deleted because somebody forgot a line of configuration.
 
 use std::collections::BTreeMap;
 
 use super::create;
 use super::effect::{WriteCommand, WriteKind};
 use super::settle;
-use super::state::{ConflictNumber, WriteNumber};
+use super::state::{Micros, WriteNumber};
 use super::turn::{Turn, whence};
 use crate::mapping::{DeletePolicy, Policy, Side};
+use crate::value::Value;
 
 pub(super) fn evaluate(turn: &mut Turn<'_>) {
     for deleted in Side::BOTH {
         let other = deleted.other();
         let gone = &turn.state.sides[deleted];
         let there = &turn.state.sides[other];
-        let open = gone.deleted && !gone.followed && gone.deletion.is_none();
-        if !open || there.record.is_none() || there.deleted || there.deleting.is_some() || there.creating.is_some() {
-            continue;
+        let open = gone.deleted && !gone.followed && (gone.deletion.is_none() || gone.follow.is_some());
+        if open && there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none() && !flying(turn, other) {
+            decide(turn, deleted);
         }
-        let flying = turn.state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|f| f.target == other));
-        if flying {
-            continue;
-        }
-        decide(turn, deleted);
     }
+    for side in Side::BOTH {
+        let (here, back) = (&turn.state.sides[side], &turn.state.sides[side.other()]);
+        if here.archived.is_some() && !here.deleted && here.deleting.is_none() && back.record.is_some() && !back.deleted {
+            let reason = format!("the other record is back {}", whence(side.other(), back.actor.as_deref()));
+            let (at, actor) = (back.at, back.actor.clone());
+            unarchive(turn, side, reason, at, actor, false);
+        }
+    }
+}
+
+/// A write to a side is on its way.
+pub(super) fn flying(turn: &Turn<'_>, side: Side) -> bool {
+    turn.state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|flight| flight.target == side))
 }
 
 fn decide(turn: &mut Turn<'_>, deleted: Side) {
     let other = deleted.other();
-    let policy = turn.mapping.delete[other];
     let gone = whence(deleted, turn.state.sides[deleted].actor.as_deref());
+    if turn.state.sides[deleted].follow.is_some() {
+        follow(turn, deleted);
+        return;
+    }
+    let policy = policy(turn, other);
     if let Some(edit) = edited(turn, other) {
         let reason = format!("deleted {gone}, while {edit}");
-        let winner = if other == Side::Crm { Policy::Crm } else { Policy::Erp };
         let ask = policy == DeletePolicy::Ask;
-        settle::deletion(turn, deleted, "edited", if ask { Policy::Review } else { winner }, reason, ask);
+        settle::deletion(turn, deleted, "edited", if ask { Policy::Review } else { stays(other) }, reason, ask);
         return;
     }
     match policy {
         DeletePolicy::Ignore => {}
-        DeletePolicy::Ask => {
-            settle::deletion(turn, deleted, "present", Policy::Review, format!("deleted {gone}"), true);
-        }
-        DeletePolicy::Archive | DeletePolicy::Delete => follow(turn, deleted, None),
+        DeletePolicy::Ask => settle::deletion(turn, deleted, "present", Policy::Review, format!("deleted {gone}"), true),
+        DeletePolicy::Archive | DeletePolicy::Delete => follow(turn, deleted),
+    }
+}
+
+const fn stays(side: Side) -> Policy {
+    match side {
+        Side::Crm => Policy::Crm,
+        Side::Erp => Policy::Erp,
+    }
+}
+
+fn policy(turn: &Turn<'_>, target: Side) -> DeletePolicy {
+    match turn.mapping.delete[target] {
+        DeletePolicy::Archive if turn.mapping.sides[target].archive.is_empty() => DeletePolicy::Ask,
+        policy => policy,
     }
 }
 
@@ -59,31 +85,31 @@ fn edited(turn: &Turn<'_>, side: Side) -> Option<String> {
     })
 }
 
-/// Deletes or archives the other side's record, expecting it as it was last seen.
-pub(super) fn follow(turn: &mut Turn<'_>, deleted: Side, decided: Option<(ConflictNumber, String)>) {
+/// Archives or deletes the other side's record, expecting it as it was last seen.
+fn follow(turn: &mut Turn<'_>, deleted: Side) {
     let target = deleted.other();
-    let archive = decided.is_none() && turn.mapping.delete[target] == DeletePolicy::Archive;
-    settle::lost_with_record(turn, deleted, decided.as_ref().map(|(_, person)| person.as_str()));
-    let columns = &turn.state.sides[target].columns;
-    let (kind, values, expected) = if archive {
-        let values = turn.mapping.sides[target].archive.clone();
-        if values.is_empty() {
-            turn.state.sides[deleted].followed = true;
-            return;
-        }
-        let expected = values.keys().filter_map(|column| Some((column.clone(), columns.get(column)?.clone()))).collect();
-        (WriteKind::Update, values, expected)
-    } else {
-        let mapped = turn.mapping.fields.iter().map(|field| &field.columns[target].column);
-        let expected = mapped.filter_map(|column| Some((column.clone(), columns.get(column)?.clone()))).collect();
-        (WriteKind::Delete, BTreeMap::new(), expected)
-    };
     let state = &turn.state.sides[deleted];
-    let (caused_at, actor) = (state.at, state.actor.clone());
-    let reason = match &decided {
-        Some((_, person)) => format!("deleted {}; decided by {person}", whence(deleted, actor.as_deref())),
-        None => format!("deleted {}", whence(deleted, actor.as_deref())),
+    let (caused_at, gone_by, person) = (state.at, state.actor.clone(), state.follow.clone());
+    let conflict = state.deletion.filter(|_| person.is_some());
+    let archive = &turn.mapping.sides[target].archive;
+    let archives = person.is_none() && turn.mapping.delete[target] == DeletePolicy::Archive && !archive.is_empty();
+    let columns = &turn.state.sides[target].columns;
+    let known = |column: &str| Some((column.to_owned(), columns.get(column)?.clone()));
+    let (kind, values, expected): (_, _, BTreeMap<String, Value>) = if archives {
+        (WriteKind::Archive, archive.clone(), archive.keys().filter_map(|column| known(column)).collect())
+    } else {
+        (WriteKind::Delete, BTreeMap::new(), present(turn, target))
     };
+    if archives {
+        turn.state.sides[target].archived = Some(expected.clone());
+    } else {
+        settle::lost_with_record(turn, deleted, person.as_deref());
+    }
+    let mut reason = format!("deleted {}", whence(deleted, gone_by.as_deref()));
+    if let Some(person) = &person {
+        reason.push_str("; decided by ");
+        reason.push_str(person);
+    }
     let number = WriteNumber(turn.state.next_write);
     turn.state.next_write += 1;
     let command = WriteCommand {
@@ -94,14 +120,89 @@ pub(super) fn follow(turn: &mut Turn<'_>, deleted: Side, decided: Option<(Confli
         values,
         expected,
         fields: BTreeMap::new(),
-        decided: decided.is_some(),
-        backfill: turn.backfill,
+        decided: person.is_some(),
+        backfill: turn.backfill && person.is_none(),
         reason,
         caused_at,
-        actor: decided.as_ref().map(|(_, person)| person.clone()).or(actor),
-        conflict: decided.map(|(number, _)| number),
+        actor: person.or(gone_by),
+        conflict,
     };
     turn.state.sides[target].deleting = Some(number);
     turn.state.sides[deleted].followed = true;
     create::open(turn, command);
+}
+
+/// The mapped columns of a side's record as they were last seen.
+pub(super) fn present(turn: &Turn<'_>, side: Side) -> BTreeMap<String, Value> {
+    let columns = &turn.state.sides[side].columns;
+    let mapped = turn.mapping.fields.iter().flat_map(|field| field.columns[side].names());
+    mapped.filter_map(|column| Some((column.to_owned(), columns.get(column)?.clone()))).collect()
+}
+
+/// Gives a record that we archived the values back that its archive columns held. False when there is nothing to give back.
+pub(super) fn unarchive(
+    turn: &mut Turn<'_>,
+    side: Side,
+    reason: String,
+    caused_at: Micros,
+    actor: Option<String>,
+    decided: bool,
+) -> bool {
+    let Some(values) = turn.state.sides[side].archived.take().filter(|values| !values.is_empty()) else { return false };
+    let archive = &turn.mapping.sides[side].archive;
+    let columns = &turn.state.sides[side].columns;
+    let expected = values.keys().filter_map(|column| {
+        let set = archive.get(column).or_else(|| columns.get(column))?;
+        Some((column.clone(), set.clone()))
+    });
+    let number = WriteNumber(turn.state.next_write);
+    let command = WriteCommand {
+        number,
+        side,
+        kind: WriteKind::Unarchive,
+        record: turn.state.sides[side].record.clone(),
+        expected: expected.collect(),
+        values,
+        fields: BTreeMap::new(),
+        decided,
+        backfill: turn.backfill && !decided,
+        reason,
+        caused_at,
+        actor,
+        conflict: None,
+    };
+    turn.state.next_write += 1;
+    turn.state.sides[side].deleting = Some(number);
+    create::open(turn, command);
+    true
+}
+
+/// A write about a whole record was refused, with what was found or why. What that record holds now is known to the state.
+pub(super) fn not_done(turn: &mut Turn<'_>, command: &WriteCommand, found: Option<&BTreeMap<String, Value>>, reason: &str) {
+    let (side, other) = (command.side, command.side.other());
+    let changed = found.is_some_and(|found| found.iter().any(|(column, value)| command.expected.get(column) != Some(value)));
+    for (column, value) in found.into_iter().flatten() {
+        turn.state.sides[side].columns.insert(column.clone(), value.clone());
+    }
+    match command.kind {
+        WriteKind::Archive => turn.state.sides[side].archived = None,
+        // Somebody changed the archive columns, and that stands.
+        WriteKind::Unarchive => {
+            settle::remark(turn, side, format!("the record could not be taken out of the archive: {reason}"));
+            return;
+        }
+        WriteKind::Update | WriteKind::Create | WriteKind::Delete => {}
+    }
+    if !turn.state.sides[other].deleted {
+        // Taking back a create: the record stays.
+        turn.state.sides[side].followed = false;
+        turn.state.sides[side].creation = super::state::Creation::Unasked;
+        settle::remark(turn, side, format!("the record could not be removed: {reason}"));
+    } else if changed {
+        // Decided again, knowing what was found; a person is asked again.
+        let gone = &mut turn.state.sides[other];
+        (gone.followed, gone.follow, gone.deletion) = (false, None, None);
+    } else {
+        settle::cannot_follow(turn, side, reason);
+    }
 }

@@ -3,10 +3,15 @@
 //! Decided by value. The name a change was made under only helps where values cannot tell: whether another value than the
 //! one written is the target's own version of it (a trim), or somebody's edit.
 
+use std::collections::BTreeMap;
+
+use super::author::is_news;
 use super::event::SideChange;
 use super::settle;
-use super::state::{Seen, Unseen, WriteNumber};
+use super::speaks;
+use super::state::{Ahead, Seen, Step, Unseen, WriteNumber};
 use super::turn::Turn;
+use super::undo;
 use crate::mapping::{FieldMapping, Pair, Side};
 use crate::value::Value;
 
@@ -14,51 +19,15 @@ use crate::value::Value;
 pub(super) struct Shown {
     pub(super) side: Side,
     pub(super) seen: Seen,
-    /// The side's own value.
-    pub(super) column: Option<Value>,
+    /// The side's own values of its columns, as far as the change carries them.
+    pub(super) columns: BTreeMap<String, Value>,
     /// Our write that made the change, as far as can be told.
     pub(super) author: Option<WriteNumber>,
     pub(super) snapshot: bool,
+    /// Read on our asking, perhaps ahead of the stream.
+    pub(super) read: bool,
     /// It was made under our name.
     pub(super) ours: bool,
-}
-
-/// Our write that made a change, if one did: the one whose values it newly shows; for a change under our name that shows
-/// none, the oldest that has not been seen, if the change carries one of its fields.
-pub(super) fn author(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber> {
-    let side = change.side;
-    if let Some(number) = turn.state.sides[side].creating {
-        return Some(number);
-    }
-    let newly = |name: &str, value: &Value| {
-        change.fields.get(name) == Some(value)
-            && turn.state.fields.get(name).and_then(|f| f.seen[side].as_ref()).is_none_or(|seen| seen.value != *value)
-    };
-    let mut unshown = None;
-    for (number, open) in turn.state.writes.iter().filter(|(_, open)| open.command.side == side) {
-        let number = WriteNumber(*number);
-        let mut flights = open.command.fields.values().filter_map(|name| {
-            let flight = turn.state.fields.get(name)?.in_flight.as_ref()?;
-            (flight.write == number).then_some((name, flight))
-        });
-        if flights.clone().any(|(name, flight)| (change.ours || flight.answered) && newly(name, &flight.value)) {
-            return Some(number);
-        }
-        let carried = flights.clone().any(|(name, _)| change.fields.contains_key(name));
-        if change.ours && unshown.is_none() && carried && flights.all(|(_, f)| f.echo.is_none()) {
-            unshown = Some(number);
-        }
-    }
-    if change.ours {
-        for (name, field) in &turn.state.fields {
-            if let Some(unseen) = &field.unseen[side]
-                && newly(name, &unseen.value)
-            {
-                return Some(unseen.write);
-            }
-        }
-    }
-    unshown
 }
 
 /// Takes in one field's value.
@@ -66,47 +35,48 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let side = shown.side;
     let skew = turn.mapping.skew_us;
     let state = turn.field(&field.name);
-    let mut stream = None;
-    if let Some(ahead) = &state.ahead
-        && ahead.side == side
-    {
-        let behind = shown.seen.value == ahead.stream
-            && state.seen[side].as_ref().is_some_and(|seen| seen.value != ahead.stream)
-            && shown.seen.at <= ahead.at.saturating_add(skew);
-        if behind && !shown.snapshot {
+    let news = is_news(state, side, &shown.seen.value);
+    let known = state.seen[side].clone();
+    // What the stream itself showed last.
+    let mut before = known.clone();
+    if let Some(ahead) = state.ahead.as_mut().filter(|ahead| ahead.side == side) {
+        let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
+        before = Some(ahead.stream.clone());
+        if !shown.snapshot && !caught_up && shown.seen.at <= ahead.at.saturating_add(skew) {
+            if news {
+                // Older than what is known, and not what was shown before: more is to come.
+                ahead.stream = shown.seen.clone();
+                ahead.waits = true;
+            }
+            judge(turn, field, &shown, before, false, news);
             return;
         }
-        stream = Some(ahead.stream.clone());
         state.ahead = None;
-        if state.seen[side].as_ref().is_some_and(|seen| seen.value == shown.seen.value) {
+        if caught_up {
             // Now the edit has a time and a name.
             state.seen[side] = Some(shown.seen.clone());
         }
     }
-    let mut before = state.seen[side].clone();
-    let moved = before.as_ref().is_none_or(|seen| seen.value != shown.seen.value);
+    if shown.read && news && let Some(stream) = before.clone() {
+        state.ahead = Some(Ahead { side, stream, at: shown.seen.at, waits: false });
+    }
+    let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
         state.seen[side] = Some(shown.seen.clone());
     }
     let held = state.held_by;
-    let column = match &shown.column {
-        Some(column) => Some(column.clone()),
-        None => turn.column(field, side, &shown.seen.value).ok().flatten(),
+    let columns = match shown.columns.is_empty() {
+        false => shown.columns.clone(),
+        true => turn.columns(field, side, &shown.seen.value).ok().flatten().unwrap_or_default(),
     };
-    if let Some(column) = &column {
-        turn.state.sides[side].columns.insert(field.columns[side].column.clone(), column.clone());
-    }
-    if let (Some(seen), Some(stream)) = (&mut before, stream) {
-        // What the stream itself showed last.
-        seen.value = stream;
-    }
+    turn.state.sides[side].columns.extend(columns);
     if moved {
         turn.golden = true;
         if let Some(number) = held {
             settle::update(turn, number, side, &shown.seen);
         }
     }
-    judge(turn, field, &shown, before, moved);
+    judge(turn, field, &shown, before, moved, news);
 }
 
 /// A change without the field: for the write that made it, the field is as it was.
@@ -119,49 +89,64 @@ pub(super) fn passed_over(
 ) {
     let side = change.side;
     let Some(state) = turn.state.fields.get(&field.name) else { return };
-    let Some(flight) = state.in_flight.as_ref().filter(|f| f.target == side && Some(f.write) == author) else { return };
+    let flight = state.in_flight.as_ref().filter(|f| f.target == side && Some(f.write) == author);
+    if !speaks::of(turn, field, change) {
+        if created.is_some() && flight.is_none() && state.seen[side].is_none() {
+            // We made it without this row.
+            let seen = Seen { value: Value::Null, at: change.at, actor: change.actor.clone() };
+            let columns = field.columns[side].names().map(|name| (name.to_owned(), Value::Null)).collect();
+            shown(turn, field, Shown { side, seen, columns, author, snapshot: change.snapshot, read: false, ours: change.ours });
+        }
+        return;
+    }
+    let Some(flight) = flight else { return };
     let value = if created.is_some() {
         // A new record holds what it was made with.
         flight.value.clone()
     } else {
         state.seen[side].as_ref().map(|seen| seen.value.clone()).unwrap_or_default()
     };
-    let column = turn.state.sides[side].columns.get(&field.columns[side].column).cloned();
+    let known = &turn.state.sides[side].columns;
+    let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), known.get(name)?.clone()))).collect();
     let seen = match &turn.state.fields.get(&field.name).and_then(|f| f.seen[side].clone()) {
         Some(seen) if seen.value == value => seen.clone(),
         _ => Seen { value, at: change.at, actor: change.actor.clone() },
     };
-    shown(turn, field, Shown { side, seen, column, author, snapshot: change.snapshot, ours: change.ours });
+    shown(turn, field, Shown { side, seen, columns, author, snapshot: change.snapshot, read: false, ours: change.ours });
 }
 
-fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
+fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool, news: bool) {
     let side = shown.side;
     let state = turn.field(&field.name);
     let value = &shown.seen.value;
-    let late = moved && state.unseen[side].as_ref().is_some_and(|u| Some(u.write) == shown.author && u.value == *value);
-    if let (true, Some(resolution)) = (late, &mut state.resolution)
+    // Under our name, and by no other write than one that is still to be shown.
+    let unseen = state.unseen[side].iter().find(|unseen| match shown.author {
+        Some(author) => author == unseen.write,
+        None => !unseen.altered,
+    });
+    let late = unseen.filter(|_| news && shown.ours).cloned();
+    if let (Some(_), Some(resolution)) = (&late, &mut state.resolution)
         && resolution.shown[side].is_none()
     {
         // Ours, so no edit made after the decision.
         resolution.before[side] = value.clone();
     }
-    if late && let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.value != *value) {
-        // An earlier write of ours, while the next one is on its way: that one's precondition will fail.
-        flight.between = Some(shown.seen.clone());
-        let expected = flight.expected.clone();
-        if let (Some(unseen), Some(replaced)) = (state.unseen[side].take(), before)
-            && replaced.value != unseen.base[side]
-            && replaced.value != expected
-        {
-            settle::overtaken(turn, field, side, replaced, unseen.source, unseen.base, true);
+    if let Some(late) = late {
+        let flight = state.in_flight.as_mut().filter(|flight| flight.target == side);
+        if flight.as_ref().is_none_or(|flight| flight.value != *value) {
+            if let Some(flight) = flight.filter(|_| moved) {
+                // An earlier write of ours, while the next one is on its way: that one's precondition will fail.
+                flight.between = Some(shown.seen.clone());
+            }
+            late_echo(turn, field, shown, late, before);
+            return;
         }
-        return;
     }
     let flight = match &mut state.in_flight {
         Some(flight) if flight.target == side => flight,
         _ => {
-            if moved {
-                late_echo(turn, field, shown, before);
+            if let Some(replaced) = before.filter(|_| moved && shown.ours) {
+                replaced_early(turn, field, side, replaced);
             }
             return;
         }
@@ -175,29 +160,31 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         if !shown.ours {
             // Somebody may have put in the same value; then our own write is still to be shown.
             let (value, instead) = (shown.seen.value.clone(), shown.seen.clone());
-            let unseen = Unseen { write, target: side, value, source: source.clone(), instead, base: base.clone() };
-            turn.field(&field.name).unseen[side] = Some(unseen);
+            let unseen = Unseen { write, target: side, value, source: source.clone(), instead, base: base.clone(), altered: false };
+            turn.field(&field.name).owe(unseen);
         }
         if let Some(replaced) = overtaken {
             settle::overtaken(turn, field, side, replaced, source, base, false);
         }
         turn.conclude(write);
-    } else if shown.ours && shown.author == Some(flight.write) {
+    } else if shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
         flight.echo = Some(value.clone());
+        flight.shared = shown.author.is_none();
         let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
         let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
         let base = state.agreed.clone().unwrap_or_default();
         let source = source_edit(turn, write, source);
-        if answered {
+        let ended = answered && shown.author.is_some();
+        if ended {
             end(turn, field, value);
         }
         if let Some(replaced) = overtaken {
-            settle::overtaken(turn, field, side, replaced, source, base, !answered);
+            settle::overtaken(turn, field, side, replaced, source, base, !ended);
         }
         turn.conclude(write);
     } else if moved {
         flight.between = Some(shown.seen.clone());
-        if flight.answered && *value != flight.expected {
+        if flight.answered && *value != flight.expected && !flight.shared {
             inferred(turn, field);
         }
     } else if shown.snapshot && flight.answered && flight.between.is_none() {
@@ -213,15 +200,14 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let state = turn.field(&field.name);
     let Some(flight) = state.in_flight.take() else { return };
     let side = flight.target;
+    let before = undo::before(state.agreed.as_ref(), &flight);
     let base = state.agreed.clone().unwrap_or_default();
     let instead = state.seen[side].clone().unwrap_or_default();
     let mut agreed = Pair::default();
     agreed[side] = value.clone();
     agreed[side.other()] = flight.source.clone();
-    state.agreed = Some(agreed);
+    state.agreed = Some(agreed.clone());
     state.failed = None;
-    // A stream shows writes in the order they were made.
-    state.unseen[side] = state.unseen[side].take().filter(|unseen| unseen.write > flight.write);
     if let Some(resolution) = &mut state.resolution
         && flight.conflict == Some(resolution.conflict)
     {
@@ -231,18 +217,23 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     if *value != flight.value {
         // Taken for the target's version of it; should the value itself show up yet, it was not.
         let source = source_edit(turn, flight.write, flight.source.clone());
-        let unseen = Unseen { write: flight.write, target: side, value: flight.value.clone(), source, instead, base };
-        turn.field(&field.name).unseen[side] = Some(unseen);
+        let altered = flight.echo.is_some();
+        let unseen = Unseen { write: flight.write, target: side, value: flight.value.clone(), source, instead, base, altered };
+        turn.field(&field.name).owe(unseen);
     }
-    let column = field.columns[side].column.clone();
-    let after = turn.column(field, side, value).ok().flatten();
-    let now_there = turn.state.sides[side].columns.get(&column).cloned();
+    let mut after = turn.columns(field, side, value).ok().flatten().unwrap_or_default();
     let current = turn.state.fields.get(&field.name).and_then(|f| f.seen[side].as_ref()).is_some_and(|s| s.value == *value);
-    let after = if current { now_there.or(after) } else { after }.unwrap_or_default();
+    if current {
+        let known = &turn.state.sides[side].columns;
+        after.extend(field.columns[side].names().filter_map(|name| Some((name.to_owned(), known.get(name)?.clone()))));
+    }
     let at = turn.state.fields.get(&field.name).and_then(|f| f.seen[side].as_ref()).map_or(turn.now, |seen| seen.at);
     if let Some(open) = turn.state.writes.get_mut(&flight.write.0) {
-        let before = open.command.expected.get(&column).cloned().unwrap_or_default();
-        open.confirmed.insert(column, (before, after));
+        open.steps.insert(field.name.clone(), Step { before, after: agreed });
+        for column in field.columns[side].names().filter(|column| open.command.values.contains_key(*column)) {
+            let before = open.command.expected.get(column).cloned().unwrap_or_default();
+            open.confirmed.insert(column.to_owned(), (before, after.remove(column).unwrap_or_default()));
+        }
         open.altered |= *value != flight.value;
         open.at = open.at.max(at);
     }
@@ -257,26 +248,46 @@ pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
     end(turn, field, &flight.value);
     let source = source_edit(turn, flight.write, flight.source);
     let target = flight.target;
-    let unseen = Unseen { write: flight.write, target, value: flight.value, source, instead, base };
-    turn.field(&field.name).unseen[target] = Some(unseen);
+    let unseen = Unseen { write: flight.write, target, value: flight.value, source, instead, base, altered: false };
+    turn.field(&field.name).owe(unseen);
     turn.conclude(flight.write);
 }
 
-/// A write that counted as done without being seen is seen after all: it replaced what was seen instead.
-fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>) {
+/// A write that counted as done without being seen, or as rejected, is seen after all: it replaced what was seen instead.
+fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Unseen, before: Option<Seen>) {
+    let (side, sure) = (shown.side, shown.author.is_some());
     let state = turn.field(&field.name);
-    let unseen = state.unseen[shown.side].take_if(|u| Some(u.write) == shown.author && u.value == shown.seen.value);
-    let Some(unseen) = unseen else { return };
-    if state.agreed.as_ref() == Some(&unseen.base) && state.in_flight.is_none() && state.resolution.is_none() {
-        // It was answered as rejected, by a second try; now it is known to have been carried out.
-        let mut agreed = Pair::default();
-        agreed[unseen.target] = unseen.value.clone();
-        agreed[unseen.target.other()] = unseen.source.value.clone();
-        state.agreed = Some(agreed);
+    let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
+    // Something newer is known to stand there by now.
+    let newer = state.ahead.as_ref().is_some_and(|ahead| ahead.side == side);
+    if sure {
+        state.unseen[side].retain(|unseen| unseen.write != late.write);
+        let rejected = state.agreed.as_ref() == Some(&late.base);
+        let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
+        if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
+            let mut agreed = Pair::default();
+            agreed[side] = shown.seen.value.clone();
+            agreed[side.other()] = late.source.value.clone();
+            state.agreed = Some(agreed);
+        }
     }
-    let replaced = before.unwrap_or(unseen.instead);
-    if replaced.value != unseen.base[unseen.target] {
-        settle::overtaken(turn, field, unseen.target, replaced, unseen.source, unseen.base, false);
+    let replaced = before.unwrap_or(late.instead);
+    if replaced.value != late.base[side] && busy.as_ref() != Some(&replaced.value) {
+        settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer || !sure);
+    }
+}
+
+/// A change under our name, nobody knows of which write, replaced a value. An edit that has not been taken up yet is kept.
+fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, replaced: Seen) {
+    let state = turn.field(&field.name);
+    let value = &replaced.value;
+    let agreed = state.agreed.as_ref().is_none_or(|agreed| agreed[side] == *value);
+    let sent = state.in_flight.as_ref().is_some_and(|flight| flight.source == *value || flight.expected == *value);
+    let decided = state.resolution.as_ref().is_some_and(|r| r.value[side] == *value || r.before[side] == *value);
+    let Some(other) = state.seen[side.other()].clone().filter(|other| other.value != *value) else { return };
+    if !agreed && !sent && !decided {
+        let base = state.agreed.clone().unwrap_or_default();
+        settle::overtaken(turn, field, side, replaced, other, base, true);
     }
 }
 

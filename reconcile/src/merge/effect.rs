@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{ConflictNumber, Micros, Seen, WriteNumber};
+use super::event::Verdict;
+use super::state::{ConflictNumber, Micros, Seen, Step, WriteNumber};
 use crate::mapping::{Pair, Policy, Side};
 use crate::value::Value;
 
@@ -15,6 +16,10 @@ pub enum WriteKind {
     Create,
     /// Remove it.
     Delete,
+    /// Set the columns that archive it.
+    Archive,
+    /// Set them back to what they held before.
+    Unarchive,
 }
 
 /// A command to one side, in its own columns.
@@ -74,10 +79,12 @@ pub struct ConflictRecord {
 /// How a conflict was settled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settlement {
-    /// The side that won; none when another value was chosen.
+    /// The side that won; none when another value was chosen, or each side keeps its own.
     pub winner: Option<Side>,
-    /// The value that won.
+    /// The value that won; nothing when each side keeps its own.
     pub chosen: Value,
+    /// Each side keeps its own value.
+    pub both: bool,
     /// Commit times were too close to order.
     pub tie: bool,
     /// A person, or none for the policy.
@@ -95,10 +102,36 @@ pub struct Confirmed {
     pub record: String,
     /// Column → before and after.
     pub columns: BTreeMap<String, (Value, Value)>,
+    /// What it did to each canonical field.
+    pub steps: BTreeMap<String, Step>,
     /// The target kept another value than the one written.
     pub altered: bool,
     /// Commit time at the target.
     pub at: Micros,
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DecisionResult {
+    /// It is carried out, or will be when its turn comes.
+    Accepted,
+    /// It changes nothing.
+    Unchanged,
+    /// It cannot be done.
+    Refused,
+}
+
+/// The answer to a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reply {
+    /// The decision.
+    pub verdict: Box<Verdict>,
+    /// What became of it.
+    pub result: DecisionResult,
+    /// Why, and what may help.
+    pub reason: String,
+    /// The conflict that holds what it replaced.
+    pub conflict: Option<ConflictNumber>,
 }
 
 /// What should follow.
@@ -110,6 +143,8 @@ pub enum Effect {
     Conflict(ConflictRecord),
     /// A write is done.
     Confirmed(Confirmed),
+    /// A decision is answered; one that first had to wait is answered again when its turn has come.
+    Decided(Reply),
     /// The merged record changed: publish it from the state.
     Golden,
 }

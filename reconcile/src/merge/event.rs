@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::effect::{Confirmed, ConflictRecord};
 use super::state::{ConflictNumber, Micros, Parent, WriteNumber};
 use crate::mapping::Side;
 use crate::value::Value;
@@ -15,6 +16,8 @@ pub struct SideChange {
     pub record: String,
     /// The record is gone.
     pub deleted: bool,
+    /// The record has left this entity: it belongs to another one now, or was merged away. Nothing follows on the other side.
+    pub unlinked: bool,
     /// Canonical fields that the change carries.
     pub fields: BTreeMap<String, Value>,
     /// The columns behind them.
@@ -48,15 +51,80 @@ pub enum Answer {
     Deferred,
 }
 
-/// What a person decided about one conflict.
+/// What a person decided.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Verdict {
-    /// Which conflict.
-    pub conflict: ConflictNumber,
-    /// That side's value, or this one.
-    pub choice: Choice,
+    /// Its id: the same id again is the same decision.
+    pub id: String,
     /// Who.
     pub actor: String,
+    /// When, by the clock of where it was decided.
+    pub at: Micros,
+    /// What several decisions made in one go have in common.
+    pub batch: Option<String>,
+    /// Do it although somebody has edited since.
+    pub force: bool,
+    /// What is wanted.
+    pub demand: Demand,
+}
+
+impl Verdict {
+    /// A decision about an open conflict.
+    pub fn settle(id: impl Into<String>, conflict: ConflictNumber, choice: Choice, actor: impl Into<String>) -> Self {
+        Self::new(id, actor, Demand::Settle { conflict, choice })
+    }
+
+    /// A decision by itself.
+    pub fn new(id: impl Into<String>, actor: impl Into<String>, demand: Demand) -> Self {
+        Self { id: id.into(), actor: actor.into(), at: 0, batch: None, force: false, demand }
+    }
+}
+
+/// What is wanted. What was remembered of a settled conflict or a finished write comes along; none when it is no longer kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Demand {
+    /// Settle an open conflict.
+    Settle {
+        /// Which conflict.
+        conflict: ConflictNumber,
+        /// That side's value, another one, or each its own.
+        choice: Choice,
+    },
+    /// Put back a value that lost.
+    Restore {
+        /// The conflict it lost in.
+        conflict: Option<ConflictNumber>,
+        /// Its field, for a value that comes along because the conflict is no longer kept.
+        field: Option<String>,
+        /// Whose value, or which.
+        choice: Choice,
+        /// The conflict as it was settled.
+        kept: Option<Box<ConflictRecord>>,
+    },
+    /// Open a settled conflict again, with both sides holding what they held.
+    Reopen {
+        /// Which conflict.
+        conflict: ConflictNumber,
+        /// As it was settled.
+        kept: Option<Box<ConflictRecord>>,
+    },
+    /// Take back a write.
+    Undo {
+        /// Which write.
+        write: WriteNumber,
+        /// What it did.
+        kept: Option<Box<Confirmed>>,
+    },
+    /// Make the record that a side lacks.
+    Create {
+        /// That side.
+        side: Side,
+    },
+    /// Do not make it.
+    Refuse {
+        /// That side.
+        side: Side,
+    },
 }
 
 /// The chosen value.
@@ -66,6 +134,8 @@ pub enum Choice {
     Side(Side),
     /// Another one.
     Value(Value),
+    /// Each side's own.
+    Both,
 }
 
 /// Something happened to the entity.
@@ -73,6 +143,8 @@ pub enum Choice {
 pub enum Event {
     /// A side changed.
     Changed(SideChange),
+    /// A record was read because its stream owes something. It may tell more than the stream has shown so far.
+    Read(SideChange),
     /// A write was answered.
     Answered {
         /// Which.

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::author;
+use super::create;
 use super::echo::{self, Shown};
 use super::event::SideChange;
 use super::settle;
-use super::state::{FieldState, Parent, Seen, SideState};
+use super::state::{Parent, Seen};
 use super::turn::Turn;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
     turn.backfill = change.snapshot || change.released;
-    turn.state.may_create |= change.may_create;
+    // It may end again: what looked alone turns out to be perhaps another one.
+    turn.state.may_create = change.may_create;
     learn_parents(turn, &change.references);
     if change.released {
         for side in [&mut turn.state.sides.crm, &mut turn.state.sides.erp] {
@@ -18,7 +21,26 @@ pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
         }
         return;
     }
-    if change.deleted { gone(turn, change) } else { values(turn, change) }
+    if change.unlinked {
+        left(turn, change);
+    } else if change.deleted {
+        gone(turn, change);
+    } else {
+        values(turn, change);
+    }
+}
+
+/// The record belongs to another entity now.
+fn left(turn: &mut Turn<'_>, change: &SideChange) {
+    let side = change.side;
+    if turn.state.sides[side].record.as_ref() != Some(&change.record) {
+        return;
+    }
+    if let Some(number) = turn.state.sides[side].deletion {
+        settle::withdraw(turn, number, None, "the record belongs to another entity now");
+    }
+    turn.golden = true;
+    create::forget_side(turn, side);
 }
 
 fn learn_parents(turn: &mut Turn<'_>, references: &BTreeMap<String, Parent>) {
@@ -56,7 +78,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         if field.in_flight.as_ref().is_some_and(|flight| flight.target == side) {
             field.in_flight = None;
         }
-        field.unseen[side] = None;
+        field.unseen[side].clear();
         field.ahead = field.ahead.take().filter(|ahead| ahead.side != side);
     }
     if let Some(number) = deleting {
@@ -70,11 +92,12 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
 
 fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
+    let fresh = change.at > turn.state.sides[side].at;
     arrive(turn, change);
-    let author = echo::author(turn, change);
+    let exact = author::exact(turn, change);
+    let author = exact.or_else(|| author::likely(turn, change, fresh));
     let created = turn.state.sides[side].creating.take();
     for field in &turn.mapping.fields {
-        let column = &field.columns[side].column;
         let value = match change.fields.get(&field.name) {
             Some(value) => value.clone(),
             None => {
@@ -85,20 +108,51 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         let shown = Shown {
             side,
             seen: Seen { value, at: change.at, actor: change.actor.clone() },
-            column: change.columns.get(column).cloned(),
+            columns: field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect(),
             author,
             snapshot: change.snapshot,
+            read: false,
             ours: change.ours,
         };
         echo::shown(turn, field, shown);
     }
     keep_other_columns(turn, change);
+    if let Some(number) = exact {
+        author::passed(turn, change, number);
+    }
+    author::share(turn, side);
     if let Some(number) = author {
         if let Some(open) = turn.state.writes.get_mut(&number.0) {
             open.done |= change.ours;
             open.at = change.at;
         }
         turn.conclude(number);
+    }
+}
+
+/// Takes in a record that was read because its stream owes something.
+pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
+    let side = change.side;
+    turn.backfill = true;
+    if change.deleted {
+        gone(turn, change);
+        return;
+    }
+    if turn.state.sides[side].record.as_ref() != Some(&change.record) || turn.state.sides[side].deleted {
+        return;
+    }
+    for field in &turn.mapping.fields {
+        let Some(value) = change.fields.get(&field.name).cloned() else { continue };
+        let Some(state) = turn.state.fields.get(&field.name) else { continue };
+        let seen = state.seen[side].as_ref().map(|seen| &seen.value);
+        let flight = state.in_flight.as_ref().filter(|flight| flight.target == side);
+        if flight.is_some_and(|flight| flight.value != value && seen != Some(&value)) {
+            // Neither what was written nor what was there: the stream has yet to show it, and knows who and when.
+            continue;
+        }
+        let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
+        let seen = Seen { value, at: change.at, actor: None };
+        echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: true, read: true, ours: false });
     }
 }
 
@@ -129,6 +183,7 @@ fn undeleted(turn: &mut Turn<'_>, change: &SideChange) {
     state.deleted = false;
     let followed = std::mem::take(&mut state.followed);
     let deletion = state.deletion.take();
+    state.follow = None;
     turn.golden = true;
     if let Some(number) = deletion {
         settle::withdraw(turn, number, Some(side), "the record is back");
@@ -136,12 +191,7 @@ fn undeleted(turn: &mut Turn<'_>, change: &SideChange) {
     let other = side.other();
     if followed && turn.state.sides[other].deleted {
         // We deleted its counterpart; it is made anew, and nothing known of the old one holds.
-        turn.state.sides[other] = SideState::default();
-        for field in turn.state.fields.values_mut() {
-            let seen = std::mem::take(&mut field.seen[side]);
-            *field = FieldState::default();
-            field.seen[side] = seen;
-        }
+        create::forget_side(turn, other);
     }
 }
 
@@ -149,7 +199,7 @@ fn undeleted(turn: &mut Turn<'_>, change: &SideChange) {
 fn keep_other_columns(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     for (column, value) in &change.columns {
-        let mapped = turn.mapping.fields.iter().any(|field| field.columns[side].column == *column);
+        let mapped = turn.mapping.fields.iter().any(|field| field.columns[side].has(column));
         if !mapped {
             turn.state.sides[side].columns.insert(column.clone(), value.clone());
         }

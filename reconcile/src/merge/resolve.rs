@@ -1,9 +1,11 @@
 //! Carries a settled conflict's value to whichever side lacks it, in the face of newer edits.
 
 use super::evaluate::agree;
+use super::reopen;
 use super::send::Plan;
 use super::turn::Turn;
-use crate::mapping::{FieldMapping, Side};
+use crate::mapping::{FieldMapping, Pair, Side};
+use crate::value::Value;
 
 /// True when nothing more is to be decided for the field now.
 pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
@@ -14,15 +16,24 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
         let seen = &both[side].value;
         let gone = turn.state.sides[side].deleted;
         let stays = gone || !field.direction.allows(side);
-        let holds = *seen == resolution.value || *seen == turn.predicted(field, side, &resolution.value);
+        let value = &resolution.value[side];
+        let holds = *seen == *value || *seen == turn.predicted(field, side, value);
         if resolution.shown[side].is_none() && (holds || stays) {
             resolution.shown[side] = Some(seen.clone());
         }
     }
+    let interfered = |side: Side| match &resolution.shown[side] {
+        Some(shown) => both[side].value != *shown,
+        None => both[side].value != resolution.before[side],
+    };
+    if resolution.reopens && (Side::BOTH.into_iter().any(interfered) || Side::BOTH.iter().all(|side| resolution.shown[*side].is_some())) {
+        reopen::open_again(turn, field, &resolution);
+        return true;
+    }
     let shown = (resolution.shown.crm.clone(), resolution.shown.erp.clone());
     let todo = match shown {
         (Some(crm), Some(erp)) => {
-            turn.field(&field.name).agreed = Some(crate::mapping::Pair { crm, erp });
+            turn.field(&field.name).agreed = Some(Pair { crm, erp });
             turn.golden = true;
             return false;
         }
@@ -30,7 +41,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
         (None, _) => Side::Crm,
     };
     let other = todo.other();
-    let moved = |side: Side, expected: &crate::Value| both[side].value != *expected;
+    let moved = |side: Side, expected: &Value| both[side].value != *expected;
     match &resolution.shown[other] {
         Some(_) if moved(todo, &resolution.before[todo]) => {
             // Edited after the decision, before it could be carried out: a conflict of its own.
@@ -46,7 +57,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
         }
         Some(shown) if moved(other, shown) => {
             // The chosen value was edited where it came from; the edit takes its place.
-            resolution.value = both[other].value.clone();
+            resolution.value = twice(&both[other].value);
             resolution.shown[other] = Some(both[other].value.clone());
         }
         None => {
@@ -55,7 +66,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
                 [] => {}
                 [side] => {
                     // Somebody put in another value before the chosen one was anywhere.
-                    resolution.value = both[*side].value.clone();
+                    resolution.value = twice(&both[*side].value);
                     resolution.shown[*side] = Some(both[*side].value.clone());
                     resolution.by = None;
                 }
@@ -77,8 +88,8 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     turn.plans.push(Plan {
         field: field.name.clone(),
         target,
-        value: resolution.value.clone(),
-        source: resolution.value.clone(),
+        value: resolution.value[target].clone(),
+        source: resolution.value[target.other()].clone(),
         reason,
         caused_at: if resolution.by.is_some() { resolution.at } else { both[target.other()].at },
         actor,
@@ -87,4 +98,9 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     });
     turn.field(&field.name).resolution = Some(resolution);
     true
+}
+
+/// The same for both sides.
+pub(super) fn twice(value: &Value) -> Pair<Value> {
+    Pair { crm: value.clone(), erp: value.clone() }
 }

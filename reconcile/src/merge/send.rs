@@ -6,7 +6,7 @@ use super::create;
 use super::effect::{WriteCommand, WriteKind};
 use super::state::{ConflictNumber, Failure, InFlight, Micros, WriteNumber};
 use super::turn::Turn;
-use crate::mapping::{FieldMapping, Pair, Side};
+use crate::mapping::{self, FieldMapping, Pair, Side, When};
 use crate::value::Value;
 
 /// One field's value that should be written to one side.
@@ -33,7 +33,11 @@ pub(super) fn flush(turn: &mut Turn<'_>) {
             add(turn, field, plan, &mut commands);
         }
     }
-    for command in commands {
+    for mut command in commands {
+        let constants = turn.mapping.sides[command.side].constants.iter();
+        for (column, constant) in constants.filter(|(_, constant)| constant.when == When::Always) {
+            command.values.entry(column.clone()).or_insert_with(|| constant.value.clone());
+        }
         create::open(turn, command);
     }
 }
@@ -45,9 +49,10 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
     }
     let Some(both) = turn.both(&field.name) else { return };
     let expected = both[target].value.clone();
-    let column = field.columns[target].column.clone();
-    let value = match turn.column(field, target, &plan.value) {
-        Ok(Some(value)) => value,
+    let lacking = field.required && plan.value.is_null();
+    let written = if lacking { Err(mapping::lacking(field, target)) } else { turn.columns(field, target, &plan.value) };
+    let columns = match written {
+        Ok(Some(columns)) => columns,
         // The parent has no record there yet; a later event brings it.
         Ok(None) => return,
         Err(error) => {
@@ -58,8 +63,12 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
             return;
         }
     };
-    let known = turn.state.sides[target].columns.get(&column).cloned();
-    let known = known.or_else(|| turn.column(field, target, &expected).ok().flatten()).unwrap_or_default();
+    let mut held = turn.columns(field, target, &expected).ok().flatten().unwrap_or_default();
+    for column in columns.keys() {
+        if let Some(value) = turn.state.sides[target].columns.get(column) {
+            held.insert(column.clone(), value.clone());
+        }
+    }
     let same_cause = |command: &&mut WriteCommand| {
         command.side == target
             && command.conflict == plan.conflict
@@ -92,12 +101,14 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
             &mut commands[last]
         }
     };
-    command.values.insert(column.clone(), value);
-    command.expected.insert(column.clone(), known);
-    command.fields.insert(column, field.name.clone());
+    for (column, value) in columns {
+        command.expected.insert(column.clone(), held.remove(&column).unwrap_or_default());
+        command.fields.insert(column.clone(), field.name.clone());
+        command.values.insert(column, value);
+    }
     let write = command.number;
     let conflict = plan.conflict;
     let value = turn.predicted(field, target, &plan.value);
     turn.field(&field.name).in_flight =
-        Some(InFlight { write, target, value, source: plan.source, expected, answered: false, conflict, between: None, echo: None });
+        Some(InFlight { write, target, value, source: plan.source, expected, answered: false, conflict, between: None, echo: None, shared: false });
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::RECORD;
 use super::effect::{ConflictRecord, Settlement};
 use super::resolve;
-use super::state::{ConflictNumber, Resolution, Seen};
+use super::state::{ConflictNumber, Micros, Resolution, Seen};
 use super::turn::{Turn, whence};
 use crate::mapping::{self, Direction, FieldMapping, Pair, Policy, Side};
 use crate::value::Value;
@@ -88,16 +88,17 @@ pub(super) fn ask_early(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<S
 fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, side: Side, tie: bool) {
     let both = record.values.clone();
     let chosen = both[side].value.clone();
-    record.settled = Some(Settlement { winner: Some(side), chosen: chosen.clone(), tie, by: None, at: turn.now });
+    record.settled = Some(Settlement { winner: Some(side), chosen: chosen.clone(), tie, both: false, by: None, at: turn.now });
     let mut shown = Pair::default();
     shown[side] = Some(chosen.clone());
     turn.field(&field.name).resolution = Some(Resolution {
         conflict: record.number,
-        value: chosen,
+        value: resolve::twice(&chosen),
         by: None,
         at: turn.now,
         before: Pair { crm: both.crm.value, erp: both.erp.value },
         shown,
+        reopens: false,
     });
     turn.golden = true;
     turn.keep(record);
@@ -115,10 +116,15 @@ pub(super) fn overtaken(
     base: Pair<Value>,
     busy: bool,
 ) {
+    let other = target.other();
+    let before = standing(turn, field);
+    // The replaced edit has been carried across, or is on its way there.
+    let state = turn.field(&field.name);
+    let carried = before[other] == replaced.value && state.in_flight.as_ref().is_none_or(|flight| flight.between.is_none());
     let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
     // Edited again since: that edit is what stands against the replaced one.
-    let current = turn.field(&field.name).seen[target.other()].clone().filter(|seen| seen.value != source.value);
-    values[target.other()] = current.unwrap_or(source);
+    let current = turn.field(&field.name).seen[other].clone().filter(|seen| seen.value != source.value && !carried);
+    values[other] = current.unwrap_or(source);
     let ruling = rule(turn, field, field.policy, &values, &base);
     let mut record = ConflictRecord {
         number: turn.next_conflict(),
@@ -139,21 +145,34 @@ pub(super) fn overtaken(
         }
         Ruling::Winner { side, tie, reason } if side == target && !busy => {
             record.reason = format!("our write overtook an edit; {reason}");
-            record.settled = Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, by: None, at: turn.now });
-            let before = standing(turn, field);
+            record.settled = Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, both: false, by: None, at: turn.now });
             turn.field(&field.name).resolution =
-                Some(Resolution { conflict: record.number, value: replaced.value, by: None, at: turn.now, before, shown: Pair::default() });
+                Some(resolved(&record, &replaced.value, turn.now, before, Pair::default()));
         }
-        Ruling::Winner { tie, .. } => stays(turn, &mut record, target.other(), tie),
-        Ruling::Ask(_) => stays(turn, &mut record, target.other(), false),
+        Ruling::Winner { tie, .. } => {
+            stays(turn, &mut record, other, tie);
+            if carried && !busy {
+                // What our write carried goes back to where the replaced edit has come.
+                let mut shown = Pair::default();
+                shown[target] = turn.field(&field.name).seen[target].as_ref().map(|seen| seen.value.clone());
+                let value = record.values[other].value.clone();
+                turn.field(&field.name).resolution =
+                    Some(resolved(&record, &value, turn.now, before, shown));
+            }
+        }
+        Ruling::Ask(_) => stays(turn, &mut record, other, false),
     }
     turn.golden = true;
     turn.keep(record);
 }
 
+fn resolved(record: &ConflictRecord, value: &Value, at: Micros, before: Pair<Value>, shown: Pair<Option<Value>>) -> Resolution {
+    Resolution { conflict: record.number, value: resolve::twice(value), by: None, at, before, shown, reopens: false }
+}
+
 fn stays(turn: &Turn<'_>, record: &mut ConflictRecord, side: Side, tie: bool) {
     let chosen = record.values[side].value.clone();
-    record.settled = Some(Settlement { winner: Some(side), chosen, tie, by: None, at: turn.now });
+    record.settled = Some(Settlement { winner: Some(side), chosen, tie, both: false, by: None, at: turn.now });
 }
 
 /// What each side holds, or will when the write on its way arrives.
@@ -172,7 +191,13 @@ pub(super) fn standing(turn: &Turn<'_>, field: &FieldMapping) -> Pair<Value> {
 fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>, base: &Pair<Value>) -> Ruling {
     if let Some(expression) = &field.review_when {
         let record = canonical_record(turn);
-        match mapping::holds(expression, &both.crm.value, &both.erp.value, &base.crm, &record) {
+        let review = mapping::Review {
+            values: Pair { crm: &both.crm.value, erp: &both.erp.value },
+            base,
+            actors: Pair { crm: both.crm.actor.as_deref(), erp: both.erp.actor.as_deref() },
+            record: &record,
+        };
+        match mapping::holds(expression, &review) {
             Ok(true) => return Ruling::Ask(format!("a person decides when {}", expression.text)),
             Ok(false) => {}
             Err(error) => return Ruling::Ask(format!("a person decides because the rule failed: {error}")),
@@ -237,7 +262,7 @@ pub(super) fn still_held(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     }
     let chosen = record.values.crm.value.clone();
     record.reason = "both sides came to hold the same value".to_owned();
-    record.settled = Some(Settlement { winner: None, chosen, tie: false, by: None, at: turn.now });
+    record.settled = Some(Settlement { winner: None, chosen, tie: false, both: false, by: None, at: turn.now });
     turn.field(&field.name).held_by = None;
     turn.golden = true;
     turn.keep(record);
@@ -249,7 +274,7 @@ pub(super) fn withdraw(turn: &mut Turn<'_>, number: ConflictNumber, winner: Opti
     let Some(mut record) = turn.state.conflicts.get(&number.0).cloned() else { return };
     let chosen = winner.map(|side| record.values[side].value.clone()).unwrap_or_default();
     reason.clone_into(&mut record.reason);
-    record.settled = Some(Settlement { winner, chosen, tie: false, by: None, at: turn.now });
+    record.settled = Some(Settlement { winner, chosen, tie: false, both: false, by: None, at: turn.now });
     turn.keep(record);
 }
 
@@ -293,7 +318,7 @@ pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, polic
     let mut values = Pair { crm: stays.clone(), erp: stays };
     values[deleted] = gone;
     let base = Pair { crm: Value::text("present"), erp: Value::text("present") };
-    let settled = Settlement { winner: Some(other), chosen: Value::text("kept"), tie: false, by: None, at: turn.now };
+    let settled = Settlement { winner: Some(other), chosen: Value::text("kept"), tie: false, both: false, by: None, at: turn.now };
     let record = ConflictRecord {
         number: turn.next_conflict(),
         field: RECORD.to_owned(),
@@ -330,6 +355,34 @@ pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&s
         }
         turn.keep(record);
     }
+}
+
+/// Something about the record as a whole that a person should find on record.
+pub(super) fn remark(turn: &mut Turn<'_>, side: Side, reason: String) -> ConflictNumber {
+    let other = side.other();
+    let seen = |turn: &Turn<'_>, side: Side| {
+        let state = &turn.state.sides[side];
+        let word = if state.deleted || state.record.is_none() { "absent" } else { "present" };
+        Seen { value: Value::text(word), at: state.at, actor: state.actor.clone() }
+    };
+    let mut values = Pair { crm: seen(turn, side), erp: seen(turn, side) };
+    values[other] = seen(turn, other);
+    let mut record = ConflictRecord {
+        number: turn.next_conflict(),
+        field: RECORD.to_owned(),
+        base: Pair { crm: Value::text("present"), erp: Value::text("present") },
+        values,
+        policy: Policy::Review,
+        reason,
+        opened_at: turn.now,
+        settled: None,
+        overtaken: false,
+    };
+    stays(turn, &mut record, side, false);
+    let number = record.number;
+    turn.golden = true;
+    turn.keep(record);
+    number
 }
 
 /// The delete policy's write to `side` was refused for good.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::effect::{ConflictRecord, WriteCommand};
+use super::event::Verdict;
 use crate::mapping::{Pair, Side};
 use crate::value::Value;
 
@@ -49,6 +50,8 @@ pub struct InFlight {
     pub between: Option<Seen>,
     /// What the field held in a change made under our name since the write was sent, when that was not `value`.
     pub echo: Option<Value>,
+    /// Another write may have made the change that `echo` comes from.
+    pub shared: bool,
 }
 
 /// A write that the target refused for good. The difference stands until either side changes.
@@ -80,17 +83,22 @@ pub struct Unseen {
     pub instead: Seen,
     /// What both sides had agreed on before.
     pub base: Pair<Value>,
+    /// Another value under our name was taken for the target's version of it, so that only the value itself is still looked for.
+    pub altered: bool,
 }
 
-/// A value that a rejected write reported before the side's stream showed it.
+/// A value that a rejected write or a re-read reported before the side's stream showed it. What its stream shows until then is
+/// older.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ahead {
     /// Which side.
     pub side: Side,
-    /// The last value that its stream showed.
-    pub stream: Value,
-    /// When the rejection was known.
+    /// What its stream showed last.
+    pub stream: Seen,
+    /// When the value was known.
     pub at: Micros,
+    /// Nothing is written until the stream has shown it or a re-read has confirmed it: only the stream knows who and when.
+    pub waits: bool,
 }
 
 /// A settled conflict's value on its way to whichever side lacks it.
@@ -98,8 +106,8 @@ pub struct Ahead {
 pub struct Resolution {
     /// Which conflict.
     pub conflict: ConflictNumber,
-    /// The chosen value.
-    pub value: Value,
+    /// What each side is to hold: the chosen value twice, or to each its own.
+    pub value: Pair<Value>,
     /// A person, or none for the policy.
     pub by: Option<String>,
     /// When.
@@ -108,6 +116,8 @@ pub struct Resolution {
     pub before: Pair<Value>,
     /// What each side has come to hold; none while it is still to be written.
     pub shown: Pair<Option<Value>>,
+    /// The conflict is open again once both sides hold their values.
+    pub reopens: bool,
 }
 
 /// State of one field.
@@ -125,10 +135,24 @@ pub struct FieldState {
     pub resolution: Option<Resolution>,
     /// The last write was refused for good.
     pub failed: Option<Failure>,
-    /// To each side, the last write that has ended but was never seen.
-    pub unseen: Pair<Option<Unseen>>,
+    /// To each side, the writes that have ended but were never seen, oldest first.
+    pub unseen: Pair<Vec<Unseen>>,
     /// `seen` of one side is ahead of that side's stream.
     pub ahead: Option<Ahead>,
+}
+
+impl FieldState {
+    /// Writes that are remembered until their stream has shown them.
+    const MOST_UNSEEN: usize = 8;
+
+    /// Remembers a write that has ended without being seen; the oldest are given up.
+    pub(super) fn owe(&mut self, write: Unseen) {
+        let list = &mut self.unseen[write.target];
+        list.retain(|known| known.write != write.write);
+        list.push(write);
+        let surplus = list.len().saturating_sub(Self::MOST_UNSEEN);
+        list.drain(..surplus);
+    }
 }
 
 /// State of one side of an entity.
@@ -154,6 +178,35 @@ pub struct SideState {
     pub actor: Option<String>,
     /// What the delete policy asks for on the other side after this side's deletion is done.
     pub followed: bool,
+    /// Who decided that the other side's record goes too.
+    pub follow: Option<String>,
+    /// What the archive columns held before we archived this side's record because the other one was deleted.
+    pub archived: Option<BTreeMap<String, Value>>,
+    /// Whether a person was asked to have a record made here, and said what.
+    pub creation: Creation,
+}
+
+/// What people have to do with making a record that a side lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Creation {
+    /// Nothing: the create policy decides.
+    #[default]
+    Unasked,
+    /// The open conflict that asks.
+    Asked(ConflictNumber),
+    /// It is to be made, says this person.
+    Wanted(String),
+    /// It is not to be made.
+    Refused,
+}
+
+/// What a write did to one field: the values that counted as agreed before and after it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Step {
+    /// Before it.
+    pub before: Pair<Value>,
+    /// After it.
+    pub after: Pair<Value>,
 }
 
 /// State of one entity.
@@ -171,6 +224,10 @@ pub struct EntityState {
     pub writes: BTreeMap<u64, OpenWrite>,
     /// Open conflicts.
     pub conflicts: BTreeMap<u64, ConflictRecord>,
+    /// Ids of the last decisions, oldest first.
+    pub decided: Vec<String>,
+    /// Decisions that wait for a write on its way, in the order they are to be carried out.
+    pub queued: Vec<Verdict>,
     /// Both first copies are done; the other side may be given a record.
     pub may_create: bool,
     /// Next write number.
@@ -195,6 +252,8 @@ pub struct OpenWrite {
     pub command: WriteCommand,
     /// Columns already confirmed, with before and after.
     pub confirmed: BTreeMap<String, (Value, Value)>,
+    /// What it did to each field that has ended.
+    pub steps: BTreeMap<String, Step>,
     /// It is known to have been carried out: by its answer, or by a change under our name.
     pub done: bool,
     /// The target kept another value than the one written.

@@ -68,23 +68,30 @@ impl<'a> Turn<'a> {
         if matches!(field.kind, FieldType::Reference { .. }) {
             return value.clone();
         }
-        mapping::write(field, side, value).and_then(|column| mapping::read(field, side, &column)).unwrap_or_else(|_| value.clone())
+        let known = &self.state.sides[side].columns;
+        let shown = mapping::write(field, side, value).and_then(|written| {
+            let columns = field.columns[side].gather(|column| written.get(column).or_else(|| known.get(column)));
+            mapping::read(field, side, &columns)
+        });
+        shown.unwrap_or_else(|_| value.clone())
     }
 
-    /// The side's own value for a canonical one; none when a reference's parent has no record there yet.
-    pub(super) fn column(&self, field: &FieldMapping, side: Side, value: &Value) -> Result<Option<Value>, crate::Error> {
+    /// The side's own values for a canonical one, by column; none when a reference's parent has no record there yet.
+    pub(super) fn columns(&self, field: &FieldMapping, side: Side, value: &Value) -> Result<Option<BTreeMap<String, Value>>, crate::Error> {
+        let one = |value: Value| field.columns[side].names().map(|name| (name.to_owned(), value.clone())).collect();
         match (&field.kind, value) {
             (FieldType::Reference { .. }, Value::Text(entity)) => {
-                Ok(self.state.references.get(entity).and_then(|parent| parent.records[side].clone()).map(Value::Text))
+                Ok(self.state.references.get(entity).and_then(|parent| parent.records[side].clone()).map(Value::Text).map(one))
             }
-            (FieldType::Reference { .. }, _) => Ok(Some(Value::Null)),
+            (FieldType::Reference { .. }, _) => Ok(Some(one(Value::Null))),
             _ => mapping::write(field, side, value).map(Some),
         }
     }
 
-    /// The canonical value of a side's own; none when it cannot be read or refers to an unknown parent.
-    pub(super) fn canonical(&self, field: &FieldMapping, side: Side, column: &Value) -> Option<Value> {
-        match (&field.kind, column) {
+    /// The canonical value of the side's own as they are known; none when it cannot be read or refers to an unknown parent.
+    pub(super) fn canonical(&self, field: &FieldMapping, side: Side) -> Option<Value> {
+        let columns = field.columns[side].gather(|column| self.state.sides[side].columns.get(column));
+        match (&field.kind, columns.first()?) {
             (FieldType::Reference { .. }, Value::Null) => Some(Value::Null),
             (FieldType::Reference { .. }, Value::Text(record)) => self
                 .state
@@ -93,7 +100,7 @@ impl<'a> Turn<'a> {
                 .find(|(_, parent)| parent.records[side].as_ref() == Some(record))
                 .map(|(entity, _)| Value::Text(entity.clone())),
             (FieldType::Reference { .. }, _) => None,
-            _ => mapping::read(field, side, column).ok(),
+            _ => mapping::read(field, side, &columns).ok(),
         }
     }
 
@@ -124,7 +131,7 @@ impl<'a> Turn<'a> {
         }
         let record = open.command.record.clone().or_else(|| self.state.sides[side].record.clone()).unwrap_or_default();
         let at = if open.at == 0 { self.now } else { open.at };
-        self.effects.push(Effect::Confirmed(Confirmed { command: open.command, record, columns, altered: open.altered, at }));
+        self.effects.push(Effect::Confirmed(Confirmed { command: open.command, record, columns, steps: open.steps, altered: open.altered, at }));
         self.golden = true;
     }
 
@@ -143,7 +150,7 @@ impl<'a> Turn<'a> {
             let seen = [&field.seen.crm, &field.seen.erp].into_iter().flatten().map(|seen| &seen.value);
             let agreed = field.agreed.iter().flat_map(|pair| [&pair.crm, &pair.erp]);
             let flying = field.in_flight.iter().flat_map(|f| [&f.value, &f.source, &f.expected]);
-            let resolved = field.resolution.iter().map(|r| &r.value);
+            let resolved = field.resolution.iter().flat_map(|r| [&r.value.crm, &r.value.erp]);
             let held = field.held_by.and_then(|number| state.conflicts.get(&number.0));
             let held = held.into_iter().flat_map(|record| [&record.values.crm.value, &record.values.erp.value]);
             for value in seen.chain(agreed).chain(flying).chain(resolved).chain(held) {

@@ -58,6 +58,8 @@ record! {
         pub action: Action,
         /// The conflict it is about; empty when about none.
         pub conflict: String,
+        /// Canonical field of a restored value, for a conflict older than what is remembered of a record.
+        pub field: Option<String>,
         /// Which value.
         pub choice: Choice,
         /// The value, when it is another one.
@@ -91,6 +93,7 @@ impl Decision {
             entity: entity.into(),
             action,
             conflict: String::new(),
+            field: None,
             choice: Choice::Value,
             value: Value::Null,
             write: None,

@@ -21,6 +21,7 @@ pub(super) fn hold(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     every_write_is_audited_once(systems, books, wrong);
     nothing_of_ours_travels_back(systems, books, wrong);
     nothing_is_deleted_without_cause(systems, books, wrong);
+    deletes_are_followed(systems, books, wrong);
 }
 
 fn field_of(conflict: &Conflict) -> Option<usize> {
@@ -118,6 +119,23 @@ fn nothing_is_deleted_without_cause(systems: &Systems, books: &Books, wrong: &mu
         if !by_people && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
             let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer).name();
             wrong.push(format!("P1: {kind} {id} was deleted in {side} though nobody deleted its counterpart"));
+        }
+    }
+}
+
+/// What people deleted was followed as the policy says, where it was the same all the time; or a conflict says why not.
+fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    let versions: Vec<i64> = books.versions.iter().copied().collect();
+    let [version] = versions.as_slice() else { return };
+    let policy = mapping::delete(*version).unwrap_or_default();
+    for (side, id, _) in &systems.deletions {
+        let (Some(entity), Some(other)) = (books.entities.get(&(*side, id.clone())), books.across(*side, id)) else { continue };
+        let lives = |side: Side| books.records.get(&(entity.clone(), side)).is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)));
+        let asked = books.conflicts.iter().any(|conflict| conflict.entity == *entity && conflict.field == "$record");
+        let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !lives(*side) && !asked) else { continue };
+        let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));
+        if policy == "ask" || policy == "delete" || (policy == "archive" && !archived) {
+            wrong.push(format!("P2: {side} {id} was deleted, and {policy} did not follow for {other}"));
         }
     }
 }

@@ -60,6 +60,7 @@ SicDesc text 80
 Concord_Id__c text 36 extid unique
 ERP_Id__c text 40 extid
 Tax_Id__c text 20
+Email__c email 80
 Payment_Terms__c pick 255 restricted = NET15|NET30|NET45|NET60
 Credit_Limit__c currency 18,2
 MasterRecordId ref Account ro noevent

@@ -52,7 +52,7 @@ struct Read {
 
 impl Batch<'_> {
     async fn go(&mut self) {
-        if self.jobs.iter().any(|job| job.attempts > 0) {
+        if self.jobs.iter().any(|job| job.unanswered) {
             match self.client.user().await {
                 Ok(user) => self.user = user,
                 Err(error) => return self.halt = Some(error),
@@ -257,7 +257,7 @@ impl Batch<'_> {
                 Err(error) => {
                     // Whether it took effect is not known; reading again will tell.
                     let reason = chain(&error);
-                    answers.extend(part.into_iter().map(|index| (index, Answer::later("NO_ANSWER", reason.clone(), "", None))));
+                    answers.extend(part.into_iter().map(|index| (index, Answer::unanswered(reason.clone(), None))));
                     return (answers, Some(error));
                 }
                 Ok(reply) if reply.ok() && self.client.config().strict && op == WriteOp::Update => {
@@ -350,8 +350,9 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Opti
         WriteOp::Delete => (!all(&write.expected, seen)).then(|| Verdict::rejected(id(), actual(job, seen))),
         WriteOp::Update if all(&write.values, seen) => Some(Verdict::applied(id(), actual(job, seen))),
         WriteOp::Update if all(&write.expected, seen) => None,
-        // Our answer was lost and the org altered the value (a trim, a flow): the last hand on the record was ours.
-        WriteOp::Update if job.attempts > 0 && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => {
+        // Our answer was lost and the org altered the value (a trim, a flow). Before that try was sent the record held what was
+        // expected, so that whoever changed it since was followed by us, if the last hand on it is ours.
+        WriteOp::Update if job.unanswered && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => {
             Some(Verdict::applied(id(), actual(job, seen)))
         }
         WriteOp::Update => Some(Verdict::rejected(id(), actual(job, seen))),
@@ -419,7 +420,7 @@ mod tests {
 
     use super::*;
 
-    fn update(attempts: i64) -> Job {
+    fn update(unanswered: bool) -> Job {
         let field = |value: &str| vec![Field { name: "Name".to_owned(), value: Value::text(value) }];
         let write = Write {
             id: "w".to_owned(),
@@ -440,7 +441,7 @@ mod tests {
             conflict: None,
             mapping_version: 1,
         };
-        Job { attempts, ..Job::of(write, 0) }
+        Job { attempts: i64::from(unanswered), unanswered, ..Job::of(write, 0) }
     }
 
     fn check(job: &Job, seen: Option<Json>, expected: Option<OutcomeResult>) {
@@ -449,22 +450,25 @@ mod tests {
 
     #[test]
     fn what_is_there_decides_what_is_written() {
-        check(&update(0), Some(json!({"Name": "old"})), None);
-        check(&update(0), Some(json!({"Name": "new"})), Some(OutcomeResult::Applied));
-        check(&update(0), Some(json!({"Name": "edited"})), Some(OutcomeResult::Rejected));
-        check(&update(0), None, Some(OutcomeResult::Rejected));
+        check(&update(false), Some(json!({"Name": "old"})), None);
+        check(&update(false), Some(json!({"Name": "new"})), Some(OutcomeResult::Applied));
+        check(&update(false), Some(json!({"Name": "edited"})), Some(OutcomeResult::Rejected));
+        check(&update(false), None, Some(OutcomeResult::Rejected));
     }
 
     #[test]
     fn a_value_that_the_org_altered_after_a_lost_answer_is_ours() {
-        check(&update(1), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Applied));
-        check(&update(1), Some(json!({"Name": "NEW", "LastModifiedById": "005other"})), Some(OutcomeResult::Rejected));
-        check(&update(0), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Rejected));
+        check(&update(true), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Applied));
+        check(&update(true), Some(json!({"Name": "NEW", "LastModifiedById": "005other"})), Some(OutcomeResult::Rejected));
+        check(&update(false), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Rejected));
+        // The try before never sent it: the last hand on the record wrote something else.
+        let unsent = Job { attempts: 1, ..update(false) };
+        check(&unsent, Some(json!({"Name": "edited", "LastModifiedById": "005me"})), Some(OutcomeResult::Rejected));
     }
 
     #[test]
     fn each_row_of_a_partial_batch_has_its_own_answer() {
-        let job = update(0);
+        let job = update(false);
         let locked = json!({"success": false, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "m", "fields": []}]});
         let long = json!({"success": false, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "m", "fields": ["Name"]}]});
         assert!(

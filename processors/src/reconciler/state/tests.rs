@@ -58,8 +58,9 @@ fn flight() -> impl Strategy<Value = InFlight> {
         option::of(conflict_number()),
         option::of(seen()),
         option::of(value()),
+        any::<bool>(),
     )
-        .prop_map(|(write, target, value, source, expected, answered, conflict, between, echo)| InFlight {
+        .prop_map(|(write, target, value, source, expected, answered, conflict, between, echo, shared)| InFlight {
             write,
             target,
             value,
@@ -69,6 +70,7 @@ fn flight() -> impl Strategy<Value = InFlight> {
             conflict,
             between,
             echo,
+            shared,
         })
 }
 
@@ -88,7 +90,7 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (side(), value(), any::<i64>()).prop_map(|(side, stream, at)| Ahead { side, stream, at })
+    (side(), seen(), any::<i64>(), any::<bool>()).prop_map(|(side, stream, at, waits)| Ahead { side, stream, at, waits })
 }
 
 fn field() -> impl Strategy<Value = FieldState> {
@@ -99,7 +101,7 @@ fn field() -> impl Strategy<Value = FieldState> {
         option::of(conflict_number()),
         option::of(resolution()),
         option::of(failure()),
-        pair(option::of(unseen().boxed()).boxed()),
+        pair(proptest::collection::vec(unseen(), 0..3).boxed()),
         option::of(ahead()),
     )
         .prop_map(|(seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead)| FieldState {
@@ -124,7 +126,7 @@ fn creation() -> impl Strategy<Value = Creation> {
 }
 
 fn side_state() -> impl Strategy<Value = SideState> + Clone {
-    let more = (option::of(word()), option::of(word()), option::of(values()), creation());
+    let more = (option::of(word()), option::of(values()), creation());
     let first = (
         option::of(word()),
         any::<bool>(),
@@ -138,7 +140,7 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         option::of(word()),
     );
     (first, more)
-        .prop_map(|((record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor), (follow, master, archived, creation))| SideState {
+        .prop_map(|((record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor), (follow, archived, creation))| SideState {
             record,
             deleted,
             columns,
@@ -150,7 +152,6 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
             at,
             actor,
             follow,
-            master,
             archived,
             creation,
         })

@@ -6,6 +6,12 @@ use super::count::{Pattern, Tally};
 use crate::matching::builtin;
 use crate::matching::rules::CompareField;
 
+/// Fields that agreement can be learnt from: with fewer, chance and sameness cannot be told apart, and the built-in `m` stays.
+const LEAST_FIELDS: usize = 3;
+
+/// Rounds that find how many of the pairs match when nothing else is learnt.
+const FEW_ROUNDS: usize = 20;
+
 /// Rounds, at most.
 const MAX_ROUNDS: usize = 200;
 
@@ -41,6 +47,10 @@ pub(super) fn learn(fields: &[CompareField], patterns: &BTreeMap<Pattern, u64>, 
             matches += weight;
             tally.add(pattern, weight);
             rest.add(pattern, *count as f64 - weight);
+        }
+        if fields.len() < LEAST_FIELDS {
+            learned = Learned { m: learned.m, matches, rounds: round };
+            if round == FEW_ROUNDS { break } else { continue }
         }
         let m = tally.rates(fields, |field, level| builtin::rate(field.kind, level).m, 2.0);
         apart = rest.rates(fields, |field, level| builtin::rate(field.kind, level).u, 2.0);
