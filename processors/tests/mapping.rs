@@ -72,3 +72,88 @@ fn a_mistake_is_named_with_its_line_and_field() {
         assert!(complaint.contains(expected), "{to}: {complaint}");
     }
 }
+
+/// Keys in the shapes that serde reads.
+fn keys(shapes: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut renamed = None;
+    let mut inside = false;
+    for line in shapes.lines().map(str::trim) {
+        if line.contains("struct ") {
+            inside = true;
+        } else if line == "}" {
+            inside = false;
+        }
+        if let Some(name) = line.split("rename = \"").nth(1).and_then(|rest| rest.split('"').next()) {
+            renamed = Some(name.to_owned());
+        }
+        let field = line.strip_prefix("pub(super) ").unwrap_or(line);
+        if let Some((name, _)) = field.split_once(": ")
+            && inside
+            && line.ends_with(',')
+            && name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+        {
+            keys.push(renamed.take().unwrap_or_else(|| name.to_owned()));
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_is_in_the_reference() {
+    let reference = include_str!("../../docs/mapping.md");
+    let shapes = [
+        include_str!("../src/mapping_file/shape.rs"),
+        include_str!("../src/mapping_file/rows.rs"),
+        include_str!("../src/mapping_file/scored.rs"),
+    ];
+    let found: Vec<String> = shapes.iter().flat_map(|shapes| keys(shapes)).collect();
+    assert!(found.len() > 60, "{found:?}");
+    for key in found {
+        let said = [format!("`{key}`"), format!("`{key}."), format!("`{key},")].iter().any(|word| reference.contains(word));
+        assert!(said, "docs/mapping.md says nothing of `{key}`");
+    }
+    for kind in reconcile::matching::Kind::ALL {
+        assert!(reference.contains(&format!("`{}`", kind.as_str())), "docs/mapping.md says nothing of as = {:?}", kind.as_str());
+    }
+}
+
+#[test]
+fn the_example_of_the_reference_is_right() {
+    let reference = include_str!("../../docs/mapping.md");
+    let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let mapping = processors::mapping_file::parse(example).expect("the example is right");
+    let customer = &mapping.entities[0];
+    let street = customer.field("street").expect("a street");
+    assert_eq!(street.columns.erp.written().collect::<Vec<_>>(), ["street", "house_number"]);
+    assert_eq!(customer.field("name").map(|name| (name.required, name.max_length)), Some((true, Some(80))));
+    assert_eq!(customer.field("regions").map(|regions| regions.columns.crm.separator.as_deref()), Some(Some(";")));
+    assert_eq!(mapping.conversions.len(), 1);
+    assert_eq!(processors::mapping_file::Places::of(example).line("entity.customer.field.name.crm"), Some(12));
+}
+
+#[test]
+fn what_is_different_is_said_in_words_with_when_it_may_change() {
+    let old = processors::mapping_file::parse(MAPPING).expect("right");
+    let check = |from: &str, to: &str, expected: &[(&str, &str, &str)]| {
+        assert!(MAPPING.contains(from), "{from}");
+        let new = processors::mapping_file::parse(&MAPPING.replacen(from, to, 1)).expect("right");
+        let found = processors::mapping_file::differences(&old, &new);
+        let found: Vec<(&str, &str, &str)> = found.iter().map(|it| (it.path.as_str(), it.what.as_str(), it.weight.as_str())).collect();
+        assert_eq!(found, expected);
+    };
+    let field = |name: &str| format!("entity.customer.field.{name}");
+    check("policy = \"last_write\"", "policy = \"crm\"", &[(&field("credit_limit"), "policy was last_write, and is crm", "policy")]);
+    check("value * 10", "value * 100 / 10", &[(&format!("{}.erp", field("rating")), "read is another", "values")]);
+    check(
+        "type = \"decimal(2)\"",
+        "type = \"decimal(4)\"",
+        &[(&field("credit_limit"), "type is another, and so is that of the golden record that data teams read", "never")],
+    );
+    check("object = \"public.contacts\"", "object = \"public.people\"", &[("entity.contact.erp", "object was public.contacts, and is public.people", "never")]);
+    check("tie = \"erp\"", "tie = \"crm\"", &[("entity.customer", "tie was erp, and is crm", "policy")]);
+    let fax = "[entity.customer.field.fax]\ntype = \"text\"\ncrm = \"Fax\"\nerp = \"fax\"\n\n[entity.contact]\n";
+    let new = |side: &str, column: &str| format!("the {side} column {column} was not remembered so far: its value is taken up when the record changes next, or is read again");
+    let (crm, erp) = (new("crm", "Fax"), new("erp", "fax"));
+    check("[entity.contact]\n", fax, &[(&field("fax"), "is new", "values"), (&field("fax"), &crm, "values"), (&field("fax"), &erp, "values")]);
+}

@@ -99,6 +99,7 @@ fn documents_have_the_names_people_look_for() {
         "docs/topics.md",
         "docs/benchmarks.md",
         "docs/runbook.md",
+        "docs/mapping.md",
     ] {
         assert!(root().join(name).is_file(), "{name} is missing");
     }
