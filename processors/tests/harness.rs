@@ -410,6 +410,7 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("BillingStreet", ColumnType::Text),
             ("BillingCity", ColumnType::Text),
             ("Description", ColumnType::Text),
+            ("ParentId", ColumnType::Text),
             ("Concord_Id__c", ColumnType::Text),
         ],
         (Side::Erp, "public.customers") => vec![
