@@ -50,6 +50,8 @@ pub struct Conversion {
 pub struct Convertible {
     /// Entity id.
     pub entity: String,
+    /// What is made of it.
+    pub kind: String,
     /// Canonical fields as last seen.
     pub fields: BTreeMap<String, Value>,
     /// It has been seen.
@@ -178,6 +180,7 @@ pub fn apply(conversion: &Conversion, state: &mut Convertible, event: Event) -> 
     match event {
         Event::Seen { fields, customer, customer_record, snapshot, at, actor } => {
             let first = !std::mem::replace(&mut state.seen, true);
+            state.kind.clone_from(&conversion.kind);
             let was = state.won;
             state.won = mapping::holds_of(&conversion.when, &fields).unwrap_or(false);
             (state.fields, state.customer, state.customer_record) = (fields, customer, customer_record);

@@ -184,6 +184,11 @@ impl Matcher {
     /// Says that what an entity waited for has come, with its references as they are now.
     pub(super) fn released(&mut self, context: &mut Context<'_>, plan: &Plan, side: Side, object: &str, record: &str) -> Result<()> {
         let Some(source) = plan.source(side, object) else { return Ok(()) };
+        if let Use::Captured(index) = source.purpose
+            && !plan.mapping.conversions.iter().any(|conversion| conversion.from == plan.mapping.captured[index].kind)
+        {
+            return Ok(());
+        }
         let Some(known) = context.get::<Known>(&record_key(side, object, record))?.filter(|known| !known.gone && !known.entity.is_empty())
         else {
             return Ok(());
@@ -195,7 +200,6 @@ impl Matcher {
                 self.captured_released(context, plan, source, index, record, &known, references);
                 return Ok(());
             }
-            _ => return Ok(()),
         };
         let mapping = &plan.mapping.entities[index];
         let may_create = self.creates(context, mapping, &known.entity)?;

@@ -83,15 +83,16 @@ impl Reconciler {
     fn wished(&self, context: &mut Context<'_>, conversions: &[Conversion], decided: &Decision) -> Result<()> {
         let version = self.mapping.version;
         let wish = Wish { id: decided.id.clone(), actor: decided.actor.clone(), at: decided.at, batch: decided.batch.clone() };
-        let known = context.has(&key(&decided.entity))?;
-        match conversions {
-            [conversion] if known => self.convert(context, conversion, &decided.entity, Event::Wished(wish)),
-            [] => {
+        let known = context.get::<Kept<Convertible>>(&key(&decided.entity))?;
+        let found = known.and_then(|known| conversions.iter().find(|conversion| conversion.kind == known.0.kind));
+        match (found, conversions) {
+            (Some(conversion), _) => self.convert(context, conversion, &decided.entity, Event::Wished(wish)),
+            (None, []) => {
                 let reason = "the mapping converts nothing; add [convert.order] to it".to_owned();
                 self.answer(context, &decision::refused(decided, "", reason, version));
                 Ok(())
             }
-            _ => {
+            (None, _) => {
                 let reason = format!("nothing is known of an opportunity {}; see that its id is right", decided.entity);
                 self.answer(context, &decision::refused(decided, "", reason, version));
                 Ok(())

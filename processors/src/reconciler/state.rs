@@ -146,7 +146,7 @@ keep_struct! {
     Parent { entity, records }
     OpenWrite { command, confirmed, steps, done, altered, at }
     Step { before, after }
-    Convertible { entity, fields, seen, won, gone, customer, customer_record, at, actor, stage, attempt, asked }
+    Convertible { entity, kind, fields, seen, won, gone, customer, customer_record, at, actor, stage, attempt, asked }
     Wish { id, actor, at, batch }
     Confirmed { command, record, columns, steps, altered, at }
     Verdict { id, actor, at, batch, force, demand }
