@@ -144,8 +144,9 @@ async fn rows_that_come_move_and_go_change_the_customers_they_belong_to() {
     let grace = account(&world, "3").await;
     shows(&world, grace, "Email__c", "grace@walsh.example").await;
     assert_eq!(world.account_field(grace, "Name"), "Grace Walsh");
-    // And person again: what happens to her rows is no news.
+    // And person again: she leaves as if she were deleted, and what happens to her rows is no news.
     world.sql("update party_party set is_company = false where name = 'Grace Walsh'").await;
+    shows(&world, grace, "Site", "no customer any more").await;
     world.sql("update party_contact_mechanism set value = 'private@walsh.example' where party = 3").await;
     world.sql("update party_party set name = 'Bolt Holding AG' where id = 2").await;
     shows(&world, bolt, "Name", "Bolt Holding AG").await;
