@@ -138,8 +138,6 @@ bugs! {
     ReuseWriteNumber = ("reuse-write-number", "reconcile"),
     /// A write expects nothing of its target.
     ExpectNothing = ("expect-nothing", "reconcile"),
-    /// A write expects what was agreed, not what was seen.
-    ExpectAgreed = ("expect-agreed", "reconcile"),
     /// A settled conflict's value is never carried across.
     DropResolution = ("drop-resolution", "reconcile"),
     /// A settled conflict's value is carried over newer edits.
