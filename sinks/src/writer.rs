@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use planted::Bug;
 use schemas::message::{HealthState, OutcomeResult, Side};
 use schemas::topic::Topics;
 use stream::{Codec, Log};
@@ -245,7 +246,21 @@ impl<'a> Session<'a> {
         let now = (self.shell.clock)();
         #[expect(clippy::cast_precision_loss, reason = "a batch takes less than 2^52 microseconds")]
         self.shell.metrics.batch(T::SIDE.as_str(), jobs.len(), (now - begun) as f64 / 1e6);
-        for ((id, job), answer) in ids.into_iter().zip(&jobs).zip(applied.answers) {
+        for (place, ((id, job), answer)) in ids.into_iter().zip(&jobs).zip(applied.answers).enumerate() {
+            if place > 0 && planted::on(Bug::CutOutcomes) {
+                self.window.settle(id);
+                continue;
+            }
+            let answer = match answer {
+                Answer::Later(later) if planted::on(Bug::GiveUpAtOnce) && later.tried => Answer::Done(later.give_up(1)),
+                Answer::Later(later) if planted::on(Bug::PartialAsWhole) && later.tried => {
+                    Answer::Done(Verdict::applied(job.write.record.clone(), Vec::new()))
+                }
+                Answer::Done(verdict) if planted::on(Bug::RejectedAsApplied) && verdict.result == OutcomeResult::Rejected => {
+                    Answer::Done(Verdict::applied(job.write.record.clone(), Vec::new()))
+                }
+                answer => answer,
+            };
             match answer {
                 Answer::Done(verdict) => self.answer::<T>(id, job, &verdict, now).await?,
                 Answer::Later(later) => {
@@ -322,6 +337,9 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let membership = self.inbox.membership()?;
+        if planted::on(Bug::OffsetsBeforeAnswers) {
+            self.inbox.commit(&finished).await?;
+        }
         self.outbox.publish(&membership, finished, &self.shell.pace).await?;
         self.published += 1;
         Ok(())

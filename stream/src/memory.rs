@@ -136,8 +136,11 @@ impl Storage for InMemory {
 }
 
 impl InMemory {
-    fn commit_now(&self, transaction: Transaction) -> Result<BTreeMap<Pid, u64>> {
-        if self.faults.disk_is_full() {
+    fn commit_now(&self, mut transaction: Transaction) -> Result<BTreeMap<Pid, u64>> {
+        if planted::on(planted::Bug::TornTransaction) && self.faults.disk_is_full() {
+            transaction.consumed = None;
+            transaction.records.truncate(transaction.records.len().div_ceil(2));
+        } else if self.faults.disk_is_full() {
             return Err(Error::Storage { doing: "write".into(), path: "memory".into(), reason: "no space left on device".into() });
         }
         let now_ms = self.now_ms();
@@ -158,6 +161,9 @@ impl InMemory {
         state.publish(&staged, !self.faults.visibility_held());
         for pid in staged.ends.keys().filter(|pid| kept.is_large(**pid)).copied().collect::<Vec<_>>() {
             kept.compact(pid, &state.partitions[pid], now_ms, self.options.tombstone_retention);
+        }
+        if planted::on(planted::Bug::TornTransaction) && self.faults.disk_is_full() {
+            return Err(Error::Fenced("a torn transaction".into()));
         }
         Ok(staged.ends)
     }

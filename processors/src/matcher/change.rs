@@ -53,6 +53,9 @@ impl Matcher {
         if before.as_ref().is_some_and(|known| already_copied(source.side, &change.source, known)) {
             return Ok(());
         }
+        if change.op == Op::Delete && planted::on(planted::Bug::DropDeletes) {
+            return Ok(());
+        }
         if change.op == Op::Delete {
             return match before {
                 Some(known) => match merged::winner(record) {
@@ -68,7 +71,7 @@ impl Matcher {
         let mut carried = carried_of(&source.columns, schema, after, change.changed.as_deref());
         let mut known = before.clone().unwrap_or_else(blank);
         merge(&mut known.columns, &carried);
-        known.gone = false;
+        known.gone &= planted::on(planted::Bug::StayGone);
         known.offset = offset;
         known.actor = change.source.actor.or_else(|| actor(&plan, source, &known.columns));
         known.origin = change.source.origin;
@@ -236,6 +239,9 @@ pub(super) fn carried_of(columns: &BTreeSet<String>, schema: &ChangeSchema, afte
 }
 
 pub(super) fn merge(columns: &mut Vec<Field>, carried: &[Field]) {
+    if planted::on(planted::Bug::ForgetUnchanged) {
+        columns.clear();
+    }
     for new in carried {
         match columns.iter_mut().find(|old| old.name == new.name) {
             Some(old) => old.value.clone_from(&new.value),

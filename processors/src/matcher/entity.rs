@@ -83,9 +83,9 @@ impl Matcher {
             self.emit_link(context, mapping, source, id, &known, &known.rule, true);
         }
         context.emit(self.changes.record(known.entity.clone(), &change));
-        if gained {
+        if gained && !planted::on(planted::Bug::ForgetChildren) {
             self.release_children(context, plan, &known.entity, side)?;
-            if source.is_parent {
+            if source.is_parent && !planted::on(planted::Bug::ForgetOrphans) {
                 self.place_waiting(context, plan, side, &source.object, id)?;
             }
         }
@@ -255,7 +255,7 @@ impl Matcher {
     /// differs between them is settled only then.
     pub(super) fn note_uncopied(&self, context: &mut Context<'_>, mapping: &EntityMapping, entity: &str, now: &Entity, may_create: bool) {
         let stands = [Side::Crm, Side::Erp].into_iter().find_map(|side| now.live(side).map(|record| (side, record.clone())));
-        if let (false, Some((side, record))) = (may_create, stands) {
+        if let (false, Some((side, record))) = (may_create || planted::on(planted::Bug::ForgetWaiting), stands) {
             context.put(uncopied_key(&mapping.kind, entity), &Waiting { side, record });
         }
     }

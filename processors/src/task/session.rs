@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use planted::Bug;
 use schemas::message::DeadLetter;
 use stream::{Class, Member, MemberConfig, NewRecord, Offsets, Polled, Producer, Record, Sharing, Start, TopicPartition};
 use tokio::time::Instant;
@@ -119,6 +120,9 @@ impl<P: Processor> Session<'_, P> {
         for partition in partitions {
             self.read.remove(partition);
         }
+        if planted::on(Bug::KeepStaleState) {
+            return;
+        }
         let kept: std::collections::BTreeSet<u32> = self.read.keys().map(|partition| self.slot_of(partition.partition)).collect();
         self.slots.retain(|number, _| kept.contains(number));
     }
@@ -134,7 +138,9 @@ impl<P: Processor> Session<'_, P> {
                 tokio::task::yield_now().await;
             }
             let input = self.processor.decode(&record).await;
-            self.record(&record, input)?;
+            if !(planted::on(Bug::SkipLastOfBatch) && index + 1 == count && count > 1) {
+                self.record(&record, input)?;
+            }
             match self.read.get_mut(&record.partition) {
                 Some(next) => *next = record.offset + 1,
                 None => {
@@ -278,7 +284,7 @@ impl<P: Processor> Session<'_, P> {
         let log = Error::log(self.task.name);
         let timer = Instant::now();
         let mut records = std::mem::take(&mut self.outputs);
-        for slot in self.slots.values() {
+        for slot in self.slots.values().filter(|_| !planted::on(Bug::SkipChangelog)) {
             records.extend(slot.batch.iter().map(|(key, value)| NewRecord {
                 topic: slot.changelog.topic.clone(),
                 partition: Some(slot.changelog.partition),
@@ -288,6 +294,15 @@ impl<P: Processor> Session<'_, P> {
             }));
         }
         let membership = self.member.membership().map_err(&log)?;
+        if planted::on(Bug::OffsetsFirst) {
+            self.member.commit(consumed).await.map_err(&log)?;
+        }
+        if planted::on(Bug::StateFirst) {
+            for slot in self.slots.values_mut() {
+                let position = slot.store.position()?.unwrap_or(Position { next: 0, at: 0 });
+                slot.store.apply(slot.batch.clone().into_iter(), position)?;
+            }
+        }
         self.producer.begin().await.map_err(&log)?;
         self.producer.send(records).await.map_err(&log)?;
         let ends = self.producer.commit(Some((membership, consumed.clone()))).await.map_err(&log)?;

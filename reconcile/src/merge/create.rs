@@ -36,7 +36,7 @@ fn lacking(turn: &Turn<'_>, target: Side) -> bool {
         && here.deleting.is_none()
         && there.record.is_none()
         && !there.deleted
-        && there.creating.is_none()
+        && (there.creating.is_none() || planted::on(planted::Bug::CreateAgain))
         && there.create_failed.is_none()
 }
 

@@ -121,7 +121,8 @@ fn settled(turn: &mut Turn<'_>, verdict: &Verdict, number: ConflictNumber, choic
     }
     match choice {
         Choice::Side(side) => {
-            let chosen = record.values[*side].value.clone();
+            let from = if planted::on(planted::Bug::DecideForOther) { side.other() } else { *side };
+            let chosen = record.values[from].value.clone();
             choose(turn, field, verdict, record, Some(*side), chosen)
         }
         Choice::Value(value) => match mapping::conform(&field.kind, value) {

@@ -13,7 +13,7 @@ use crate::mapping::{Drift, FieldMapping, Pair, Side};
 /// edits first, and only it knows when and by whom they were made. A person may be asked at once.
 pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     let Some(state) = turn.state.fields.get(&field.name) else { return };
-    if state.in_flight.is_some() {
+    if state.in_flight.is_some() && !planted::on(planted::Bug::WriteWhileInFlight) {
         return;
     }
     let Some(both) = turn.both(&field.name) else { return };
@@ -31,7 +31,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         settle::ask_early(turn, field, &both);
         return;
     }
-    if turn.field(&field.name).held_by.is_some() && settle::still_held(turn, field) {
+    if turn.field(&field.name).held_by.is_some() && settle::still_held(turn, field) && !planted::on(planted::Bug::WriteWhileHeld) {
         return;
     }
     if turn.field(&field.name).resolution.is_some() && resolve::carry_out(turn, field) {
@@ -82,7 +82,7 @@ pub(super) fn agree(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>
 /// One side changed.
 fn carry(turn: &mut Turn<'_>, field: &FieldMapping, source: Side, both: &Pair<Seen>) {
     let target = source.other();
-    if !field.direction.allows(target) {
+    if !field.direction.allows(target) && !planted::on(planted::Bug::IgnoreDirection) {
         drift(turn, field, source, both);
         return;
     }
@@ -118,7 +118,7 @@ fn drift(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, both: &Pair<Seen
 /// Two existing records meet. Equal fields agree at once; an empty one is filled; the others are settled by the initial policy
 /// once both first copies are done.
 fn first_contact(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>) {
-    if both.crm.value == both.erp.value {
+    if both.crm.value == both.erp.value || planted::on(planted::Bug::AgreeAtFirst) {
         agree(turn, field, both);
         return;
     }

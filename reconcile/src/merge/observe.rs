@@ -21,6 +21,9 @@ pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
         }
         return;
     }
+    if planted::on(planted::Bug::CompareByOrigin) && change.ours {
+        return;
+    }
     if change.unlinked {
         left(turn, change);
     } else if change.deleted {

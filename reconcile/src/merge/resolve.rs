@@ -12,6 +12,10 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     let Some(both) = turn.both(&field.name) else { return true };
     let state = turn.field(&field.name);
     let Some(mut resolution) = state.resolution.take() else { return false };
+    if planted::on(planted::Bug::DropResolution) {
+        agree(turn, field, &both);
+        return true;
+    }
     for side in Side::BOTH {
         let seen = &both[side].value;
         let gone = turn.state.sides[side].deleted;
@@ -41,7 +45,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
         (None, _) => Side::Crm,
     };
     let other = todo.other();
-    let moved = |side: Side, expected: &Value| both[side].value != *expected;
+    let moved = |side: Side, expected: &Value| both[side].value != *expected && !planted::on(planted::Bug::ResolutionOverEdits);
     match &resolution.shown[other] {
         Some(_) if moved(todo, &resolution.before[todo]) => {
             // Edited after the decision, before it could be carried out: a conflict of its own.

@@ -81,7 +81,7 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
         Some(command) => command,
         None => {
             let number = WriteNumber(turn.state.next_write);
-            turn.state.next_write += 1;
+            turn.state.next_write += u64::from(!planted::on(planted::Bug::ReuseWriteNumber));
             commands.push(WriteCommand {
                 number,
                 side: target,
@@ -102,7 +102,10 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
         }
     };
     for (column, value) in columns {
-        command.expected.insert(column.clone(), held.remove(&column).unwrap_or_default());
+        let held = held.remove(&column).unwrap_or_default();
+        if !planted::on(planted::Bug::ExpectNothing) {
+            command.expected.insert(column.clone(), held);
+        }
         command.fields.insert(column.clone(), field.name.clone());
         command.values.insert(column, value);
     }

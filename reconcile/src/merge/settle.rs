@@ -101,7 +101,9 @@ fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, si
         reopens: false,
     });
     turn.golden = true;
-    turn.keep(record);
+    if !planted::on(planted::Bug::LoserUnrecorded) {
+        turn.keep(record);
+    }
     resolve::carry_out(turn, field);
 }
 
@@ -121,6 +123,9 @@ pub(super) fn overtaken(
     // The replaced edit has been carried across, or is on its way there.
     let state = turn.field(&field.name);
     let carried = before[other] == replaced.value && state.in_flight.as_ref().is_none_or(|flight| flight.between.is_none());
+    if planted::on(planted::Bug::OvertakenUnrecorded) {
+        return;
+    }
     let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
     // Edited again since: that edit is what stands against the replaced one.
     let current = turn.field(&field.name).seen[other].clone().filter(|seen| seen.value != source.value && !carried);
@@ -189,7 +194,7 @@ pub(super) fn standing(turn: &Turn<'_>, field: &FieldMapping) -> Pair<Value> {
 }
 
 fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>, base: &Pair<Value>) -> Ruling {
-    if let Some(expression) = &field.review_when {
+    if let Some(expression) = field.review_when.as_ref().filter(|_| !planted::on(planted::Bug::IgnoreReviewWhen)) {
         let record = canonical_record(turn);
         let review = mapping::Review {
             values: Pair { crm: &both.crm.value, erp: &both.erp.value },
@@ -217,9 +222,10 @@ fn rule(turn: &Turn<'_>, field: &FieldMapping, policy: Policy, both: &Pair<Seen>
         Policy::Erp => winner(Side::Erp, false, "the ERP wins by policy"),
         Policy::LastWrite => {
             let apart = both.crm.at.abs_diff(both.erp.at);
-            let newer = if both.crm.at > both.erp.at { Side::Crm } else { Side::Erp };
-            if apart == 0 || apart < turn.mapping.skew_us.unsigned_abs() {
-                winner(turn.mapping.tie, true, "the edits are too close to tell which is newer; the configured side wins")
+            let newer = if (both.crm.at > both.erp.at) != planted::on(planted::Bug::OlderWins) { Side::Crm } else { Side::Erp };
+            if apart == 0 || (apart < turn.mapping.skew_us.unsigned_abs() && !planted::on(planted::Bug::IgnoreSkew)) {
+                let tie = if planted::on(planted::Bug::TieWrongWay) { turn.mapping.tie.other() } else { turn.mapping.tie };
+                winner(tie, true, "the edits are too close to tell which is newer; the configured side wins")
             } else {
                 let edit = whence(newer, both[newer].actor.as_deref());
                 winner(newer, false, &format!("the newer edit wins, {edit}"))
@@ -337,6 +343,9 @@ pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, polic
 
 /// The record goes although one side's edits were never carried across: each is kept.
 pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&str>) {
+    if planted::on(planted::Bug::LostWithRecord) {
+        return;
+    }
     let mapping = turn.mapping;
     for field in &mapping.fields {
         let Some(both) = turn.both(&field.name) else { continue };

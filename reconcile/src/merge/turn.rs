@@ -52,7 +52,9 @@ impl<'a> Turn<'a> {
         if record.settled.is_none() {
             self.state.conflicts.insert(record.number.0, record.clone());
         } else {
-            self.state.conflicts.remove(&record.number.0);
+            if !planted::on(planted::Bug::DecideAgain) {
+                self.state.conflicts.remove(&record.number.0);
+            }
         }
         self.effects.push(Effect::Conflict(record));
     }

@@ -349,7 +349,7 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Opti
         WriteOp::Create => Some(Verdict::applied(id(), actual(job, seen))),
         WriteOp::Delete => (!all(&write.expected, seen)).then(|| Verdict::rejected(id(), actual(job, seen))),
         WriteOp::Update if all(&write.values, seen) => Some(Verdict::applied(id(), actual(job, seen))),
-        WriteOp::Update if all(&write.expected, seen) => None,
+        WriteOp::Update if all(&write.expected, seen) || planted::on(planted::Bug::CrmOverwrites) => None,
         // Our answer was lost and the org altered the value (a trim, a flow). Before that try was sent the record held what was
         // expected, so that whoever changed it since was followed by us, if the last hand on it is ours.
         WriteOp::Update if job.unanswered && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => {

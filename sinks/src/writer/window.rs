@@ -90,7 +90,7 @@ impl Window {
         let mut found: Vec<(u8, JobId)> = Vec::new();
         for (id, entry) in &self.entries {
             let Some(job) = &entry.job else { continue };
-            let mut first = busy.insert(("", &job.write.entity));
+            let mut first = busy.insert(("", &job.write.entity)) || planted::on(planted::Bug::TryOutOfOrder);
             if let Some(record) = &job.write.record {
                 first &= busy.insert((&job.write.object, record));
             }
@@ -177,7 +177,7 @@ impl Window {
             if stuck.contains(&entry.partition) {
                 continue;
             }
-            if matches!(entry.state, State::Settled) {
+            if matches!(entry.state, State::Settled) || planted::on(planted::Bug::SkipUnanswered) {
                 offsets.insert(entry.partition.clone(), entry.offset + 1);
                 done.push(*id);
             } else {

@@ -69,7 +69,7 @@ impl InProcessMember {
                 self.cursors.remove(pid);
                 if assigned {
                     let offset = match committed.get(pid) {
-                        Some(offset) => self.kept(*pid, at, *offset),
+                        Some(offset) => self.kept(*pid, at, *offset + u64::from(planted::on(planted::Bug::SkipAfterRebalance))),
                         None => self.broker.resolve(*pid, self.start, *visible)?,
                     };
                     self.cursors.insert(*pid, self.broker.storage.cursor(at, *pid, offset));

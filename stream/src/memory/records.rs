@@ -76,11 +76,16 @@ impl Kept {
             Cleanup::Compact => {
                 let mut newest: BTreeMap<Bytes, u64> = BTreeMap::new();
                 for (offset, record) in kept.rows.range(..partition.visible) {
-                    newest.insert(record.key.clone().unwrap_or_default(), *offset);
+                    let newest = newest.entry(record.key.clone().unwrap_or_default()).or_insert(*offset);
+                    if !planted::on(planted::Bug::CompactToOldest) {
+                        *newest = *offset;
+                    }
                 }
                 let oldest = now_ms.saturating_sub(i64::try_from(tombstones.as_millis()).unwrap_or(i64::MAX));
                 kept.rows.retain(|offset, record| {
-                    let superseded = newest.get(record.key.as_deref().unwrap_or_default()).is_some_and(|newest| newest > offset);
+                    let superseded = newest.get(record.key.as_deref().unwrap_or_default()).is_some_and(|newest| {
+                        newest > offset || (planted::on(planted::Bug::CompactToOldest) && newest < offset)
+                    });
                     let gone = record.value.is_none() && record.timestamp_ms < oldest;
                     *offset >= partition.visible || !(superseded || gone)
                 });
