@@ -149,7 +149,7 @@ impl Matcher {
             let (one, two) = (Spot { side, record: record.clone() }, Spot { side: there, record: theirs.clone() });
             let (left, right) = if side == Side::Crm { (one, two) } else { (two, one) };
             // Each is asked about the other; a match is one for both or for none.
-            let key = intent_key(&mapping.kind, entity.min(&other), entity.max(&other));
+            let key = intent_key(&mapping.kind, sure, entity.min(&other), entity.max(&other));
             context.put(key, &Intent { left, right, sure });
         }
         Ok(())
@@ -169,7 +169,9 @@ impl Matcher {
             let [one, other] = entities.as_slice() else { continue };
             let (left, right): (Option<Entity>, Option<Entity>) = (context.get(&entity_key(one))?, context.get(&entity_key(other))?);
             let (Some(left), Some(right)) = (left, right) else { continue };
-            if one == other || super::apart::are_apart(context, &left, &right)? || (left.only_side().is_none() && right.only_side().is_none()) {
+            // One that has found its match is not asked about any more.
+            let alone = left.only_side().is_some() && right.only_side().is_some();
+            if one == other || !alone || super::apart::are_apart(context, &left, &right)? {
                 continue;
             }
             if !(intent.sure && self.unite(context, plan, mapping, one, other, SCORE, &linked_by(SCORE))?.is_some()) {

@@ -261,7 +261,8 @@ impl Matcher {
         Ok(())
     }
 
-    fn say_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<()> {
+    /// Says a review as it stands.
+    pub(super) fn say_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<()> {
         match context.get::<Pair>(&pair_key(entity, other))? {
             Some(pair) => self.emit_pair(context, plan, mapping, entity, other, &pair),
             None => Ok(()),

@@ -3,7 +3,7 @@
 //! ```text
 //! b kind 0 side block        → Block    records of one side that share something with one another
 //! l kind 0 side record       → Listed   the blocks that a record stands in
-//! i kind 0 left 0 right      → Intent   what the comparison of two entities has come to, before any of them is linked
+//! i kind 0 sure 0 left 0 right → Intent what the comparison of two entities has come to, before any of them is linked
 //! ```
 //!
 //! Only a record whose entity has none on the other side stands in blocks: the others have found theirs, and a record that
@@ -21,7 +21,7 @@ use schemas::message::{Field, Side};
 use schemas::record;
 
 use super::apart::is_apart;
-use super::link::Asked;
+use super::link::{Asked, ByKey, by_keys};
 use super::pair::Spot;
 use super::state::{Entity, Known, entity_key, key, letter, record_key};
 use crate::convert;
@@ -68,8 +68,9 @@ fn listed_key(kind: &str, side: Side, record: &str) -> Vec<u8> {
     key(b'l', &[kind.as_bytes(), &place])
 }
 
-pub(super) fn intent_key(kind: &str, left: &str, right: &str) -> Vec<u8> {
-    key(b'i', &[kind.as_bytes(), left.as_bytes(), right.as_bytes()])
+/// Matches come before what a person is asked.
+pub(super) fn intent_key(kind: &str, sure: bool, left: &str, right: &str) -> Vec<u8> {
+    key(b'i', &[kind.as_bytes(), if sure { b"1" } else { b"2" }, left.as_bytes(), right.as_bytes()])
 }
 
 pub(super) fn intents_prefix(kind: &str) -> Vec<u8> {
@@ -165,6 +166,10 @@ impl Rules<'_> {
         let Some(known) = self.known(context, side, record)? else { return Ok(false) };
         let theirs = self.prepare(side, &known.columns);
         let back = Asked { side, id: record, entity: Some(entity), columns: &known.columns };
+        if by_keys(context, self.mapping, back)? != ByKey::Nobody {
+            // Its keys say something else, or that it is in doubt.
+            return Ok(false);
+        }
         let name = asked.entity.unwrap_or_default();
         let mut scored = self.compare(context, back, &theirs)?;
         scored.retain(|scored| scored.entity != name);

@@ -220,10 +220,13 @@ impl Matcher {
     /// Brings a review of two entities up to date, or withdraws it.
     pub(super) fn review_pair(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, one: &str, other: &str) -> Result<()> {
         let open = context.get::<Pair>(&pair_key(one, other))?.is_some_and(|pair| pair.state == MatchState::Open);
-        if open && !self.still_asked(context, plan, mapping, one, other)? && !self.still_asked(context, plan, mapping, other, one)? {
-            self.close(context, plan, mapping, one, other, &Ending::withdrawn("they no longer resemble one another"))?;
+        if !open {
+            return Ok(());
         }
-        Ok(())
+        if self.still_asked(context, plan, mapping, one, other)? || self.still_asked(context, plan, mapping, other, one)? {
+            return self.say_pair(context, plan, mapping, one, other);
+        }
+        self.close(context, plan, mapping, one, other, &Ending::withdrawn("they no longer resemble one another"))
     }
 
     /// Whether a record may be made on the side that an entity lacks.

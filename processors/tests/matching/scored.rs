@@ -78,3 +78,20 @@ async fn of_two_that_match_as_well_neither_is_linked_without_asking() {
     assert!(creates(&world, Side::Crm).await.is_empty() && creates(&world, Side::Erp).await.is_empty());
     running.stop().await;
 }
+
+#[tokio::test]
+async fn who_has_found_its_match_is_not_asked_about_any_more() {
+    let world = World::with(&mapping()).await;
+    let running = world.start();
+    for (id, name) in [(1, "Hofmeister Logistics"), (2, "Hofmeister Holding")] {
+        world.change(Side::Erp, "public.customers", &id.to_string(), Op::Read, &customer(id, name, "")).await;
+    }
+    world.change(Side::Crm, "Account", &sfid(3), Op::Read, &account("Hofmeister Logistics", "")).await;
+    world.checkpoint("crm", &["Account", "Contact"]).await;
+    world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
+    world.quiet().await;
+    assert_eq!(entity(&world, Side::Crm, &sfid(3)).await, entity(&world, Side::Erp, "1").await);
+    assert_eq!(open(&world).await, []);
+    assert_eq!(creates(&world, Side::Crm).await, [entity(&world, Side::Erp, "2").await]);
+    running.stop().await;
+}
