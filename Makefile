@@ -3,7 +3,7 @@ SHELL := bash
 CARGO ?= cargo
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint fmt build bench topics browser-tools
+.PHONY: help demo test proof planted lint fmt build bench topics browser-tools
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -17,6 +17,21 @@ test: ## every test: unit, contract on Apache Kafka, end to end, kill -9, browse
 	@tests/need.sh build servers browser
 	$(CARGO) build -p app
 	$(CARGO) test --workspace
+	@$(MAKE) --no-print-directory proof
+
+# The directory that cargo builds into, whatever says so.
+TARGET = $$($(CARGO) metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+
+proof: ## 100,000 simulated seeds, half of them the commit's own, and every planted bug (docs/proof.md)
+	@tests/need.sh build
+	$(CARGO) build --profile proof -p simulation
+	$(TARGET)/proof/simulation --planted docs/proof.md --held
+	$(TARGET)/proof/simulation --seeds 50000
+	$(TARGET)/proof/simulation --seeds 50000 --fresh
+
+planted: ## measure how soon each planted bug is caught, and write it into docs/proof.md
+	$(CARGO) build --profile proof -p simulation
+	$(TARGET)/proof/simulation --planted docs/proof.md
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

@@ -34,7 +34,8 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
     let mut kinds = BTreeMap::new();
     for link in world.messages::<EntityLink>(&world.topics.entity_links()).await? {
         let place = (link.side, link.record.clone());
-        if link.linked {
+        // Of what is deleted it is still known whose it was.
+        if link.linked || link.rule == "deleted" {
             kinds.insert(link.entity.clone(), if link.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer });
             entities.insert(place, link.entity);
         } else {
