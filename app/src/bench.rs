@@ -2,6 +2,7 @@
 //! per measurement, so that runs can be compared.
 
 mod latency;
+pub mod matching;
 mod throughput;
 
 pub use latency::{LatencyReport, latency};
@@ -32,6 +33,7 @@ pub async fn run(options: cli::Bench, printer: &Printer) -> anyhow::Result<()> {
         cli::What::Latency { rate, seconds, stack: choice } => {
             serde_json::to_value(latency(&stack(&choice, 2_000, true).await?, &program, rate, seconds, &say).await?)?
         }
+        cli::What::Matching { customers } => serde_json::to_value(tokio::task::block_in_place(|| matching::matching(customers, &say))?)?,
         cli::What::Throughput { changes, stack: choice } => {
             serde_json::to_value(throughput(&stack(&choice, 5_000, false).await?, &program, changes, &say).await?)?
         }

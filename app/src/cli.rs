@@ -39,6 +39,8 @@ pub enum Command {
     Undo(crate::undo::Options),
     /// Possible matches: look at both records, say whether they are the same, take an answer back.
     Review(crate::review::Options),
+    /// What agreement between records is worth when no key links them.
+    Matching(Matching),
     /// Measure on a private stack that leaves nothing behind.
     Bench(Bench),
     /// The topics, their keys and values.
@@ -148,6 +150,12 @@ pub enum What {
         #[command(flatten)]
         stack: StackChoice,
     },
+    /// How well records without a common key are matched, on public labelled sets (fetched once), and what a look-up costs.
+    Matching {
+        /// Customers that a look-up searches.
+        #[arg(long, default_value_t = 1_000_000)]
+        customers: usize,
+    },
     /// Changes made in the ERP as fast as it takes them, until both sides agree.
     Throughput {
         /// Changes in all.
@@ -157,6 +165,48 @@ pub enum What {
         #[command(flatten)]
         stack: StackChoice,
     },
+}
+
+/// `concord matching`.
+#[derive(Debug, Args)]
+pub struct Matching {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: MatchingWhat,
+}
+
+/// What can be done about matching.
+#[derive(Debug, Subcommand)]
+pub enum MatchingWhat {
+    /// Weights and thresholds from records without labels; precision and recall when some pairs have labels.
+    Estimate(MatchingEstimate),
+}
+
+/// `concord matching estimate`.
+#[derive(Debug, Args)]
+pub struct MatchingEstimate {
+    /// A file of records: comma-separated, with a heading. A second one is matched against the first; one alone against itself.
+    #[arg(long, required = true, num_args = 1, value_name = "FILE")]
+    pub records: Vec<PathBuf>,
+    /// A compared field: NAME=KIND, NAME=KIND:COLUMN+COLUMN when the columns have other names, NAME=KIND~SIBLING when their values get
+    /// swapped. By the names of the columns unless given.
+    #[arg(long, value_name = "NAME=KIND", conflicts_with = "mapping")]
+    pub field: Vec<String>,
+    /// Take the fields from `match` in this mapping file; the first file then has the CRM's columns, the second the ERP's.
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+    /// The entity in the mapping file.
+    #[arg(long, default_value = "customer", requires = "mapping")]
+    pub kind: String,
+    /// Labelled pairs: two columns with ids, and a third with 1 or 0 when there are pairs of two entities as well.
+    #[arg(long, value_name = "FILE")]
+    pub pairs: Option<PathBuf>,
+    /// The column with the ids that labelled pairs name; `id` or the first unless given.
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+    /// Write the weights file here.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Which stack to measure.

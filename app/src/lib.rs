@@ -12,6 +12,7 @@ pub mod decide;
 pub mod demo;
 pub mod logging;
 pub mod mapping;
+pub mod matching;
 pub mod migrate;
 pub mod print;
 pub mod remote;

@@ -47,6 +47,7 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
         Command::Decide(options) => return app::decide::run(options, printer).await,
         Command::Undo(options) => return app::undo::run(options, printer).await,
         Command::Review(options) => return app::review::run(options, printer).await,
+        Command::Matching(matching) => app::matching::run(matching, printer)?,
         Command::Bench(bench) => app::bench::run(bench, printer).await?,
         Command::Topics(topics) => app::topics::print(&topics, printer),
         Command::Simulate(options) => return simulation::run(options, *printer).await,

@@ -2,10 +2,13 @@
 
 mod browser;
 mod command_line;
+mod conflicts;
+mod decisions;
 mod e2e;
 mod kill;
 mod party;
 mod mapping;
+mod matching;
 mod simulation;
 mod tidy;
 mod watch;

@@ -56,6 +56,8 @@ pub struct SetReport {
     pub automatic: usize,
     /// Pairs a person would be shown.
     pub review: usize,
+    /// Share of the pairs of one entity that are linked without asking or shown.
+    pub review_recall: f64,
 }
 
 /// A set of labelled records.
@@ -112,6 +114,8 @@ pub fn measure(set: &LabelledSet, started: Instant) -> SetReport {
     let right = |pairs: &BTreeSet<PairOf>| pairs.intersection(truth).count();
     let share = |part: usize, whole: usize| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
     let (precision, recall) = (share(right(&linked), linked.len()), share(right(&linked), truth.len()));
+    let shown: BTreeSet<PairOf> =
+        scored.iter().filter(|pair| pair.score >= thresholds.review && !automatic.contains(&pair.pair)).map(|pair| pair.pair).collect();
     SetReport {
         precision,
         recall,
@@ -124,7 +128,8 @@ pub fn measure(set: &LabelledSet, started: Instant) -> SetReport {
         comparisons: blocked.pairs.len(),
         blocking_recall: share(blocked.pairs.iter().filter(|pair| truth.contains(pair)).count(), truth.len()),
         automatic: automatic.len(),
-        review: scored.iter().filter(|pair| pair.score >= thresholds.review && !automatic.contains(&pair.pair)).count(),
+        review: shown.len(),
+        review_recall: share(right(&automatic) + right(&shown), truth.len()),
     }
 }
 

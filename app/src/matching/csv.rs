@@ -61,7 +61,9 @@ impl Table {
     pub fn parse(text: &str) -> Result<Self, (Option<(usize, usize)>, String)> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader { letters: text.chars().peekable(), line: 1, column: 1, separator: separator(text) };
-        let Some((_, columns)) = reader.row()? else { return Err((None, "is empty; a heading with the names of the columns is needed".to_owned())) };
+        let Some((_, columns)) = reader.row()? else {
+            return Err((None, "is empty; a heading with the names of the columns is needed".to_owned()));
+        };
         let columns: Vec<String> = columns.into_iter().map(|name| name.trim().to_owned()).collect();
         for (index, name) in columns.iter().enumerate() {
             if name.is_empty() {
@@ -185,7 +187,9 @@ impl Reader<'_> {
         match self.letters.peek().copied() {
             None | Some('\n' | '\r') => Ok(value),
             Some(letter) if letter == self.separator => Ok(value),
-            Some(_) => Err((Some((self.line, self.column)), "text after a closing quotation mark; double the marks inside a value".to_owned())),
+            Some(_) => {
+                Err((Some((self.line, self.column)), "text after a closing quotation mark; double the marks inside a value".to_owned()))
+            }
         }
     }
 }
@@ -198,7 +202,10 @@ mod tests {
     fn tables_are_read_as_spreadsheets_write_them() {
         let table = Table::parse("\u{feff}id, name\r\n1, \"Acme, Inc. \"\"A\"\"\nand more\"\r\n\r\n2,\n").expect("reads");
         assert_eq!(table.columns, ["id", "name"]);
-        assert_eq!(table.rows, [(2, vec!["1".to_owned(), "Acme, Inc. \"A\"\nand more".to_owned()]), (5, vec!["2".to_owned(), String::new()])]);
+        assert_eq!(
+            table.rows,
+            [(2, vec!["1".to_owned(), "Acme, Inc. \"A\"\nand more".to_owned()]), (5, vec!["2".to_owned(), String::new()])]
+        );
         assert_eq!(Table::parse("id;name\n1;a,b\n").expect("reads").rows[0].1, ["1", "a,b"]);
     }
 

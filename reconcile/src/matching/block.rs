@@ -19,7 +19,7 @@ use super::score::Scorer;
 pub const BLOCK_CAP: usize = 32;
 
 /// Candidates that are compared with one record, at most.
-pub const MAX_CANDIDATES: usize = 48;
+pub const MAX_CANDIDATES: usize = 20;
 
 /// Keys of one record, at most.
 pub const MAX_KEYS: usize = 24;

@@ -165,7 +165,9 @@ mod tests {
         assert_eq!(edits("kitten", "sitting", 3), Some(3));
         assert_eq!(edits("kitten", "sitting", 2), None);
         assert_eq!(edits("", "ab", 2), Some(2));
-        for (left, right, expected) in [("green", "grene", 1), ("green", "gren", 1), ("green", "greeen", 1), ("green", "grxen", 1), ("łódź", "łudź", 1)] {
+        for (left, right, expected) in
+            [("green", "grene", 1), ("green", "gren", 1), ("green", "greeen", 1), ("green", "grxen", 1), ("łódź", "łudź", 1)]
+        {
             assert_eq!((edits(left, right, 1), edits(right, left, 3)), (Some(expected), Some(expected)), "{left} {right}");
         }
         assert_eq!(edits("abcd", "badc", 1), None);

