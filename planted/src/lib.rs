@@ -57,8 +57,6 @@ bugs! {
 
     /// A producer that was replaced may still commit.
     IgnoreFencing = ("ignore-fencing", "stream"),
-    /// A member that lost its partitions may still commit offsets of them.
-    IgnoreEviction = ("ignore-eviction", "stream"),
     /// A transaction's offsets are not committed with it.
     ForgetOffsets = ("forget-offsets", "stream"),
     /// A partition that changes hands is read on one record too late.
@@ -93,8 +91,6 @@ bugs! {
     ForgetUnchanged = ("forget-unchanged", "matcher"),
     /// Deletes are not said to anybody.
     DropDeletes = ("drop-deletes", "matcher"),
-    /// A record that comes back stays gone.
-    StayGone = ("stay-gone", "matcher"),
     /// Children are not told that their parent has a record on the other side.
     ForgetChildren = ("forget-children", "matcher"),
     /// What waits for a parent is not looked at when the parent comes.
@@ -110,10 +106,6 @@ bugs! {
     ForgetBetween = ("forget-between", "reconcile"),
     /// The values that a rejection tells of are ignored.
     IgnoreActual = ("ignore-actual", "reconcile"),
-    /// What a rejection tells of counts as shown by the stream.
-    ForgetAhead = ("forget-ahead", "reconcile"),
-    /// A rejected write is sure not to have been carried out.
-    ForgetRejected = ("forget-rejected", "reconcile"),
     /// A write whose echo comes late is taken for an edit.
     IgnoreLateEcho = ("ignore-late-echo", "reconcile"),
     /// An edit that our write overtook is not put on record.
@@ -163,8 +155,6 @@ bugs! {
     CutOutcomes = ("cut-outcomes", "sinks"),
     /// A batch that was carried out in part is acknowledged as a whole.
     PartialAsWhole = ("partial-as-whole", "sinks"),
-    /// The second write of an entity does not wait for the first.
-    TryOutOfOrder = ("try-out-of-order", "sinks"),
     /// A rejected write is answered as applied.
     RejectedAsApplied = ("rejected-as-applied", "sinks"),
     /// A row that is locked is given up at once.

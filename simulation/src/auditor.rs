@@ -5,7 +5,7 @@ mod laws;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::message::{AuditEntry, Conflict, ConflictState, EntityLink, Outcome, OutcomeResult, Side};
+use schemas::message::{AuditEntry, Conflict, ConflictState, EntityLink, Outcome, OutcomeResult, Side, Write};
 
 use super::shape::{FIELDS, Kind, LINK, Shape, TERMS, canonical, common, fields, id_column, number_column};
 use super::system::{By, Put};
@@ -24,6 +24,8 @@ struct Books {
     audit: Vec<AuditEntry>,
     /// Writes that were ever answered as rejected.
     rejected: BTreeSet<String>,
+    /// Every write that was ever sent.
+    writes: Vec<Write>,
     /// Versions of the mapping that were ever in force.
     versions: BTreeSet<i64>,
 }
@@ -47,6 +49,8 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
     let audit = world.messages::<AuditEntry>(&world.topics.audit()).await?;
     let outcomes = world.messages::<Outcome>(&world.topics.outcomes()).await?;
     let rejected = outcomes.into_iter().filter(|outcome| outcome.result == OutcomeResult::Rejected).map(|outcome| outcome.write).collect();
+    let mut writes = world.messages::<Write>(&world.topics.writes(Side::Crm)).await?;
+    writes.extend(world.messages::<Write>(&world.topics.writes(Side::Erp)).await?);
     let systems = world.systems.lock();
     for ((side, id), entity) in &entities {
         records.entry((entity.clone(), *side)).or_default().insert(id.clone());
@@ -58,7 +62,7 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
             ids.retain(|id| rows.contains_key(id));
         }
     }
-    let books = Books { entities, kinds, records, conflicts, audit, rejected, versions: world.versions() };
+    let books = Books { entities, kinds, records, conflicts, audit, rejected, writes, versions: world.versions() };
     let mut wrong = Vec::new();
     once(&systems, &books, &mut wrong);
     for entity in books.entities.values().collect::<BTreeSet<_>>() {
@@ -72,6 +76,14 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
     }
     laws::hold(&systems, &books, &mut wrong);
     Ok(wrong)
+}
+
+/// Whether the last that came to stand in a field is what a person put in after a write, and no stream showed it.
+fn put_back_unseen(systems: &Systems, id: &str, field: usize) -> bool {
+    let mut puts = systems.history.iter().rev().filter(|put| put.id == id && put.field == field);
+    let Some(last) = puts.next().filter(|put| put.by == By::Person) else { return false };
+    let shown = systems.at(last.side).stream.get(last.position).is_some_and(|committed| committed.shown);
+    !shown && puts.next().is_some_and(|put| matches!(put.by, By::Write(_)))
 }
 
 /// Whether each edit of a field puts in another value than any before.
@@ -191,7 +203,8 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
             continue;
         }
         // A stream that says neither that a write was done nor that somebody took it back.
-        if systems.put_back.contains(&(erp.clone(), field)) && systems.faults.keys().any(|kind| ["gap", "expired_position"].contains(kind)) {
+        let hidden = [crm, erp].into_iter().any(|id| !is_fresh(field) && put_back_unseen(systems, id, field));
+        if (hidden || systems.put_back.contains(&(erp.clone(), field))) && systems.faults.keys().any(|kind| ["gap", "expired_position"].contains(kind)) {
             continue;
         }
         let (here, there) = (value(systems, Side::Crm, crm, field), value(systems, Side::Erp, erp, field));

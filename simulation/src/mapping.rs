@@ -57,13 +57,26 @@ const ALL: [Policies; 4] = [
 
 /// How many there are.
 pub(super) const COUNT: usize = ALL.len();
+/// How often the mapping may change in a run: the version in force never goes down.
+const GENERATIONS: usize = 6;
 
-/// All of them; the version of each is its place, from one.
+/// The mapping after one, with the policies of another.
+pub(super) fn after(now: usize, wanted: u8) -> Option<usize> {
+    let next = (now / COUNT + 1) * COUNT + usize::from(wanted) % COUNT;
+    (next < COUNT * GENERATIONS).then_some(next)
+}
+
+/// The policies of a version.
+fn of(version: i64) -> Option<&'static Policies> {
+    usize::try_from(version - 1).ok().and_then(|index| ALL.get(index % COUNT))
+}
+
+/// All of them, once for each generation; the version of each is its place, from one.
 ///
 /// # Errors
 /// Never in practice.
 pub(super) fn all() -> anyhow::Result<Vec<Arc<Mapping>>> {
-    ALL.iter().zip(1..).map(|(policies, version)| one(policies, version)).collect()
+    ALL.iter().cycle().take(COUNT * GENERATIONS).zip(1..).map(|(policies, version)| one(policies, version)).collect()
 }
 
 fn one(policies: &Policies, version: i64) -> anyhow::Result<Arc<Mapping>> {
@@ -120,17 +133,16 @@ fn field(text: &mut String, index: usize, mapped: &Mapped, policies: &Policies) 
 
 /// Whether a person is asked about credit by a mapping, whatever its policy.
 pub(super) fn asks_about_credit(version: i64, crm: f64, erp: f64) -> bool {
-    let policies = usize::try_from(version - 1).ok().and_then(|index| ALL.get(index));
-    policies.is_some_and(|policies| policies.review_credit.is_some()) && (crm > 1100.0 || erp > 1200.0)
+    of(version).is_some_and(|policies| policies.review_credit.is_some()) && (crm > 1100.0 || erp > 1200.0)
 }
 
 /// What follows a delete by a mapping.
 pub(super) fn delete(version: i64) -> Option<&'static str> {
-    usize::try_from(version - 1).ok().and_then(|index| ALL.get(index)).map(|policies| policies.delete)
+    of(version).map(|policies| policies.delete)
 }
 
 /// The policy of a field, the side that wins a tie and what becomes of drift, by a mapping.
 pub(super) fn policies(version: i64, field: usize) -> Option<(&'static str, &'static str, &'static str)> {
-    let policies = usize::try_from(version - 1).ok().and_then(|index| ALL.get(index))?;
+    let policies = of(version)?;
     Some((policies.fields[field], policies.tie, policies.drift))
 }

@@ -106,6 +106,8 @@ pub(super) enum Fault {
     Gap(Side),
     /// A system no longer has the part of its stream that was not read yet.
     Expire(Side),
+    /// The same, and the last that happened in it was that somebody deleted a record.
+    ExpireAfterDelete(Side, Kind, u32),
     /// A system's clock jumps, microseconds.
     Jump(Side, i64),
     /// A system does not answer so many calls.
@@ -137,6 +139,8 @@ pub(super) enum Event {
     Create(Side, Kind, u32),
     /// A person deletes a record.
     Delete(Side, Kind, u32),
+    /// A person deletes a record while another edits its counterpart.
+    Clash(Side, Kind, u32, u32),
     /// A person brings a deleted record back.
     Undelete(Side, u32),
     /// A person merges two customers of the CRM: winner, loser.
@@ -226,7 +230,8 @@ fn draw_event(random: &mut StdRng, setup: &Setup, index: u32, calm: bool) -> Tim
         740..=869 => Event::Edit(edit(random, setup, number)),
         870..=876 => Event::Create(side(random), kind(random), number),
         877..=884 if setup.deletes => match random.random_range(0..10) {
-            0..=4 => Event::Delete(side(random), kind(random), random.random_range(0..6)),
+            0..=2 => Event::Delete(side(random), kind(random), random.random_range(0..6)),
+            3 | 4 => Event::Clash(side(random), kind(random), random.random_range(0..6), number),
             5..=8 if RETURNS => Event::Undelete(side(random), random.random_range(0..6)),
             5..=8 => Event::Edit(edit(random, setup, number)),
             _ => Event::Merge(random.random_range(0..6), random.random_range(0..6)),
@@ -279,6 +284,9 @@ fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
         16 | 28 => Fault::Repeat(side(random), random.random_range(1..12)),
         29 | 30 => Fault::Stall(who(random), random.random_range(10..40)),
         17 => Fault::Gap(side(random)),
+        18 if setup.deletes && random.random_bool(0.5) => {
+            Fault::ExpireAfterDelete(side(random), kind(random), random.random_range(0..6))
+        }
         18 => Fault::Expire(side(random)),
         19 => Fault::Jump(side(random), random.random_range(-10 * SECOND..10 * SECOND)),
         20 => Fault::Down(side(random), random.random_range(1..4)),

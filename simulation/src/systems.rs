@@ -8,7 +8,7 @@ use schemas::Value;
 use schemas::message::Side;
 
 use super::shape::{FIELDS, Kind, LINK, field_of, fields, number_column};
-use super::system::{By, Edit, Manner, Put, System};
+use super::system::{By, Edit, Manner, Put, Row, System};
 use super::trace::Trace;
 
 /// How many of each kind of fault have happened.
@@ -144,6 +144,21 @@ impl Systems {
     pub(super) fn drop_record(&mut self, side: Side, kind: Kind, record: u32) {
         let Some(id) = self.at(side).nth(kind, record).cloned() else { return };
         self.delete(side, &id, &By::Person);
+    }
+
+    /// A person deletes a record while another edits its counterpart, which both know by its number.
+    pub(super) fn clash(&mut self, side: Side, kind: Kind, record: u32, number: u32) {
+        let Some(id) = self.at(side).nth(kind, record).cloned() else { return };
+        let known = self.at(side).rows.get(&id).and_then(|row| row.values.get(number_column(side))).cloned();
+        self.delete(side, &id, &By::Person);
+        let other = side.other();
+        let same = |row: &Row| row.kind == kind && row.values.get(number_column(other)) == known.as_ref() && known.is_some();
+        let counterpart = self.at(other).rows.iter().find(|(_, row)| same(row)).map(|(id, _)| id.clone());
+        let field = fields(kind).map(|(index, _)| index).nth(number as usize % 2);
+        if let (Some(counterpart), Some(field)) = (counterpart, field) {
+            let value = self.at(other).typed(field, number);
+            self.commit(other, kind, Some(&counterpart), vec![(FIELDS[field].column(other).to_owned(), value)], &By::Person);
+        }
     }
 
     /// A person brings a deleted record back.

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::actor::{Actor, Ended, Going};
 use super::capture::{Capture, RowSchemas};
 use super::log::TurnedLog;
+use super::mapping;
 use super::script::{Event, Fault, Setup, Timed, Who};
 use super::shape::{self, FIELDS, Kind, Shape, TIERS};
 use super::systems::Shared;
@@ -86,7 +87,7 @@ impl World {
             systems,
             trace,
             clock,
-            mapping: usize::from(setup.mapping) % common.mappings.len(),
+            mapping: usize::from(setup.mapping) % mapping::COUNT,
             versions: BTreeSet::new(),
             setup,
             stores: BTreeMap::new(),
@@ -238,10 +239,12 @@ impl World {
             }
             Event::Create(side, kind, number) => self.systems.lock().create(side, kind, &format!("N-{number}"), number),
             Event::Delete(side, kind, record) => self.systems.lock().drop_record(side, kind, record),
+            Event::Clash(side, kind, record, number) => self.systems.lock().clash(side, kind, record, number),
             Event::Undelete(side, record) => self.systems.lock().bring_back(side, record),
             Event::Merge(winner, loser) => self.systems.lock().merge(winner, loser),
             Event::Decide { which, choice, number, twice, late } => self.decide(which, choice, number, twice, late).await?,
             Event::Fault(Fault::Compact) => self.compact().await?,
+            Event::Fault(Fault::Configure(wanted)) => self.configure(wanted).await?,
             Event::Fault(fault) => self.fail(fault)?,
         }
         Ok(())
@@ -356,6 +359,12 @@ impl World {
                 let system = systems.side(side);
                 system.floor = system.stream.len();
             }
+            Fault::ExpireAfterDelete(side, kind, record) => {
+                let mut systems = self.systems.lock();
+                systems.drop_record(side, kind, record);
+                let system = systems.side(side);
+                system.floor = system.stream.len();
+            }
             Fault::Repeat(side, times) => self.systems.lock().side(side).fault.repeat = times,
             Fault::Gap(side) => self.systems.lock().side(side).fault.gap = true,
             Fault::Down(side, calls) => self.systems.lock().side(side).fault.down = calls,
@@ -367,14 +376,7 @@ impl World {
             Fault::Compact => {}
             Fault::Partial(side, rows) => self.systems.lock().side(side).fault.locked = rows,
             Fault::Race(edit) => self.systems.lock().side(edit.side).fault.race = Some(edit),
-            Fault::Configure(mapping) => {
-                self.count("configuration_change");
-                self.mapping = usize::from(mapping) % self.common.mappings.len();
-                self.versions.insert(self.common.mappings[self.mapping].version);
-                for who in [Who::Matcher, Who::StandbyMatcher, Who::Reconciler, Who::OtherReconciler] {
-                    self.start(who)?;
-                }
-            }
+            Fault::Configure(_) => {}
         }
         Ok(())
     }
@@ -452,6 +454,26 @@ impl World {
     }
 
     /// The log is compacted, but for what its readers have yet to see: that is younger than compaction's lag.
+    /// Another mapping: with a new start of whoever follows it, or while everything runs.
+    async fn configure(&mut self, wanted: u8) -> anyhow::Result<()> {
+        let Some(next) = mapping::after(self.mapping, wanted) else { return Ok(()) };
+        self.count("configuration_change");
+        self.mapping = next;
+        let mapping = self.common.mappings[next].clone();
+        self.versions.insert(mapping.version);
+        if wanted.is_multiple_of(2) {
+            for who in [Who::Matcher, Who::StandbyMatcher, Who::Reconciler, Who::OtherReconciler] {
+                self.start(who)?;
+            }
+            return Ok(());
+        }
+        let topic = self.topics.control();
+        let setting = processors::in_force::setting(&mapping.text, mapping.version, "somebody", self.clock.load(Relaxed));
+        let bytes = self.common.codec.encode(&topic, &setting).await?;
+        let _refused = self.log.publish(vec![NewRecord::new(topic.as_str(), processors::in_force::SETTING, bytes)]).await;
+        Ok(())
+    }
+
     async fn compact(&mut self) -> anyhow::Result<()> {
         if self.is_read(|group| group == ProcessorName::Matcher.as_str()).await? {
             self.trace.note(format_args!("the log is compacted"));

@@ -71,7 +71,7 @@ impl Matcher {
         let mut carried = carried_of(&source.columns, schema, after, change.changed.as_deref());
         let mut known = before.clone().unwrap_or_else(blank);
         merge(&mut known.columns, &carried);
-        known.gone &= planted::on(planted::Bug::StayGone);
+        known.gone = false;
         known.offset = offset;
         known.actor = change.source.actor.or_else(|| actor(&plan, source, &known.columns));
         known.origin = change.source.origin;

@@ -7,7 +7,7 @@ use super::create;
 use super::echo::{self, Shown};
 use super::event::SideChange;
 use super::settle;
-use super::state::{Parent, Seen};
+use super::state::{Parent, Seen, WriteNumber};
 use super::turn::Turn;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
@@ -84,6 +84,9 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         field.unseen[side].clear();
         field.ahead = field.ahead.take().filter(|ahead| ahead.side != side);
     }
+    // What was answered will never be shown.
+    let done: Vec<u64> = turn.state.writes.iter().filter(|(_, open)| open.command.side == side && open.done).map(|(number, _)| *number).collect();
+    done.into_iter().for_each(|number| turn.conclude(WriteNumber(number)));
     if let Some(number) = deleting {
         if let Some(open) = turn.state.writes.get_mut(&number.0) {
             open.done |= change.ours;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::message::{Conflict, ConflictState, Side};
+use schemas::message::{Conflict, ConflictState, Side, Write};
 
 use super::super::mapping;
-use super::super::shape::{FIELDS, Kind, Shape, TERMS, canonical};
+use super::super::shape::{self, FIELDS, Kind, Shape, TERMS, canonical};
 use super::super::system::{By, Put};
 use super::super::systems::Systems;
 use super::Books;
@@ -20,6 +20,7 @@ pub(super) fn hold(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     }
     every_write_is_audited_once(systems, books, wrong);
     nothing_of_ours_travels_back(systems, books, wrong);
+    nothing_is_sent_twice(systems, books, wrong);
     nothing_is_deleted_without_cause(systems, books, wrong);
     deletes_are_followed(systems, books, wrong);
 }
@@ -85,6 +86,26 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
         if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
             wrong.push(format!("P4: {:?}, made of our own write, was written to {} of {} {}", put.value, FIELDS[put.field].name, put.side, put.id));
+        }
+    }
+}
+
+/// The same value is not sent to the same place by two writes, unless the first was refused or people came in between.
+fn nothing_is_sent_twice(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    if ["gap", "expired_position", "put_back"].iter().any(|kind| systems.faults.contains_key(kind)) || !systems.deletions.is_empty() {
+        return;
+    }
+    let mut sent = BTreeSet::new();
+    let writes: BTreeMap<&str, &Write> = books.writes.iter().map(|write| (write.id.as_str(), write)).collect();
+    for write in writes.values().filter(|write| !books.rejected.contains(&write.id)) {
+        let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
+        for value in &write.values {
+            let Some(field) = shape::field_of(kind, write.side, &value.name).filter(|field| super::is_fresh(*field)) else { continue };
+            if books.of(&write.entity, field).next().is_none()
+                && !sent.insert((write.side, &write.entity, field, canonical(&value.value)))
+            {
+                wrong.push(format!("P4: {:?} was sent to {} of {} twice", value.value, FIELDS[field].name, write.side));
+            }
         }
     }
 }

@@ -90,7 +90,7 @@ impl Window {
         let mut found: Vec<(u8, JobId)> = Vec::new();
         for (id, entry) in &self.entries {
             let Some(job) = &entry.job else { continue };
-            let mut first = busy.insert(("", &job.write.entity)) || planted::on(planted::Bug::TryOutOfOrder);
+            let mut first = busy.insert(("", &job.write.entity));
             if let Some(record) = &job.write.record {
                 first &= busy.insert((&job.write.object, record));
             }
