@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cdc.*, ingest.checkpoint ─▶ matcher ─▶ entity.changes ─┬▶ reconciler ─▶ writes.*, conflicts, audit, golden.*
-//!                                  └───▶ entity.links    └▶ aggregates ─▶ customer.financials, pipeline.summary
+//! decisions ──────────────────────▲└───▶ entity.links,   └▶ aggregates ─▶ customer.financials, pipeline.summary
+//!                                        match.reviews
 //! outcomes, decisions ──────────────────────────────────────▲ (reconciler)
 //! ```
 //!

@@ -66,7 +66,9 @@ pub fn differences(old: &Mapping, new: &Mapping) -> Vec<Difference> {
         let path = format!("convert.{}", conversion.kind);
         match old.conversions.iter().find(|other| other.kind == conversion.kind) {
             None => found.add(path, "is new", Weight::Start),
-            Some(before) if before.object != conversion.object || before.from != conversion.from || before.id_column != conversion.id_column => {
+            Some(before)
+                if before.object != conversion.object || before.from != conversion.from || before.id_column != conversion.id_column =>
+            {
                 found.add(path, "is made from or into something else", Weight::Never);
             }
             Some(before) => found.differs(&path, "is another", before, conversion, Weight::Policy),
@@ -115,8 +117,14 @@ fn entity(found: &mut Found, old: &EntityMapping, new: &EntityMapping) {
         found.changed(&path, "delete", &old.delete[side], &new.delete[side], Weight::Policy, |policy| word(policy));
     }
     found.changed(&path, "title", &old.title, &new.title, Weight::Policy, String::clone);
-    found.differs(&path, "keys are others; they hold for records that change from now on", &old.keys, &new.keys, Weight::Policy);
-    found.differs(&path, "match is another; it holds for records that change from now on", &old.scored, &new.scored, Weight::Policy);
+    found.differs(&path, "keys are others; they hold for records that come or change from now on", &old.keys, &new.keys, Weight::Policy);
+    found.differs(
+        &path,
+        "match is another; it holds for records that come or change from now on",
+        &old.scored,
+        &new.scored,
+        Weight::Policy,
+    );
     found.changed(&path, "first_contact", &old.first_contact, &new.first_contact, Weight::Policy, |policy| policy.as_str().to_owned());
     found.changed(&path, "skew", &old.skew_us, &new.skew_us, Weight::Policy, |skew| format!("{} ms", skew / 1000));
     found.changed(&path, "tie", &old.tie, &new.tie, Weight::Policy, |side| side.as_str().to_owned());
@@ -134,7 +142,10 @@ fn entity(found: &mut Found, old: &EntityMapping, new: &EntityMapping) {
         let known = |column: &str| {
             let own = &old.sides[side];
             let keyed = old.keys.iter().any(|key| key.columns[side] == column);
-            keyed || old.fields.iter().any(|field| field.columns[side].has(column)) || own.id_column == column || own.archive.contains_key(column)
+            keyed
+                || old.fields.iter().any(|field| field.columns[side].has(column))
+                || own.id_column == column
+                || own.archive.contains_key(column)
         };
         for field in &new.fields {
             for column in field.columns[side].names().filter(|column| !known(column)) {

@@ -93,6 +93,7 @@ impl Matcher {
             JobKind::Block => self.block(context, plan, job, most)?,
             JobKind::Score => self.score(context, plan, job, most)?,
             JobKind::Unite => self.unite_step(context, plan, job, most)?,
+            JobKind::Reindex => self.reindex(context, plan, job, most)?,
             JobKind::Repoint => self.repoint_step(context, plan, job, most)?,
             JobKind::Release => self.release(context, plan, job, most)?,
             JobKind::Place => self.place_step(context, plan, job, most)?,

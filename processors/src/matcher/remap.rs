@@ -58,6 +58,15 @@ impl Matcher {
         // One that this build no longer takes is not compared: everything is said.
         let old = kept.and_then(|kept| in_force::stored(kept).ok());
         let revalued = old.as_ref().is_none_or(|old| differences(old, new).iter().any(|difference| difference.weight == Weight::Values));
+        let rekeyed = old.as_ref().is_none_or(|old| {
+            new.entities
+                .iter()
+                .any(|new| old.entities.iter().any(|old| old.kind == new.kind && (old.keys != new.keys || old.scored != new.scored)))
+        });
+        if rekeyed {
+            let job = self.job(context, JobKind::Reindex, ENTITIES.to_vec(), Side::Crm, "");
+            self.add_job(context, &job)?;
+        }
         let job = context.scan::<Job>(JOBS, b"", usize::MAX)?.into_iter().find(|(_, job)| job.kind == JobKind::Revalue);
         let before = match (&job, old, revalued) {
             // Values made again half way under a third mapping: all are said.
@@ -146,9 +155,8 @@ impl Matcher {
             return Ok(());
         }
         let side = convert::side(source.side);
-        let behind = |column: &str| {
-            fields.iter().any(|field| mapping.field(&field.name).is_some_and(|mapped| mapped.columns[side].has(column)))
-        };
+        let behind =
+            |column: &str| fields.iter().any(|field| mapping.field(&field.name).is_some_and(|mapped| mapped.columns[side].has(column)));
         let may_create = self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
@@ -188,7 +196,13 @@ impl Matcher {
                 Ok(value) => fields.push(Field { name: field.name.clone(), value: convert::wire(&value) }),
                 Err(reason) => {
                     self.metrics.misfits.with_label_values(&[NAME]).inc();
-                    tracing::warn!(processor = NAME, field = field.name, object = source.object, reason, "a known value cannot be read through the mapping in force");
+                    tracing::warn!(
+                        processor = NAME,
+                        field = field.name,
+                        object = source.object,
+                        reason,
+                        "a known value cannot be read through the mapping in force"
+                    );
                 }
             }
         }

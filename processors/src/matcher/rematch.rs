@@ -14,7 +14,7 @@ use reconcile::mapping::EntityMapping;
 use schemas::message::Side;
 
 use super::Matcher;
-use super::link::{Asked, ByKey, by_keys, still_linked};
+use super::link::{Asked, ByKey, Entry, by_keys, index_keys, still_linked};
 use super::pair::Spot;
 use super::plan::Plan;
 use super::review::{Doubt, SCORE};
@@ -70,6 +70,24 @@ impl Matcher {
             context.put(uncopied_key(&mapping.kind, &to), &Waiting { side: leaves.side, record: leaves.record.clone() });
             self.relink(context, plan, mapping, &Move { side: leaves.side, record: &leaves.record, to: &to, rule: "new", hold: true })?;
             context.put(super::state::suspect_key(&mapping.kind, &to), &super::state::MARK);
+        }
+        Ok((entries.len(), entries.last().map(|(key, _)| key.clone())))
+    }
+
+    /// Lists records by the keys and rules of another mapping, so that new ones find them.
+    pub(super) fn reindex(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<Step> {
+        let entries = context.scan::<Entity>(&job.prefix, &job.cursor, most)?;
+        for (key, known) in &entries {
+            let (Some(entity), Some(mapping)) = (tail(key, &job.prefix), plan.entity(&known.kind)) else { continue };
+            let copied = self.may_create(context, mapping)?;
+            for (side, record) in known.records() {
+                if let Some(row) = self.row(context, mapping, side, record)? {
+                    index_keys(context, mapping, Entry { side, id: record, entity, copying: !copied }, None, Some(&row.columns))?;
+                }
+            }
+            if let Some(rules) = plan.scorers.of(mapping).filter(|_| copied) {
+                rules.relist(context, entity, true)?;
+            }
         }
         Ok((entries.len(), entries.last().map(|(key, _)| key.clone())))
     }

@@ -193,6 +193,8 @@ symbols! {
         Unite = "unite",
         /// Tells waiting entities of a kind that both first copies are done.
         Release = "release",
+        /// Lists records by other keys and rules.
+        Reindex = "reindex",
         /// Says anew what the records that refer to an entity's record refer to.
         Repoint = "repoint",
         /// Places records that waited for a parent.

@@ -174,3 +174,26 @@ async fn accounts_that_point_at_one_another_in_a_circle_find_their_places() {
     }
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_that_is_added_while_running_finds_records_that_came_before() {
+    let key = "    { name = \"tax id\", crm = \"Tax_Id__c\", erp = \"tax_id\", normal = \"tax_id\" },";
+    let without: String = crate::harness::MAPPING.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+    assert_ne!(without, crate::harness::MAPPING);
+    // The columns are read under either mapping.
+    let column = "[entity.customer.field.tax_id]\ntype = \"text\"\ncrm = \"Tax_Id__c\"\nerp = \"tax_id\"\n\n[entity.contact]";
+    let (before, after) = (without.replacen("[entity.contact]", column, 1), crate::harness::MAPPING.replacen("[entity.contact]", column, 1));
+    let world = World::with(&before).await;
+    let running = world.start();
+    world.checkpoint("crm", &["Account", "Contact"]).await;
+    world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &customer(7, "Acme", "AT 123")).await;
+    world.quiet().await;
+    let setting = processors::in_force::setting(&after, 4, "ida", world.now());
+    world.publish(&world.topics.control(), processors::in_force::SETTING, &setting).await;
+    world.quiet().await;
+    world.change(Side::Crm, "Account", &sfid(1), Op::Create, &account("ACME", "at123")).await;
+    world.quiet().await;
+    assert_eq!(entity(&world, Side::Crm, &sfid(1)).await, entity(&world, Side::Erp, "7").await, "{}", world.show().await);
+    running.stop().await;
+}
