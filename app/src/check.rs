@@ -181,14 +181,28 @@ async fn look(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Vec<Fin
     if has(&[Role::Sinks]) {
         // What the reader has seen already is not said twice.
         let read_too = has(&[Role::Ingest]);
-        looks.push(bounded("erp.write", erp::place(config), erp::writing(config, needs::placed(needs::of(&mapping, Side::Erp), &mapping, config), read_too)).boxed());
+        looks.push(
+            bounded(
+                "erp.write",
+                erp::place(config),
+                erp::writing(config, needs::placed(needs::of(&mapping, Side::Erp), &mapping, config), read_too),
+            )
+            .boxed(),
+        );
     }
     if has(&[Role::Sinks]) && rows::any(&mapping) {
         looks.push(bounded("erp.rows", erp::place(config), rows::look(config, &mapping)).boxed());
     }
     if has(&[Role::Ingest, Role::Sinks]) {
         let events_too = has(&[Role::Ingest]);
-        looks.push(bounded("crm", crm::place(config), crm::look(config, needs::placed(needs::of(&mapping, Side::Crm), &mapping, config), events_too)).boxed());
+        looks.push(
+            bounded(
+                "crm",
+                crm::place(config),
+                crm::look(config, needs::placed(needs::of(&mapping, Side::Crm), &mapping, config), events_too),
+            )
+            .boxed(),
+        );
     }
     if has(&[Role::Sinks, Role::Dashboard]) {
         looks.push(bounded("read_model", read_model::place(&config.read_model), read_model::look(&config.read_model)).boxed());
@@ -262,14 +276,15 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line() {
-        let finding = |ok| Finding {
+        let finding = |ok, remedy: &str| Finding {
             check: "log",
             place: "Kafka at k:1".to_owned(),
             ok,
             what: "it is there".to_owned(),
-            remedy: "start it".to_owned(),
+            remedy: remedy.to_owned(),
         };
-        assert_eq!(finding(true).to_string(), "ok      log         Kafka at k:1: it is there");
-        assert_eq!(finding(false).to_string(), "FAILED  log         Kafka at k:1: it is there; mend it: start it");
+        assert_eq!(finding(true, "").to_string(), "ok      log         Kafka at k:1: it is there");
+        assert_eq!(finding(true, "two of them").to_string(), "note    log         Kafka at k:1: it is there; better: two of them");
+        assert_eq!(finding(false, "start it").to_string(), "FAILED  log         Kafka at k:1: it is there; mend it: start it");
     }
 }

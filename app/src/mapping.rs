@@ -115,10 +115,13 @@ impl Control {
             version: now.unwrap_or(new.version),
             applied: false,
             differences: differences.into_iter().map(|difference| said(difference, "")).collect(),
-            refused: refused.into_iter().map(|difference| {
-                let remedy = in_force::remedy(difference.weight);
-                said(difference, remedy)
-            }).collect(),
+            refused: refused
+                .into_iter()
+                .map(|difference| {
+                    let remedy = in_force::remedy(difference.weight);
+                    said(difference, remedy)
+                })
+                .collect(),
         };
         let same = old.as_ref().is_some_and(|old| old.text == text);
         if same || !answer.refused.is_empty() {
@@ -141,7 +144,8 @@ pub async fn at_start(control: &Control, config: &Config) -> anyhow::Result<Arc<
     let answer = control.apply(&config.mapping.text, "concord run", true, false).await?;
     if !answer.refused.is_empty() {
         let file = config.mapping.path.display();
-        let refused: Vec<String> = answer.refused.iter().map(|said| format!("{}; mend it: {}", place(&file.to_string(), said), said.remedy)).collect();
+        let refused: Vec<String> =
+            answer.refused.iter().map(|said| format!("{}; mend it: {}", place(&file.to_string(), said), said.remedy)).collect();
         bail!("the mapping cannot take the place of version {}, which is in force:\n  {}", answer.version, refused.join("\n  "));
     }
     for said in answer.differences.iter().filter(|_| answer.applied) {

@@ -11,7 +11,8 @@ use crate::convert;
 /// # Errors
 /// Says why there is none.
 pub(crate) fn read(field: &FieldMapping, side: Side, columns: &[Field]) -> Result<Value, String> {
-    let raw = |name: &str| columns.iter().find(|column| column.name == name).map_or(Ok(Value::Null), |column| convert::value(&column.value));
+    let raw =
+        |name: &str| columns.iter().find(|column| column.name == name).map_or(Ok(Value::Null), |column| convert::value(&column.value));
     let values: Vec<Value> = field.columns[side].names().map(raw).collect::<Result<_, _>>()?;
     mapping::read(field, side, &values).map_err(|error| error.to_string())
 }

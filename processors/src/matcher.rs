@@ -192,13 +192,17 @@ impl Processor for Matcher {
     }
 
     fn process(&mut self, input: Input, record: &Record, context: &mut Context<'_>) -> Result<()> {
+        let settled = self.mapping_settled;
         self.settle_mapping(context)?;
-        match input {
+        let done = match input {
             Input::Change(schema, change) => self.change(context, &schema, *change, record),
             Input::Checkpoint(checkpoint, ends) => self.checkpoint(context, &checkpoint, ends),
             Input::Decision(decision) => self.decided(context, &decision),
             Input::Setting(setting) => self.control(context, &setting),
-        }
+        };
+        // What was settled goes with a record that is set aside, and is settled again with the next.
+        self.mapping_settled = settled || done.is_ok();
+        done
     }
 
     fn work(&mut self, context: &mut Context<'_>) -> Result<Work> {

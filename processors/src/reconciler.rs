@@ -243,6 +243,7 @@ impl Processor for Reconciler {
 
     fn work(&mut self, context: &mut Context<'_>) -> Result<Work> {
         self.settle_mapping(context)?;
+        self.keep_mapping(context)?;
         self.read_again(context)
     }
 

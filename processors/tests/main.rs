@@ -1,6 +1,9 @@
 //! Stories and laws of the processors, on a log in memory.
 
+mod conversion;
 mod copies;
+mod decisions;
+mod fields;
 mod harness;
 mod laws;
 mod mapping;

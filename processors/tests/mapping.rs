@@ -150,10 +150,22 @@ fn what_is_different_is_said_in_words_with_when_it_may_change() {
         "type = \"decimal(4)\"",
         &[(&field("credit_limit"), "type is another, and so is that of the golden record that data teams read", "never")],
     );
-    check("object = \"public.contacts\"", "object = \"public.people\"", &[("entity.contact.erp", "object was public.contacts, and is public.people", "never")]);
+    check(
+        "object = \"public.contacts\"",
+        "object = \"public.people\"",
+        &[("entity.contact.erp", "object was public.contacts, and is public.people", "never")],
+    );
     check("tie = \"erp\"", "tie = \"crm\"", &[("entity.customer", "tie was erp, and is crm", "policy")]);
     let fax = "[entity.customer.field.fax]\ntype = \"text\"\ncrm = \"Fax\"\nerp = \"fax\"\n\n[entity.contact]\n";
-    let new = |side: &str, column: &str| format!("the {side} column {column} was not remembered so far: its value is taken up when the record changes next, or is read again");
+    let new = |side: &str, column: &str| {
+        format!(
+            "the {side} column {column} was not remembered so far: its value is taken up when the record changes next, or is read again"
+        )
+    };
     let (crm, erp) = (new("crm", "Fax"), new("erp", "fax"));
-    check("[entity.contact]\n", fax, &[(&field("fax"), "is new", "values"), (&field("fax"), &crm, "values"), (&field("fax"), &erp, "values")]);
+    check(
+        "[entity.contact]\n",
+        fax,
+        &[(&field("fax"), "is new", "values"), (&field("fax"), &crm, "values"), (&field("fax"), &erp, "values")],
+    );
 }

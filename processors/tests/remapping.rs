@@ -80,7 +80,11 @@ async fn a_policy_holds_from_the_version_that_brings_it_and_nothing_is_read_anew
     assert_eq!(world.changes().await.len() - before, PARTITIONS as usize, "a marker in each partition, and no record");
     clash(&world, 2000.0, "3000.00").await;
     let found = conflicts(&world).await;
-    assert!(!found.is_empty() && found.iter().all(|(state, version, policy)| (*state, *version, policy.as_str()) == (ConflictState::Open, 4, "review")), "{found:?}");
+    assert!(
+        !found.is_empty()
+            && found.iter().all(|(state, version, policy)| (*state, *version, policy.as_str()) == (ConflictState::Open, 4, "review")),
+        "{found:?}"
+    );
     // An older one, or the same again, changes nothing.
     apply(&world, MAPPING, 4).await;
     apply(&world, MAPPING, 2).await;
@@ -142,7 +146,8 @@ async fn the_version_in_force_survives_a_kill_and_a_start_with_an_older_file() {
     world.quiet().await;
     let write = world.writes(Side::Crm).await.pop().expect("the name goes across");
     assert_eq!((write.values[0].name.as_str(), write.mapping_version), ("Name", 5));
-    let marked: Vec<i64> = world.changes().await.iter().filter(|change| change.op == EntityOp::Mapped).map(|change| change.mapping_version).collect();
+    let marked: Vec<i64> =
+        world.changes().await.iter().filter(|change| change.op == EntityOp::Mapped).map(|change| change.mapping_version).collect();
     assert_eq!(marked.iter().filter(|version| **version == 5).count(), PARTITIONS as usize, "{marked:?}");
     running.stop().await;
 }
@@ -155,5 +160,28 @@ async fn what_only_a_start_may_change_is_not_taken_up_while_running() {
     world.quiet().await;
     linked(&world).await;
     assert!(world.changes().await.iter().all(|change| change.mapping_version == 3));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_whose_first_record_is_set_aside_takes_up_the_newer_mapping_with_the_next() {
+    let (mut world, running) = World::copied().await;
+    linked(&world).await;
+    running.stop().await;
+    let newer = processors::mapping_file::parse(&edited("policy = \"last_write\"", "policy = \"erp\"")).expect("a mapping").at(5);
+    world.mapping = Arc::new(newer);
+    let mut unknown = customer_row("Acme", "1000.00");
+    unknown.retain(|(name, _)| *name != "payment_terms");
+    unknown.push(("payment_terms", text("N99")));
+    world.pass(60);
+    world.change(Side::Erp, "public.customers", "7", Op::Update, &unknown).await;
+    let running = world.start();
+    world.quiet().await;
+    world.change(Side::Erp, "public.customers", "7", Op::Update, &customer_row("Acme Ltd", "1000.00")).await;
+    world.quiet().await;
+    let changes = world.changes().await;
+    let markers = changes.iter().filter(|change| change.op == EntityOp::Mapped && change.mapping_version == 5).count();
+    assert_eq!(markers, PARTITIONS as usize);
+    assert_eq!(world.writes(Side::Crm).await.pop().map(|write| write.mapping_version), Some(5));
     running.stop().await;
 }

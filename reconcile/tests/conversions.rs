@@ -161,7 +161,8 @@ fn a_mapping_that_contradicts_itself_is_refused() {
 /// A field that is one column here and several there.
 fn compound(read: &str, write: &[(&str, &str)]) -> FieldMapping {
     let mut field = field(FieldType::Text);
-    let part = |(column, text): &(&str, &str)| Part { column: (*column).to_owned(), write: Some(Expression::compile(*text).expect("compiles")) };
+    let part =
+        |(column, text): &(&str, &str)| Part { column: (*column).to_owned(), write: Some(Expression::compile(*text).expect("compiles")) };
     field.columns.crm = ColumnRule {
         parts: write.iter().map(part).collect(),
         read: Some(Expression::compile(read).expect("compiles")),
@@ -189,7 +190,10 @@ fn one_field_is_split_into_several_columns_and_joined_from_them() {
     check(Value::Null, Value::Null, Value::Null);
     let street = compound(
         "join([columns.street, columns.number], ' ')",
-        &[("street", "matches(value, '.* [0-9]+[a-z]?$') ? before_last(value, ' ') : value"), ("number", "matches(value, '.* [0-9]+[a-z]?$') ? after_last(value, ' ') : null")],
+        &[
+            ("street", "matches(value, '.* [0-9]+[a-z]?$') ? before_last(value, ' ') : value"),
+            ("number", "matches(value, '.* [0-9]+[a-z]?$') ? after_last(value, ' ') : null"),
+        ],
     );
     let written = mapping::write(&street, Side::Crm, &Value::text("Long Lane 12b"));
     assert_eq!(written, Ok(columns(&[("street", Value::text("Long Lane")), ("number", Value::text("12b"))])));

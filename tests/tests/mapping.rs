@@ -12,7 +12,8 @@ use tokio::process::Command;
 
 async fn concord(stack: &Stack, arguments: &[&str]) -> Output {
     let config = stack.config_path();
-    let command = Command::new(program()).args(arguments).arg("--config").arg(config).env("CONCORD_LOG", "warn").kill_on_drop(true).output();
+    let command =
+        Command::new(program()).args(arguments).arg("--config").arg(config).env("CONCORD_LOG", "warn").kill_on_drop(true).output();
     tokio::time::timeout(std::time::Duration::from_secs(90), command).await.expect("it ends").expect("concord runs")
 }
 
@@ -56,9 +57,15 @@ async fn what_does_not_fit_is_said_with_its_line_and_what_would() {
     for (what, words) in [
         ("a text that is longer than the field", ["Salesforce field Account.Phone", "entity.customer.field.phone", "text(40)"]),
         ("more digits than the column has", ["public.customers.credit_limit", "mapping.toml:", "decimal(2)"]),
-        ("a value that comes back as another", ["mapping.toml:", "entity.customer.field.street", "\"Vienna\" comes back from erp column street as \"WIEN\""]),
+        (
+            "a value that comes back as another",
+            ["mapping.toml:", "entity.customer.field.street", "\"Vienna\" comes back from erp column street as \"WIEN\""],
+        ),
     ] {
-        assert!(all.iter().any(|line| line.starts_with("false") && words.iter().all(|word| line.replace("\\\"", "\"").contains(word))), "{what}: {said}");
+        assert!(
+            all.iter().any(|line| line.starts_with("false") && words.iter().all(|word| line.replace("\\\"", "\"").contains(word))),
+            "{what}: {said}"
+        );
     }
     assert!(!said.contains("field.city: "), "accepted as lossy: {said}");
 }
@@ -101,5 +108,9 @@ async fn another_mapping_is_put_in_force_while_concord_runs() {
     assert_eq!(refused["refused"][0]["path"], "entity.contact.erp", "{refused}");
     assert!(refused["refused"][0]["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{refused}");
     let wrong = apply("version = 1\n[entity.customer]\n", &[]).await;
-    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("next.toml"), "{}", String::from_utf8_lossy(&wrong.stderr));
+    assert!(
+        !wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("next.toml"),
+        "{}",
+        String::from_utf8_lossy(&wrong.stderr)
+    );
 }

@@ -125,12 +125,26 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
                 ask(column, written, written && create, plain.then(|| field.kind.clone()), said, values);
             }
         }
-        ask(&own.id_column, false, create, None, format!("entity.{}.{}.id_column", entity.kind, side.as_str()), Written { id: true, ..Written::default() });
+        ask(
+            &own.id_column,
+            false,
+            create,
+            None,
+            format!("entity.{}.{}.id_column", entity.kind, side.as_str()),
+            Written { id: true, ..Written::default() },
+        );
         if let Some(actor) = &own.actor_column {
             ask(actor, false, false, None, format!("entity.{}.{}.actor_column", entity.kind, side.as_str()), Written::default());
         }
         for (column, constant) in &own.constants {
-            ask(column, constant.when == When::Always, create, None, format!("entity.{}.{}.constants", entity.kind, side.as_str()), Written::default());
+            ask(
+                column,
+                constant.when == When::Always,
+                create,
+                None,
+                format!("entity.{}.{}.constants", entity.kind, side.as_str()),
+                Written::default(),
+            );
         }
         for column in own.archive.keys().filter(|_| archive) {
             ask(column, true, false, None, format!("entity.{}.{}.archive", entity.kind, side.as_str()), Written::default());
@@ -158,6 +172,19 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
     }
     if side == Side::Erp {
         super::rows::take_apart(&mut needs, mapping);
+        for conversion in &mapping.conversions {
+            let columns = needs.entry(conversion.object.clone()).or_default();
+            let said = format!("convert.{}", conversion.kind);
+            let mut ask = |column: &str, insert: bool, id: bool| {
+                let need = columns.entry(column.to_owned()).or_insert_with(|| Need { said: said.clone(), ..Need::default() });
+                need.insert |= insert;
+                need.written.id |= id;
+            };
+            ask(&conversion.id_column, true, true);
+            ask(&conversion.customer_column, true, false);
+            conversion.number_column.iter().for_each(|column| ask(column, false, false));
+            conversion.columns.keys().chain(conversion.constants.keys()).for_each(|column| ask(column, true, false));
+        }
     }
     needs
 }

@@ -124,7 +124,9 @@ pub(super) async fn look(config: &Config, mapping: &Mapping) -> Looked {
                     problems.extend(found);
                     loose.extend((!tied).then(|| row.table.clone()));
                 }
-                Err(error) => problems.push(Problem::new(&place, format!("reading the catalog failed: {error}"), "read the server's message")),
+                Err(error) => {
+                    problems.push(Problem::new(&place, format!("reading the catalog failed: {error}"), "read the server's message"))
+                }
             }
         }
     }
@@ -164,7 +166,11 @@ async fn one(client: &Client, entity: &EntityMapping, name: &str, row: &RowMappi
     if !pointed_at.key.is_empty() && key.len() != pointed_at.key.len() {
         problems.push(Problem::new(
             &here,
-            format!("its foreign key ({}) has not as many columns as the primary key ({}) of {to}", key.join(", "), pointed_at.key.join(", ")),
+            format!(
+                "its foreign key ({}) has not as many columns as the primary key ({}) of {to}",
+                key.join(", "),
+                pointed_at.key.join(", ")
+            ),
             "name the columns in the order of the primary key",
         ));
     }

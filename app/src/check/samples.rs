@@ -68,7 +68,8 @@ fn judge(config: &Config, mapping: &Mapping, entity: &EntityMapping, side: Side,
             problems.push(Problem::new(&here, some(first, changed.len(), samples.len()), remedy));
         }
         if let Some(first) = refused.first() {
-            let remedy = "correct these values, or the mapping's type, words or expressions; until then their records are set aside or not written";
+            let remedy =
+                "correct these values, or the mapping's type, words or expressions; until then their records are set aside or not written";
             problems.push(Problem::note(&here, some(first, refused.len(), samples.len()), remedy));
         }
     }
@@ -81,7 +82,8 @@ fn some(first: &reconcile::Error, count: usize, of: usize) -> String {
 
 /// Columns of an entity's root row.
 fn columns(entity: &EntityMapping, side: Side) -> Vec<&str> {
-    let mut columns: Vec<&str> = entity.fields.iter().flat_map(|field| field.columns[side].names()).filter(|name| !name.contains('.')).collect();
+    let mut columns: Vec<&str> =
+        entity.fields.iter().flat_map(|field| field.columns[side].names()).filter(|name| !name.contains('.')).collect();
     columns.sort_unstable();
     columns.dedup();
     columns

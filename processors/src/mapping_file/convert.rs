@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile::Value;
 use reconcile::mapping::{
-    CapturedMapping, ColumnRule, Constant, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldDefault, FieldMapping,
-    FieldType, Mapping, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
+    CapturedMapping, ColumnRule, Constant, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldDefault,
+    FieldMapping, FieldType, Mapping, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
 };
 use rust_decimal::Decimal;
 use toml::Spanned;
 
-use super::{Wrong, conversion};
 use super::shape::{self, Word};
+use super::{Wrong, conversion};
 
 const WHENS: &[(&str, When)] = &[("create", When::Create), ("always", When::Always)];
 const SKEW_US: i64 = 2_000_000;
@@ -182,7 +182,10 @@ fn key(here: &str, shape: shape::Key) -> Result<MatchKey> {
 fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping> {
     let here = format!("{entity}.field.{name}");
     let (mut kind, max_length) = field_type(&shape.kind, &format!("{here}.type"))?;
-    let columns = Pair { crm: column(&format!("{here}.crm"), Side::Crm, &kind, shape.crm)?, erp: column(&format!("{here}.erp"), Side::Erp, &kind, shape.erp)? };
+    let columns = Pair {
+        crm: column(&format!("{here}.crm"), Side::Crm, &kind, shape.crm)?,
+        erp: column(&format!("{here}.erp"), Side::Erp, &kind, shape.erp)?,
+    };
     if let Some(words) = words_of(&mut kind)
         && words.is_empty()
     {
@@ -254,7 +257,12 @@ fn columns(here: &str, at: usize, shape: shape::Rule) -> Result<ColumnRule> {
         match writes.into_inner() {
             shape::Writes::One(text) => match parts.as_mut_slice() {
                 [part] => part.write = Some(expression(at, &format!("{here}.write"), &text)?),
-                _ => return Err(wrong(at, format!("{here}.write: of several columns, each says how it is written: {{ A = \"…\", B = \"…\" }}"))),
+                _ => {
+                    return Err(wrong(
+                        at,
+                        format!("{here}.write: of several columns, each says how it is written: {{ A = \"…\", B = \"…\" }}"),
+                    ));
+                }
             },
             shape::Writes::Each(each) => {
                 for (column, text) in each {

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::Value;
-use reconcile::mapping::{Condition, CreatePolicy, EmptyRow, EntityMapping, OrderBy, RowLink, RowMapping, Side, rows};
+use reconcile::mapping::{Condition, CreatePolicy, EmptyRow, EntityMapping, OrderBy, RowLink, RowMapping, rows};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use toml::Spanned;
@@ -84,7 +84,14 @@ fn row(here: &str, shape: Row) -> Result<RowMapping> {
     let link = match (shape.key, shape.through) {
         (Some(key), None) => RowLink::Child(key.into_vec()),
         (None, Some(through)) => RowLink::Parent(through.into_vec()),
-        _ => return Err(wrong(at, format!("{here} needs either key (its column that points at the root row) or through (the root row's column that points at it)"))),
+        _ => {
+            return Err(wrong(
+                at,
+                format!(
+                    "{here} needs either key (its column that points at the root row) or through (the root row's column that points at it)"
+                ),
+            ));
+        }
     };
     let conditions = conditions(here, shape.conditions)?;
     let mut insert: BTreeMap<String, Value> =
@@ -132,13 +139,23 @@ fn row(here: &str, shape: Row) -> Result<RowMapping> {
         Some(column) => OrderBy { column: column.to_owned(), descending: true },
         None => OrderBy { column: text, descending: false },
     });
-    Ok(RowMapping { table: shape.table.into_inner(), link, conditions, order: order.collect(), insert, empty, actor_column: shape.actor_column })
+    Ok(RowMapping {
+        table: shape.table.into_inner(),
+        link,
+        conditions,
+        order: order.collect(),
+        insert,
+        empty,
+        actor_column: shape.actor_column,
+    })
 }
 
 fn condition(here: &str, column: String, value: Scalar) -> Result<Condition> {
     let at = value.span().start;
     let one_of = match value.into_inner() {
-        toml::Value::Array(items) if items.is_empty() => return Err(wrong(at, format!("{here}.where: {column} could have no value at all"))),
+        toml::Value::Array(items) if items.is_empty() => {
+            return Err(wrong(at, format!("{here}.where: {column} could have no value at all")));
+        }
         toml::Value::Array(items) => items.into_iter().map(|item| plain(here, &column, at, item)).collect::<Result<_>>()?,
         toml::Value::Table(table) if table.len() == 1 && table.get("null") == Some(&toml::Value::Boolean(true)) => vec![Value::Null],
         other => vec![plain(here, &column, at, other)?],
@@ -169,28 +186,33 @@ fn plain(here: &str, column: &str, at: usize, value: toml::Value) -> Result<Valu
 /// Says the first thing that does not hold between an entity's rows and its columns.
 pub(super) fn check(entity: &EntityMapping) -> std::result::Result<(), String> {
     let kind = &entity.kind;
-    if !entity.sides.crm.rows.is_empty() {
-        return Err(format!("entity.{kind}.crm has rows; only the ERP's records are drawn from several tables"));
-    }
-    for side in Side::BOTH {
-        let own = &entity.sides[side];
-        let create = entity.create[side] == CreatePolicy::Auto;
-        for condition in own.conditions.iter().filter(|_| create) {
-            let set = own.constants.get(&condition.column).map(|constant| &constant.value);
-            let good = set.map_or(condition.only().is_some(), |value| condition.holds(value));
-            if !good {
-                let column = &condition.column;
-                return Err(format!("entity.{kind}.{}: a record that is made must meet where; give {column} a fitting constant", side.as_str()));
-            }
-        }
+    if !entity.sides.crm.rows.is_empty() || !entity.sides.crm.conditions.is_empty() {
+        return Err(format!("entity.{kind}.crm has where or rows; only the ERP's records are chosen and drawn from several tables"));
     }
     let own = &entity.sides.erp;
-    for column in [Some(&own.id_column), own.actor_column.as_ref()].into_iter().flatten().chain(own.archive.keys()).chain(own.constants.keys()) {
+    let create = entity.create.erp != CreatePolicy::Never;
+    for condition in own.conditions.iter().filter(|_| create) {
+        let set = own.constants.get(&condition.column).map(|constant| &constant.value);
+        let good = set.map_or(condition.only().is_some(), |value| condition.holds(value));
+        if !good {
+            let column = &condition.column;
+            return Err(format!("entity.{kind}.erp: a record that is made must meet where; give {column} a fitting constant"));
+        }
+    }
+    for column in
+        [Some(&own.id_column), own.actor_column.as_ref()].into_iter().flatten().chain(own.archive.keys()).chain(own.constants.keys())
+    {
         if own.beside(column).is_some() {
             return Err(format!("entity.{kind}.erp: {column} must be a column of {}", own.object));
         }
     }
     let fields = || entity.fields.iter().flat_map(|field| field.columns.erp.names());
+    if !own.rows.is_empty()
+        && let Some(column) = fields().find(|column| column.contains('.') && own.beside(column).is_none())
+    {
+        let names: Vec<&str> = own.rows.keys().map(String::as_str).collect();
+        return Err(format!("entity.{kind}: {column} names a column of a row that is not described; rows are {}", names.join(", ")));
+    }
     for (name, row) in &own.rows {
         let prefix = rows::wide(name, "");
         if !fields().chain(entity.keys.iter().map(|key| key.columns.erp.as_str())).any(|column| column.starts_with(&prefix)) {
@@ -206,14 +228,10 @@ pub(super) fn check(entity: &EntityMapping) -> std::result::Result<(), String> {
             return Err(format!("entity.{kind}.erp.rows.{name}: {column} has a fixed value and cannot be a field too"));
         }
         if matches!(row.link, RowLink::Parent(_)) && matches!(row.empty, EmptyRow::Retire(_)) {
-            return Err(format!("entity.{kind}.erp.rows.{name}: a row that the root row points at may be others' too and is not retired; \"null\" or \"delete\" (which only takes the pointer away) is"));
+            return Err(format!(
+                "entity.{kind}.erp.rows.{name}: a row that the root row points at may be others' too and is not retired; \"null\" or \"delete\" (which only takes the pointer away) is"
+            ));
         }
-    }
-    if !own.rows.is_empty()
-        && let Some(column) = fields().find(|column| column.contains('.') && own.beside(column).is_none())
-    {
-        let names: Vec<&str> = own.rows.keys().map(String::as_str).collect();
-        return Err(format!("entity.{kind}: {column} names a column of a row that is not described; rows are {}", names.join(", ")));
     }
     Ok(())
 }

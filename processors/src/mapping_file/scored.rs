@@ -94,7 +94,8 @@ pub(super) fn rules(here: &str, shape: Match) -> Result<MatchRules> {
         match other {
             Some(other) if Kind::may_swap(fields[index].kind, fields[other].kind) => fields[index].swaps_with = Some(other),
             Some(_) => {
-                let reason = format!("{here}.compare: values of {} never stand in {}: their kinds differ too much", names[index], sibling.get_ref());
+                let reason =
+                    format!("{here}.compare: values of {} never stand in {}: their kinds differ too much", names[index], sibling.get_ref());
                 return Err(wrong(sibling.span().start, reason));
             }
             None => {
@@ -117,7 +118,8 @@ pub(super) fn rules(here: &str, shape: Match) -> Result<MatchRules> {
     let sound = thresholds.review.is_finite() && thresholds.automatic.is_finite() && thresholds.lead >= 0.0 && thresholds.lead.is_finite();
     if !sound || thresholds.review > thresholds.automatic {
         let at = [&shape.review, &shape.automatic, &shape.lead].into_iter().flatten().map(|bits| bits.span().start).min();
-        let reason = format!("{here}: review ({}) is at most automatic ({}), and lead is not below zero", thresholds.review, thresholds.automatic);
+        let reason =
+            format!("{here}: review ({}) is at most automatic ({}), and lead is not below zero", thresholds.review, thresholds.automatic);
         return Err(Wrong { at, reason });
     }
     Ok(MatchRules { fields, weights, thresholds })

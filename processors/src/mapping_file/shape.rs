@@ -136,7 +136,12 @@ macro_rules! text_or_table {
     };
 }
 
-text_or_table!(Column, Name, |rule| Self::Value::Rule(Box::new(rule)), "a column name, or { column or columns, words, read, write, separator }");
+text_or_table!(
+    Column,
+    Name,
+    |rule| Self::Value::Rule(Box::new(rule)),
+    "a column name, or { column or columns, words, read, write, separator }"
+);
 text_or_table!(Writes, One, Self::Value::Each, "an expression, or one for each column: { FirstName = \"…\", LastName = \"…\" }");
 
 #[derive(Debug, Deserialize)]

@@ -57,8 +57,8 @@ struct Rates {
 /// Reads a weights file's text.
 #[cfg(test)]
 pub(super) fn parse(text: &str) -> Result<Weights, Wrong> {
-    let file: File = toml::from_str(text)
-        .map_err(|error| Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() })?;
+    let file: File =
+        toml::from_str(text).map_err(|error| Wrong { at: error.span().map(|span| span.start), reason: error.message().to_owned() })?;
     weights(file)
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let levels = BTreeMap::from([(Level::Equal, Rate { m: 0.8, u: 0.004 }), (Level::Different, Rate { m: 0.2, u: 0.996 })]);
         let common = BTreeMap::from([("müller \"m\"".to_owned(), 0.012), ("o'neill".to_owned(), 0.5)]);
         weights.fields.insert("last name".to_owned(), FieldWeights { levels, common, rare: 0.000_25 });
-        let text = weights.to_toml(|_| Some(Kind::Surname));
+        let text = weights.to_toml("", |_| Some(Kind::Surname));
         assert_eq!(parse(&text).expect("reads"), weights, "{text}");
     }
 

@@ -46,12 +46,7 @@ impl Reconciler {
         let partition = context.slot.changelog.partition;
         if !self.following.contains_key(&partition) {
             let following = match context.get::<InForce>(KEY)? {
-                None => {
-                    if !self.given.mapping.text.is_empty() {
-                        context.put(KEY.to_vec(), &keep(&self.given));
-                    }
-                    self.given.clone()
-                }
+                None => self.given.clone(),
                 Some(kept) if kept.version == self.given.mapping.version => self.given.clone(),
                 Some(kept) => self.kept(&kept)?,
             };
@@ -63,6 +58,15 @@ impl Reconciler {
             self.mapping = following.mapping.clone();
             self.golden = following.golden.clone();
         }
+        Ok(())
+    }
+
+    /// Keeps the first mapping that a partition follows. Not with a record, which may be set aside with all that it did.
+    pub(super) fn keep_mapping(&self, context: &mut Context<'_>) -> Result<()> {
+        if self.given.mapping.text.is_empty() || context.has(KEY)? {
+            return Ok(());
+        }
+        context.put(KEY.to_vec(), &keep(&self.given));
         Ok(())
     }
 
@@ -82,7 +86,12 @@ impl Reconciler {
             return;
         }
         context.put(KEY.to_vec(), &keep(&marked.0));
-        tracing::info!(processor = NAME, partition = context.slot.changelog.partition, mapping.version = marked.0.mapping.version, "another mapping is in force");
+        tracing::info!(
+            processor = NAME,
+            partition = context.slot.changelog.partition,
+            mapping.version = marked.0.mapping.version,
+            "another mapping is in force"
+        );
         self.following.insert(context.slot.changelog.partition, marked.0.clone());
     }
 }

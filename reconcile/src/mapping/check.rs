@@ -74,7 +74,8 @@ fn law(field: &FieldMapping) -> Option<Error> {
 
 /// Values of a type that conversions have been seen to trip over.
 fn samples(kind: &FieldType) -> Vec<Value> {
-    let texts = ["Acme", "acme", "0", "007", "O'Brien", "Zoë Müller-Ñandú", "Main St. 12 b", "a, b", "José Maria de la Cruz", "株式会社", "\"x\""];
+    let texts =
+        ["Acme", "acme", "0", "007", "O'Brien", "Zoë Müller-Ñandú", "Main St. 12 b", "a, b", "José Maria de la Cruz", "株式会社", "\"x\""];
     let raw: Vec<Value> = match kind {
         FieldType::Text => texts.map(Value::text).to_vec(),
         FieldType::Int => [0, 1, -1, 12, 1_234_567].map(Value::Int).to_vec(),
@@ -153,7 +154,8 @@ fn columns_faults(mapping: &EntityMapping, index: usize, side: Side) -> Vec<Stri
             faults.push(format!("the {word} column {name} is also a constant"));
         }
     }
-    let writes = |field: &FieldMapping, name: &str| field.direction.allows(side) && field.columns[side].written().any(|column| column == name);
+    let writes =
+        |field: &FieldMapping, name: &str| field.direction.allows(side) && field.columns[side].written().any(|column| column == name);
     for name in rule.written() {
         // Read by several, written by one.
         if writes(field, name) && mapping.fields[..index].iter().any(|earlier| writes(earlier, name)) {

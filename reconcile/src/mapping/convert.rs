@@ -134,12 +134,7 @@ fn joined(items: &[Value], separator: &str) -> Result<Value, String> {
     }
 }
 
-fn apply(
-    field: &FieldMapping,
-    expression: &Expression,
-    value: &Value,
-    columns: Option<(&ColumnRule, &[Value])>,
-) -> Result<Value, String> {
+fn apply(field: &FieldMapping, expression: &Expression, value: &Value, columns: Option<(&ColumnRule, &[Value])>) -> Result<Value, String> {
     let exact = matches!(field.kind, FieldType::Decimal { .. });
     expression::transform(expression, value, columns, exact).map_err(|reason| format!("`{}`: {reason}", expression.text))
 }

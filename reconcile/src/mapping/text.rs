@@ -35,7 +35,11 @@ fn nothing<'b, 'v>() -> CowVal<'b, 'v> {
     CowVal::owned(CelNull)
 }
 
-fn over<'b, 'v>(name: &str, args: &[CowVal<'b, 'v>], make: impl Fn(&str, &[&str]) -> Option<String>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+fn over<'b, 'v>(
+    name: &str,
+    args: &[CowVal<'b, 'v>],
+    make: impl Fn(&str, &[&str]) -> Option<String>,
+) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let Some((first, rest)) = args.split_first() else { return Err(fault(name, "it takes a text")) };
     if first.as_ref().downcast_ref::<CelNull>().is_some() {
         return Ok(nothing());
