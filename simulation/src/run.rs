@@ -58,8 +58,6 @@ pub struct Runner {
     plant: Option<Bug>,
 }
 
-/// An answered write that is not shown is read again after so long: longer than any stream is behind here.
-const REREAD_AFTER_MS: u64 = 24 * 3600 * 1000;
 
 impl Runner {
     /// A runner on this thread, with a bug planted in what it runs.
@@ -72,7 +70,7 @@ impl Runner {
             mappings: mapping::all()?,
             codec: Codec::new(Arc::new(Schemas::default())),
             schemas: Arc::new(row_schemas()),
-            reread_after_ms: REREAD_AFTER_MS,
+            reread_after_ms: processors::Config::default().reread_after_ms,
             processors: processors::metrics::Metrics::unregistered()?,
             sinks: sinks::Metrics::new(&prometheus::Registry::new())?,
         };
