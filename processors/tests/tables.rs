@@ -463,3 +463,28 @@ async fn an_update_of_two_tables_ends_only_when_both_have_shown_it() {
     assert_eq!(world.writes(Side::Erp).await.len(), 1);
     running.stop().await;
 }
+
+#[test]
+fn a_mistake_about_rows_is_named() {
+    processors::mapping_file::parse(MAPPING).expect("the mapping is right");
+    for (from, to, expected) in [
+        ("erp = \"email.value\"", "erp = \"mail.value\"", "mail.value names a column of a row that is not described"),
+        ("key = \"party\"\nwhere = { type = \"eu_vat\" }", "where = { type = \"eu_vat\" }", "entity.customer.erp.rows.tax needs either key"),
+        ("insert = { type = \"phone\" }", "", "where allows several values of type; say in insert which one a new row gets"),
+        ("insert = { type = \"phone\" }", "insert = { type = \"fax\" }", "which its where would not choose"),
+        ("empty = { active = false }", "empty = { sequence = 9 }", "would still be chosen by its where"),
+        ("empty = { active = false }", "empty = \"drop\"", "must be \"null\", \"delete\""),
+        ("through = \"customer_payment_term\"", "through = \"customer_payment_term\"\nwhere = { name = [] }", "could have no value at all"),
+        ("id_column = \"concord_id\"", "id_column = \"email.concord_id\"", "must be a column of public.party_party"),
+        ("erp = \"tax.code\"\n", "erp = \"tax.type\"\n", "type has a fixed value and cannot be a field too"),
+        ("where = { is_company = true, active = true }", "where = { is_company = [true, false] }", "a record that is made must meet where"),
+        ("archive = { Site = \"no customer any more\" } }", "where = { Type = \"Customer\" } }", "entity.customer.crm has where or rows"),
+        ("order = [\"sequence\"]\nempty = \"delete\"\n\n[entity.customer.erp.rows.invoice]", "sort = [\"sequence\"]\n\n[entity.customer.erp.rows.invoice]", "unknown field `sort`"),
+    ] {
+        assert!(MAPPING.contains(from), "{from}");
+        match processors::mapping_file::parse(&MAPPING.replacen(from, to, 1)) {
+            Ok(_) => panic!("{to} was accepted"),
+            Err(error) => assert!(error.to_string().contains(expected), "{to}: {error}"),
+        }
+    }
+}

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A precondition is about the row that is chosen when the write is carried out: one that was replaced by another with
-//! another value fails it, and so does any row where none was expected. Locks are taken in the order of keys. Whoever adds
-//! or moves a row to a root waits for the root's lock as long as a foreign key stands between them; without one, two
-//! rows may be added at the same moment, and the stream tells both.
+//! another value fails it, and so does any row where none was expected. Locks are taken in the order of keys. While a row is
+//! added, whoever adds or moves another one to the same root waits for the root's lock, as long as a foreign key stands
+//! between them; without one, two rows may be added at the same moment, and the stream tells both.
 
 mod plan;
 mod statement;
@@ -27,6 +27,7 @@ use super::statement::{self as root_statement, Statement};
 use super::value;
 use crate::writer::{Answer, Verdict};
 pub(crate) use plan::{Beside, BesideValues, of_root, plan};
+pub(crate) use statement::root_strength;
 use plan::Deed;
 
 type Text = Option<String>;

@@ -2,6 +2,7 @@
 
 use schemas::message::WriteOp;
 
+use super::beside;
 use super::catalog::{Column, Compare, Table, quoted};
 use super::plan::{Group, Row};
 
@@ -134,7 +135,7 @@ pub(crate) fn actual(group: &Group, rows: &[&Row]) -> Statement {
 /// Locks those rows that nobody else has locked, and returns their ordinals.
 pub(crate) fn lock(group: &Group, rows: &[&Row]) -> Statement {
     let values = values(group, rows, false);
-    let strength = if group.op == WriteOp::Delete { "UPDATE" } else { "NO KEY UPDATE" };
+    let strength = beside::root_strength(group, rows);
     let sql =
         format!("SELECT v.ord FROM {} JOIN {} AS t ON {} FOR {strength} OF t SKIP LOCKED", values.sql(), group.table.name, key(group));
     Statement { sql, params: values.params }

@@ -1,6 +1,7 @@
 //! The SQL about rows beside root rows. Every value travels as text in an array and is cast to its column's type inside.
 
 use schemas::Value;
+use schemas::message::WriteOp;
 
 use super::super::catalog::{Table, quoted};
 use super::super::plan::{Group, Row};
@@ -86,12 +87,20 @@ fn hangs(group: &Group, beside: &Beside) -> String {
     parts.collect::<Vec<_>>().join(" AND ")
 }
 
-/// Locks root rows so that nobody can add, move or change a row beside them meanwhile: a foreign key waits for this lock.
+/// How root rows are locked. A foreign key waits for the stronger lock, so nobody can add or move a row to them meanwhile;
+/// that is asked for only where a row is expected not to be there, because whoever posts an invoice waits for it too.
+pub(crate) fn root_strength(group: &Group, rows: &[&Row]) -> &'static str {
+    let adds = |row: &&Row| row.beside.iter().any(|values| !values.set.is_empty() && values.expect.iter().all(Option::is_none));
+    if group.op == WriteOp::Delete || rows.iter().any(adds) { "UPDATE" } else { "NO KEY UPDATE" }
+}
+
+/// Locks root rows.
 pub(crate) fn lock_roots(group: &Group, rows: &[&Row]) -> Statement {
     let mut input = Input::default();
     let key = roots(&mut input, group, rows);
     let (table, order) = (&group.table.name, key_list(&group.table, "t"));
-    let sql = format!("SELECT v.ord FROM {} JOIN {table} AS t ON {key} ORDER BY {order} FOR UPDATE OF t", input.sql());
+    let strength = root_strength(group, rows);
+    let sql = format!("SELECT v.ord FROM {} JOIN {table} AS t ON {key} ORDER BY {order} FOR {strength} OF t", input.sql());
     input.done(sql)
 }
 
@@ -214,7 +223,7 @@ pub(crate) fn insert(table: &Table, columns: &[(usize, Vec<Text>)]) -> Statement
 mod tests {
     use std::sync::Arc;
 
-    use schemas::message::{Field, RowTarget, WhenEmpty, WriteOp};
+    use schemas::message::{Field, RowTarget, WhenEmpty};
 
     use super::super::super::catalog::{Column, Compare};
     use super::super::plan::BesideValues;
@@ -282,7 +291,9 @@ mod tests {
              ORDER BY c.\"value\"::text COLLATE \"C\" DESC NULLS LAST, char_length(c.\"id\"::text), c.\"id\"::text COLLATE \"C\" LIMIT 1) AS r0 ON true"
         );
         assert_eq!(statement.params.len(), 3);
-        assert!(lock_roots(&group, &[&row]).sql.ends_with("ORDER BY t.\"id\" FOR UPDATE OF t"));
+        assert!(lock_roots(&group, &[&row]).sql.ends_with("ORDER BY t.\"id\" FOR NO KEY UPDATE OF t"));
+        let adds = Row { beside: vec![BesideValues { set: vec![None], expect: vec![None] }], ..row.clone() };
+        assert!(lock_roots(&group, &[&row, &adds]).sql.ends_with("FOR UPDATE OF t"));
         assert!(lock(&group, &group.beside[0], &[&row]).sql.contains("JOIN \"public\".\"contact\" AS c ON c.\"party\" = t.\"id\" ORDER BY c.\"id\""));
     }
 }
