@@ -196,7 +196,7 @@ pub struct MatchingEstimate {
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
     /// The entity in the mapping file.
-    #[arg(long, default_value = "customer", requires = "mapping")]
+    #[arg(long, default_value = "customer")]
     pub kind: String,
     /// Labelled pairs: two columns with ids, and a third with 1 or 0 when there are pairs of two entities as well.
     #[arg(long, value_name = "FILE")]
@@ -204,7 +204,7 @@ pub struct MatchingEstimate {
     /// The column with the ids that labelled pairs name; `id` or the first unless given.
     #[arg(long, value_name = "COLUMN")]
     pub id: Option<String>,
-    /// Write the weights file here.
+    /// Write the weights here, as they stand in a mapping file.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -32,12 +32,14 @@ pub async fn demo(options: cli::Demo, printer: &Printer) -> anyhow::Result<()> {
         options.companies
     ));
     let password = std::env::var("CONCORD_ADMIN_PASSWORD").unwrap_or_else(|_| Alphanumeric.sample_string(&mut rand::rng(), 12));
+    let token = Alphanumeric.sample_string(&mut rand::rng(), 24);
     let log = options.kafka.as_deref().map_or(LogChoice::Embedded, LogChoice::parse);
     let starting = Stack::start(StackOptions {
         companies: options.companies,
         log,
         listen: options.listen.to_string(),
         password: password.clone(),
+        more: format!("[[dashboard.api_tokens]]\nname = \"you\"\nscope = \"crm.admin\"\ntoken = \"{token}\"\n"),
         ..StackOptions::default()
     });
     let stack = tokio::select! {
@@ -71,12 +73,12 @@ pub async fn demo(options: cli::Demo, printer: &Printer) -> anyhow::Result<()> {
         ));
     }
     printer.object(&serde_json::json!({
-        "dashboard": url, "user": "admin", "password": password, "salesforce": stack.simulator.rest_url(),
+        "dashboard": url, "user": "admin", "password": password, "token": token, "salesforce": stack.simulator.rest_url(),
         "erp": stack.postgres.url(ERP_DATABASE), "customers": agreement.customers, "contacts": agreement.contacts,
         "agreed": agreement.holds(), "seconds": started.elapsed().as_secs_f64(),
     }));
     if !shutdown.is_cancelled() {
-        printer.line(&guide(&stack, &url, &password, options.traffic));
+        printer.line(&guide(&stack, &url, &password, &token, options.traffic));
     }
 
     let pause = Pause::default();
@@ -96,7 +98,7 @@ pub async fn demo(options: cli::Demo, printer: &Printer) -> anyhow::Result<()> {
 }
 
 /// Where to look and what to try.
-fn guide(stack: &Stack, url: &str, password: &str, traffic: Duration) -> String {
+fn guide(stack: &Stack, url: &str, password: &str, token: &str, traffic: Duration) -> String {
     let erp = stack.postgres.url(ERP_DATABASE);
     let psql = |sql: &str| format!("psql {erp} -c \"{sql}\"");
     let traffic = if traffic.is_zero() {
@@ -120,6 +122,10 @@ fn guide(stack: &Stack, url: &str, password: &str, traffic: Duration) -> String 
     a conflict that waits for a person: pause the sync on the dashboard, give one customer two credit limits above
     50,000 (one here, another on its Salesforce page), and resume; then decide on {url}/conflicts
       {limit}
+    the same from a terminal, and what was carried across taken back
+      export CONCORD_URL={url} CONCORD_TOKEN={token}
+      concord decide list
+      concord undo --from 10m --actor you --dry-run
 {traffic}
   Ctrl-C ends all of it.
 ",

@@ -20,7 +20,8 @@ pub enum Log {
     Kafka,
 }
 
-const TOKEN: &str = "end-to-end-test-token";
+/// A token that may do everything.
+pub const TOKEN: &str = "end-to-end-test-token";
 /// The administrator's password.
 pub const PASSWORD: &str = "end-to-end-password";
 
@@ -85,6 +86,16 @@ impl World {
     pub async fn run(&self) {
         let concord = self.stack.run(&program()).await.expect("concord run");
         *self.concord.lock().await = Some(concord);
+    }
+
+    /// Waits until pages have something to read: a first start makes the read model's tables beside everything else.
+    pub async fn readable(&self) {
+        let read_model = self.stack.read_model().await.expect("the read model");
+        let made = || async {
+            let row = read_model.query_one("select to_regclass('match_review') is not null", &[]).await.expect("an answer");
+            row.get::<_, bool>(0)
+        };
+        eventually("the read model's tables", made, |made| *made).await;
     }
 
     /// SIGKILL to Concord.

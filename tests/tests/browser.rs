@@ -7,6 +7,7 @@ use std::time::Duration;
 use app::stack::{ERP_DATABASE, StackOptions};
 use app::traffic::{self, Pause};
 use serde_json::{Value as Json, json};
+use simulator::Actor;
 use tests::world::PASSWORD;
 use tests::{Log, World, eventually, node};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,66 @@ async fn a_costly_conflict_is_decided_in_the_browser_and_arrives_on_both_sides()
     world.stop().await;
 }
 
+/// Which entity a customer's record belongs to.
+async fn entity_of(world: &World, side: &str, record: &str) -> Option<String> {
+    let read_model = world.stack.read_model().await.expect("the read model");
+    let sql = "select entity from link where side = $1 and record = $2 and kind = 'customer' and linked";
+    read_model.query_opt(sql, &[&side, &record]).await.expect("links").map(|row| row.get(0))
+}
+
+/// A customer, its branch and an account with one tax id; gives the account, the customer, and the match of the two.
+async fn twins(world: &World) -> (String, String, String) {
+    world.sql("insert into customers (name, tax_id, updated_by) values ('Harbour Lights', 'AT 123', 'mira'), ('Harbour Lights branch', 'AT 123', 'mira')").await;
+    let customer: String = world
+        .erp
+        .query_one("select id::text from customers where tax_id = 'AT 123' order by id limit 1", &[])
+        .await
+        .expect("a customer")
+        .get(0);
+    let person = Actor::lightning(world.org().admin_user());
+    let account =
+        world.org().create(&person, "Account", &json!({"Name": "HARBOUR LIGHTS", "Tax_Id__c": "at123"})).expect("an account").to_string();
+    world.run().await;
+    world.readable().await;
+    let open = || async { world.get("matches").await["items"].as_array().cloned().unwrap_or_default() };
+    let open = eventually("three questions", open, |open: &Vec<Json>| open.len() == 3).await;
+    let is = |one: &Json, record: &str| ["left_crm", "right_crm", "left_erp", "right_erp"].iter().any(|side| one[side] == record);
+    let asked = open.iter().find(|one| is(one, &account) && is(one, &customer)).unwrap_or_else(|| panic!("{open:?}"));
+    (account, customer, asked["id"].as_str().expect("an id").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_possible_match_is_answered_in_the_browser_and_the_records_are_linked() {
+    let world = World::idle(Log::Embedded, StackOptions { companies: 6, ..StackOptions::default() }).await;
+    let (account, customer, review) = twins(&world).await;
+    script(&world, "match.mjs", &[("REVIEW", &review)]).await;
+    let both = || async { (entity_of(&world, "crm", &account).await, entity_of(&world, "erp", &customer).await) };
+    eventually("one entity", both, |(crm, erp)| crm.is_some() && crm == erp).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_lost_is_restored_in_the_browser_and_a_write_is_taken_back() {
+    let world = world().await;
+    dispute(&world, &[1]).await;
+    let (name, account) = (name(&world, 1).await, world.account_of(1).await);
+    let open = world.conflicts("open", &name).await;
+    let id = open.iter().find(|one| one["field"] == "phone").and_then(|one| one["id"].as_str()).expect("a phone").to_owned();
+    world.post(&format!("conflicts/{id}/resolve"), &json!({"choice": "crm"})).await;
+    eventually("the decision", || world.customer_field(1, "phone"), |phone| phone.as_deref() == Some("+44 20 2")).await;
+    script(&world, "restore.mjs", &[("CONFLICT", &id), ("SIDE", "erp")]).await;
+    assert_eq!(world.customer_field(1, "phone").await.as_deref(), Some("+44 20 1"));
+    assert_eq!(world.account_field(account, "Phone"), "+44 20 1");
+    // An ordinary edit that was carried across, taken back from the history of writes.
+    let before = world.account_field(account, "Website");
+    world.sql("update customers set website = 'wrong.example', updated_by = 'mira.kovac' where id = 1").await;
+    eventually("the wrong website", || async { world.account_field(account, "Website") }, |site| site == "wrong.example").await;
+    script(&world, "undo.mjs", &[("TEXT", "wrong.example")]).await;
+    assert_eq!(world.account_field(account, "Website"), before);
+    assert_eq!(world.customer_field(1, "website").await.map_or(Json::Null, Json::from), before);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn axe_finds_nothing_on_any_page_and_every_page_fits_its_screen() {
     let world = world().await;
@@ -95,6 +156,9 @@ async fn axe_finds_nothing_on_any_page_and_every_page_fits_its_screen() {
     // BillingCity takes 40 characters.
     world.sql("update customers set city = repeat('x', 60) where id = 3").await;
     eventually("a failure", || world.get("failures"), |failures: &Json| failures.to_string().contains("STRING_TOO_LONG")).await;
+    // Twins that come after the first copy: the second is asked about.
+    world.sql("insert into customers (name, tax_id, updated_by) values ('Harbour Lights', 'AT 123', 'mira'), ('Harbour Lights branch', 'AT 123', 'mira')").await;
+    eventually("a match", || world.get("matches"), |found: &Json| found["items"].as_array().is_some_and(|items| !items.is_empty())).await;
     script(&world, "axe.mjs", &[]).await;
     world.stop().await;
 }

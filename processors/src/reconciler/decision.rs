@@ -38,7 +38,18 @@ pub(super) fn verdict(context: &Context<'_>, stored: &Stored, decision: &Decisio
     let kept = |number: Option<ConflictNumber>| number.map_or(Ok(None), |number| memory.conflict(context, entity, number));
     let demand = match (decision.action, conflict) {
         (Action::Settle, Some(conflict)) => Demand::Settle { conflict, choice },
-        (Action::Restore, conflict) => Demand::Restore { conflict, field: decision.field.clone(), choice, kept: kept(conflict)? },
+        (Action::Restore, conflict) => {
+            let kept = kept(conflict)?;
+            // A conflict that is no longer remembered is restored by the value that came along.
+            let choice = match (&kept, &decision.field, choice) {
+                (None, Some(_), Choice::Side(_)) => match convert::value(&decision.value) {
+                    Ok(value) => Choice::Value(value),
+                    Err(reason) => return Ok(Err(format!("the value cannot be used: {reason}"))),
+                },
+                (_, _, choice) => choice,
+            };
+            Demand::Restore { conflict, field: decision.field.clone(), choice, kept }
+        }
         (Action::Reopen, Some(conflict)) => Demand::Reopen { conflict, kept: kept(Some(conflict))? },
         (Action::Settle | Action::Reopen, None) => return Ok(Err("it names no conflict".to_owned())),
         (Action::Undo, _) => match &decision.write {
