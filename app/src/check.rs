@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
-use reconcile::mapping::{Mapping, Side};
+use reconcile::mapping::{DeletePolicy, EntityMapping, Mapping, Side};
 
 use crate::cli::Role;
 use crate::config::Config;
@@ -88,9 +88,26 @@ fn configuration(path: &Path, config: &Config) -> anyhow::Result<Finding> {
         check: "config",
         place: format!("{} and {}", path.display(), config.mapping.path.display()),
         ok: true,
-        what: format!("{} in agreement; {} captured", listed(&kinds), listed(&captured)),
+        what: format!("{} in agreement; {} captured{}", listed(&kinds), listed(&captured), asking(&mapping)),
         remedy: String::new(),
     })
+}
+
+/// Where a delete asks a person because nothing says how a record is archived.
+fn asking(mapping: &Mapping) -> String {
+    let asks =
+        |entity: &EntityMapping, side: &Side| entity.delete[*side] == DeletePolicy::Archive && entity.sides[*side].archive.is_empty();
+    let places: Vec<String> = mapping
+        .entities
+        .iter()
+        .flat_map(|entity| {
+            Side::BOTH.into_iter().filter(|side| asks(entity, side)).map(|side| format!("entity.{}.{}", entity.kind, side.as_str()))
+        })
+        .collect();
+    if places.is_empty() {
+        return String::new();
+    }
+    format!("; a delete asks a person, as no archive columns are named for {}", places.join(", "))
 }
 
 fn listed(words: &[&str]) -> String {

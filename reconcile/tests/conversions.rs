@@ -312,6 +312,23 @@ fn texts_are_taken_apart_and_put_together() {
 
 proptest! {
     #[test]
+    fn a_name_of_words_comes_back_from_two_columns(words in proptest::collection::vec("[A-Za-zäöüñ'-]{1,8}", 1..5), loose in ".{0,12}") {
+        let name = compound(
+            "join([columns.FirstName, columns.LastName], ' ')",
+            &[("FirstName", "before_last(value, ' ')"), ("LastName", "after_last(value, ' ')")],
+        );
+        let back = |whole: &Value| {
+            let written = mapping::write(&name, Side::Crm, whole).expect("written");
+            mapping::read(&name, Side::Crm, &name.columns.crm.gather(|column| written.get(column))).expect("read")
+        };
+        let whole = Value::Text(words.join(" "));
+        prop_assert_eq!(back(&whole), whole);
+        // Whatever it is, once it came back it stays as it is: nothing goes round and round.
+        let once = back(&Value::text(loose.trim()));
+        prop_assert_eq!(back(&once), once);
+    }
+
+    #[test]
     fn plain_conversions_come_back(number in any::<i64>(), scale in 0..6_u32, days in -500_000..900_000_i32) {
         let value = Value::Decimal(Decimal::new(number, scale));
         let fine = field(FieldType::Decimal { scale: 6 });
