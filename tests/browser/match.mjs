@@ -25,7 +25,9 @@ try {
   await state('open');
   check('both records stand side by side', (await page.locator('.who-is').count()) === 2 && (await page.locator('.field.pairs').count()) > 0);
   check('what differs is marked', (await page.locator('.field.pairs.differs ins').count()) > 0);
-  check('reasons have words and bars', (await page.locator('.reasons li .name').count()) === (await page.locator('.reasons li svg.weight').count()));
+  const bars = await page.locator('.reasons li svg.weight').count();
+  const words = await page.locator('.reasons li .name').allInnerTexts();
+  check('each reason has words, and a bar where it was weighed', words.length > 0 && words.every((text) => text.length > 0) && (bars === 0 || bars === words.length), `${bars} bars, ${words}`);
   check('nothing is answered yet', (await page.locator('#last').count()) === 0);
   await shot('open');
   await page.evaluate(() => { window.kept = true; });

@@ -69,10 +69,15 @@ fn lines(review: &Json, width: usize) -> Vec<String> {
     let reasons: Vec<&Json> = review["reasons"].as_array().into_iter().flatten().collect();
     if !reasons.is_empty() {
         out.push(String::new());
-        out.push("What speaks for (+) and against (-) it, in bits:".to_owned());
+        let scored = review["score"].is_i64();
+        out.push(if scored { "What speaks for (+) and against (-) it, in bits:" } else { "Why it is asked:" }.to_owned());
         let weight = |reason: &Json| reason["weight"].as_i64().unwrap_or(0);
         let heaviest = reasons.iter().map(|reason| weight(reason).unsigned_abs()).max().unwrap_or(1).max(1);
         for reason in reasons {
+            if !scored {
+                out.push(format!("  {}: {}", text(reason, "label"), text(reason, "finding")));
+                continue;
+            }
             let length = usize::try_from(weight(reason).unsigned_abs() * BAR / heaviest).unwrap_or(0);
             let bar = if weight(reason) < 0 { "-" } else { "+" }.repeat(length);
             let bits = weight(reason) as f64 / 1000.0;

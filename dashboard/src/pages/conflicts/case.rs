@@ -75,7 +75,7 @@ pub(crate) struct SettledView {
     pub(crate) stage: &'static str,
     pub(crate) sides: [(&'static str, &'static str, OnSide); 2],
     pub(crate) message: Option<String>,
-    /// Sides whose value lost and can be put back.
+    /// Sides whose value lost and can be put back, with words for it.
     pub(crate) restorable: Vec<(&'static str, &'static str)>,
     pub(crate) reopenable: bool,
     /// What somebody has decided about it since, and how that stands.
@@ -277,10 +277,15 @@ impl SettledView {
         let fresh = decided.undo_of(&one.id, newest.map(|decision| decision.id.as_str()));
         let busy = fresh || newest.is_some_and(|decision| !decision.refused() && !decision.done);
         let restored = newest.filter(|decision| !decision.refused() && decision.action == "restore").and_then(|one| one.choice.as_deref());
-        let restorable = [("crm", "Salesforce"), ("erp", "ERP")]
+        let mut restorable: Vec<(&'static str, &'static str)> = [("crm", "Salesforce's value"), ("erp", "ERP's value")]
             .into_iter()
             .filter(|(side, _)| !busy && command::lost(one, side) && restored != Some(side))
             .collect();
+        // What a restore replaced was the same on both sides: there is one value to put back, and nothing to decide.
+        let one_value = shown(one.crm.as_ref()) == shown(one.erp.as_ref());
+        if one_value && !restorable.is_empty() {
+            restorable = vec![("crm", "what both sides held")];
+        }
         let mut lost = Vec::new();
         for (side, value, actor, at) in [("crm", &one.crm, &one.crm_actor, one.crm_at), ("erp", &one.erp, &one.erp_actor, one.erp_at)] {
             let value = shown(value.as_ref());
@@ -308,7 +313,7 @@ impl SettledView {
             reason: show::reason(&one.reason),
             notes,
             restorable,
-            reopenable: !busy && one.field != RECORD,
+            reopenable: !busy && one.field != RECORD && !one_value,
             since: if fresh { Some(("run", "Decided; it is being carried out".to_owned())) } else { newest.map(|it| since(it, now)) },
             version: one.mapping_version,
             stage: progress.stage.id(),
@@ -392,7 +397,9 @@ fn news(conflicts: &[Conflict], progress: &[(Option<Remembered>, Progress)], now
     if fresh.is_empty() {
         return None;
     }
-    let names = fresh.iter().map(|(one, _)| one.label.as_str()).collect::<Vec<_>>().join(", ");
+    let mut labels: Vec<&str> = fresh.iter().map(|(one, _)| one.label.as_str()).collect();
+    labels.dedup();
+    let names = labels.join(", ");
     let all = |wanted: &[Stage]| fresh.iter().all(|(_, progress)| wanted.contains(&progress.stage));
     Some(if fresh.iter().any(|(_, progress)| progress.stage == Stage::Failed) {
         format!("{names}: decided, but a side refuses the value")

@@ -57,6 +57,8 @@ pub(crate) struct Pair {
     pub(crate) why: String,
     pub(crate) likely: String,
     pub(crate) score: String,
+    /// False when a key was ambiguous and nothing was weighed.
+    pub(crate) scored: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) reasons: Vec<ReasonView>,
     pub(crate) differ: usize,
@@ -94,6 +96,7 @@ impl Pair {
             why: show::sentence(&row.reason),
             likely: row.probability_bp.map(likely).unwrap_or_default(),
             score: row.score.map(bits).unwrap_or_default(),
+            scored: row.score.is_some(),
             differ: rows.iter().filter(|row| row.class == "differs").count(),
             reasons: row.reasons.0.iter().map(|reason| ReasonView::new(reason, heaviest)).collect(),
             rows,
