@@ -140,8 +140,6 @@ bugs! {
     DecideForOther = ("decide-for-other", "reconcile"),
     /// What differs when two records meet counts as agreed.
     AgreeAtFirst = ("agree-at-first", "reconcile"),
-    /// A record is deleted although it was edited.
-    DeleteOverEdits = ("delete-over-edits", "reconcile"),
     /// Edits that go with a deleted record are not put on record.
     LostWithRecord = ("lost-with-record", "reconcile"),
     /// A record that is just being made is made again.

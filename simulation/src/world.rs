@@ -37,6 +37,9 @@ const BEGIN: i64 = 1_760_000_000_000_000;
 const ROUNDS: usize = 600;
 /// Writes after which a run is taken never to come to rest.
 const MOST_WRITES: u64 = 2500;
+/// Times that a run at rest is left alone for so long, microseconds, that records are read again.
+const WAITS: u32 = 2;
+const REREAD_US: i64 = 100_000_000;
 /// Calls of one actor in one round.
 const CALLS: u32 = 12;
 
@@ -436,6 +439,7 @@ impl World {
         self.log.faults().disk_full(false);
         self.log.faults().hold_visibility(false);
         let mut quiet = 0;
+        let mut waits = WAITS;
         for _ in 0..ROUNDS {
             self.clock.fetch_add(500_000, Relaxed);
             if self.runs_away().await? {
@@ -447,7 +451,13 @@ impl World {
             }
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet > 1 && self.is_read(|_| true).await? {
-                return Ok(true);
+                if waits == 0 {
+                    return Ok(true);
+                }
+                // What no stream has shown by then is read again.
+                waits -= 1;
+                quiet = 0;
+                self.clock.fetch_add(REREAD_US, Relaxed);
             }
         }
         Ok(false)

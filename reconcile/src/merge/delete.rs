@@ -45,7 +45,7 @@ fn decide(turn: &mut Turn<'_>, deleted: Side) {
         return;
     }
     let policy = policy(turn, other);
-    if let Some(edit) = edited(turn, other).filter(|_| !planted::on(planted::Bug::DeleteOverEdits)) {
+    if let Some(edit) = edited(turn, other) {
         let reason = format!("deleted {gone}, while {edit}");
         let ask = policy == DeletePolicy::Ask;
         settle::deletion(turn, deleted, "edited", if ask { Policy::Review } else { stays(other) }, reason, ask);
