@@ -40,6 +40,7 @@ mod review;
 mod score;
 mod state;
 mod unite;
+mod view;
 mod waiting;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! customer is deleted at the old one.
 
 use reconcile::mapping::{CapturedMapping, FieldMapping};
-use schemas::message::{EntityChange, EntityOp, Field, Reference};
+use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference};
 
 use super::Matcher;
 use super::change::edit;
@@ -52,6 +52,9 @@ impl Matcher {
         };
         context.put(record_key(source.side, &source.object, id), &known);
         self.emit_convertible(context, plan, &change);
+        if first && plan.mapping.conversions.iter().any(|conversion| conversion.from == mapping.kind) {
+            self.emit_found(context, &change);
+        }
         self.emit_captured(context, change);
         if !source.is_parent {
             return Ok(());
@@ -105,6 +108,23 @@ impl Matcher {
     ) {
         let said = say(&plan.mapping.captured[index], source, id, known, plan.mapping.version);
         self.emit_convertible(context, plan, &EntityChange { op: EntityOp::Released, references, ..said });
+    }
+
+    /// Says which entity a record is that people may ask to convert.
+    fn emit_found(&self, context: &mut Context<'_>, change: &EntityChange) {
+        let name = change.fields.iter().find(|field| field.name == "name");
+        let link = EntityLink {
+            entity: change.entity.clone(),
+            kind: change.kind.clone(),
+            side: change.side,
+            object: change.object.clone(),
+            record: change.record.clone(),
+            linked: true,
+            rule: "new".to_owned(),
+            title: name.and_then(|field| convert::id_text(&field.value)).unwrap_or_default(),
+            at: change.committed_at,
+        };
+        context.emit(self.links.record(format!("{}:{}:{}", change.side, change.object, change.record), &link));
     }
 
     fn emit_captured(&self, context: &mut Context<'_>, change: EntityChange) {

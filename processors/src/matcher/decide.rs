@@ -65,7 +65,9 @@ fn system(side: Side) -> &'static str {
 impl Matcher {
     /// Carries out a decision that is about a match.
     pub(super) fn decided(&mut self, context: &mut Context<'_>, decision: &Decision) -> Result<()> {
-        if !matches!(decision.action, Action::Same | Action::Distinct | Action::Split | Action::Unmatch) || context.has(&done_key(&decision.id))? {
+        if !matches!(decision.action, Action::Same | Action::Distinct | Action::Split | Action::Unmatch)
+            || context.has(&done_key(&decision.id))?
+        {
             return Ok(());
         }
         let plan = self.plan.clone();
@@ -116,7 +118,14 @@ impl Matcher {
         })
     }
 
-    fn same(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, decision: &Decision, known: &Entity) -> Result<Answer> {
+    fn same(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        decision: &Decision,
+        known: &Entity,
+    ) -> Result<Answer> {
         let (other, there) = match self.other(context, decision, known)? {
             Ok(found) => found,
             Err(answer) => return Ok(answer),
@@ -149,7 +158,14 @@ impl Matcher {
         Ok(answer)
     }
 
-    fn distinct(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, decision: &Decision, known: &Entity) -> Result<Answer> {
+    fn distinct(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        decision: &Decision,
+        known: &Entity,
+    ) -> Result<Answer> {
         let (other, there) = match self.other(context, decision, known)? {
             Ok(found) => found,
             Err(answer) if answer.result == DecisionResult::Unchanged => {
@@ -175,13 +191,28 @@ impl Matcher {
         Ok(answer)
     }
 
-    fn keep_apart(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, decision: &Decision, one: &str, other: &str) -> Result<()> {
+    fn keep_apart(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        decision: &Decision,
+        one: &str,
+        other: &str,
+    ) -> Result<()> {
         let reason = format!("{} says that they are two", decision.actor);
         let ending = Ending { state: MatchState::Distinct, reason, decision: Some((&decision.id, &decision.actor, decision.at)) };
         self.close(context, plan, mapping, one, other, &ending)
     }
 
-    fn split(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, decision: &Decision, known: &Entity) -> Result<Answer> {
+    fn split(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        decision: &Decision,
+        known: &Entity,
+    ) -> Result<Answer> {
         let (Some(side), Some(record)) = (decision.side, decision.record.as_deref()) else {
             return Ok(Answer::refused(decision, "it does not say which record leaves"));
         };

@@ -2,8 +2,8 @@
 
 use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference, Side};
 
-use super::plan::{Plan, Source, parent_kind};
 use super::link::{self, Asked, ByKey, Entry};
+use super::plan::{Plan, Source, parent_kind};
 use super::review::{Doubt, Verdict};
 use super::state::{Entity, Known, MARK, Waiting, column, entity_key, provisional_key, record_key, uncopied_key};
 use super::{CUSTOMER, Matcher};
@@ -373,6 +373,12 @@ pub(super) fn canonical_known(mapping: &EntityMapping, side: Side, known: &Known
 }
 
 /// All canonical fields of a record as last known, to be said again.
-pub(super) fn canonical_all(mapping: &EntityMapping, source: &Source, id: &str, references: &[Reference], known: &Known) -> Result<Vec<Field>> {
+pub(super) fn canonical_all(
+    mapping: &EntityMapping,
+    source: &Source,
+    id: &str,
+    references: &[Reference],
+    known: &Known,
+) -> Result<Vec<Field>> {
     canonical(mapping, source.side, source, id, &known.columns, references, known)
 }

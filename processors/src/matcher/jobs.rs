@@ -10,7 +10,8 @@ use super::Matcher;
 use super::change::edit;
 use super::plan::{Plan, Use};
 use super::state::{
-    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix, tail, waiting_prefix,
+    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix, tail,
+    waiting_prefix,
 };
 use crate::error::Result;
 use crate::task::{Context, Work};

@@ -148,7 +148,8 @@ pub(super) fn own_entity(context: &Context<'_>, kind: &str, side: Side, object: 
 /// The entity id that a record carries, as a record made by Concord does.
 pub(super) fn carried_entity(mapping: &EntityMapping, side: Side, columns: &[Field]) -> Option<String> {
     let column = &mapping.sides[convert::side(side)].id_column;
-    let carried = super::state::column(columns, column).and_then(convert::id_text).filter(|_| !planted::on(planted::Bug::IgnoreEntityId))?;
+    let carried =
+        super::state::column(columns, column).and_then(convert::id_text).filter(|_| !planted::on(planted::Bug::IgnoreEntityId))?;
     Uuid::try_parse(carried.trim()).ok().map(|entity| entity.to_string())
 }
 
@@ -220,7 +221,14 @@ pub(super) fn index_keys(
 }
 
 /// Lists a record's keys under another entity.
-pub(super) fn index_under(context: &mut Context<'_>, mapping: &EntityMapping, side: Side, id: &str, columns: &[Field], entity: &str) -> Result<()> {
+pub(super) fn index_under(
+    context: &mut Context<'_>,
+    mapping: &EntityMapping,
+    side: Side,
+    id: &str,
+    columns: &[Field],
+    entity: &str,
+) -> Result<()> {
     for value in keys(mapping, side, id, columns) {
         let place = place(mapping, &value);
         let Some(mut holders) = context.get::<Holders>(&place)? else { continue };

@@ -9,13 +9,13 @@ use schemas::message::Side;
 use stream::Record;
 
 use super::Matcher;
+use super::link;
 use super::link::{Entry, index_keys};
 use super::pair::{Doubts, Heir, doubts_key, heir_key};
 use super::plan::{Plan, Source, Use};
 use super::review::{Doubt, MERGED};
 use super::state::{Entity, Known, entity_key, record_key};
 use super::unite::linked_by;
-use super::link;
 use crate::error::Result;
 use crate::task::Context;
 use reconcile::mapping::EntityMapping;
@@ -115,7 +115,11 @@ impl Matcher {
         let placeholder = link::founded(source.side, &source.object, id);
         let mut doubts = self.doubts(context, &heir.entity)?;
         doubts.retain(|other| *other != placeholder);
-        if doubts.is_empty() { context.delete(doubts_key(&heir.entity)) } else { context.put(doubts_key(&heir.entity), &Doubts { others: doubts }) }
+        if doubts.is_empty() {
+            context.delete(doubts_key(&heir.entity))
+        } else {
+            context.put(doubts_key(&heir.entity), &Doubts { others: doubts })
+        }
         let known: Option<Entity> = context.get(&entity_key(&heir.entity))?;
         let free = known.is_some_and(|known| known.kind == mapping.kind && known.live(source.side).is_none());
         if !free {

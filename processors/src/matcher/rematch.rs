@@ -56,7 +56,8 @@ impl Matcher {
             }
             let Some(known) = context.get::<Entity>(&entity_key(entity))? else { continue };
             let (Some(crm), Some(erp)) = (known.live(Side::Crm), known.live(Side::Erp)) else { continue };
-            let (Some(left), Some(right)) = (self.row(context, mapping, Side::Crm, crm)?, self.row(context, mapping, Side::Erp, erp)?) else {
+            let (Some(left), Some(right)) = (self.row(context, mapping, Side::Crm, crm)?, self.row(context, mapping, Side::Erp, erp)?)
+            else {
                 continue;
             };
             let spots = [Spot { side: Side::Crm, record: crm.clone() }, Spot { side: Side::Erp, record: erp.clone() }];

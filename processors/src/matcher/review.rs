@@ -4,17 +4,16 @@
 //! answer stands for good.
 
 use reconcile::mapping::EntityMapping;
-use schemas::message::{Field, MatchReason, MatchReview, MatchState, Side};
+use schemas::message::{MatchReview, MatchState, Side};
 
 use super::apart::are_apart;
-use super::entity::{canonical_known, title};
-use super::link::{Asked, ByKey, by_keys, keys};
+use super::link::{Asked, ByKey, by_keys};
 use super::pair::{Doubts, Pair, doubts_key, ordered, pair_id, pair_key};
 use super::plan::Plan;
 use super::score::ByScore;
-use super::state::{Entity, Known, column, entity_key, record_key};
+use super::state::{Entity, Known, entity_key, record_key};
+use super::view::explain;
 use super::{Matcher, NAME};
-use crate::canon;
 use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
@@ -99,7 +98,14 @@ impl Matcher {
 
     /// Looks at an entity again because something about it has changed: links it, opens, updates and withdraws reviews.
     /// `may_link` is false where a person has just taken it apart.
-    pub(super) fn review(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, may_link: bool) -> Result<()> {
+    pub(super) fn review(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        may_link: bool,
+    ) -> Result<()> {
         // What waits for the end of the first copies is looked at then.
         if !self.is_open(context, mapping, entity)? {
             return Ok(());
@@ -133,7 +139,14 @@ impl Matcher {
     }
 
     /// Whether a review is still asked for from the other end, or by a merge.
-    pub(super) fn still_asked(&self, context: &Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<bool> {
+    pub(super) fn still_asked(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+    ) -> Result<bool> {
         let (one, two): (Option<Entity>, Option<Entity>) = (context.get(&entity_key(entity))?, context.get(&entity_key(other))?);
         let (Some(one), Some(two)) = (one, two) else { return Ok(false) };
         if one.is_empty() || two.is_empty() || are_apart(context, &one, &two)? || (one.only_side().is_none() && two.only_side().is_none()) {
@@ -150,7 +163,14 @@ impl Matcher {
     }
 
     /// Opens a review of two entities, or brings it up to date.
-    pub(super) fn doubt(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, doubt: &Doubt) -> Result<()> {
+    pub(super) fn doubt(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        doubt: &Doubt,
+    ) -> Result<()> {
         let other = doubt.other.as_str();
         let key = pair_key(entity, other);
         let open = context.get::<Pair>(&key)?.filter(|pair| pair.state == MatchState::Open);
@@ -257,12 +277,23 @@ impl Matcher {
             decided_at: ending.decision.map(|(.., at)| at),
         };
         self.emit_pair(context, plan, mapping, entity, other, &pair)?;
-        if ending.state == MatchState::Withdrawn { context.delete(key) } else { context.put(key, &pair) }
+        if ending.state == MatchState::Withdrawn {
+            context.delete(key)
+        } else {
+            context.put(key, &pair)
+        }
         Ok(())
     }
 
     /// Says a review as it stands.
-    pub(super) fn say_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str) -> Result<()> {
+    pub(super) fn say_pair(
+        &self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+    ) -> Result<()> {
         match context.get::<Pair>(&pair_key(entity, other))? {
             Some(pair) => self.emit_pair(context, plan, mapping, entity, other, &pair),
             None => Ok(()),
@@ -290,7 +321,15 @@ impl Matcher {
         Ok(newest)
     }
 
-    fn emit_pair(&self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, entity: &str, other: &str, pair: &Pair) -> Result<()> {
+    fn emit_pair(
+        &self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        entity: &str,
+        other: &str,
+        pair: &Pair,
+    ) -> Result<()> {
         let (left, right) = ordered(entity, other);
         let (one, two) = (self.view(context, mapping, left)?, self.view(context, mapping, right)?);
         let (score, reasons) = explain(plan, mapping, &one, &two);
@@ -322,49 +361,6 @@ impl Matcher {
         context.emit(record);
         Ok(())
     }
-
-    /// An entity as people see it.
-    fn view(&self, context: &Context<'_>, mapping: &EntityMapping, entity: &str) -> Result<View> {
-        let mut rows = Vec::new();
-        if let Some(known) = context.get::<Entity>(&entity_key(entity))? {
-            for (side, record) in known.records() {
-                rows.extend(self.row(context, mapping, side, record)?.map(|row| (side, record.clone(), row)));
-            }
-        }
-        Ok(View { rows })
-    }
-}
-
-/// An entity's records as last seen.
-struct View {
-    rows: Vec<(Side, String, Known)>,
-}
-
-impl View {
-    fn row(&self, side: Side) -> Option<&(Side, String, Known)> {
-        self.rows.iter().find(|(there, ..)| *there == side)
-    }
-
-    fn record(&self, side: Side) -> Option<String> {
-        self.row(side).map(|(_, record, _)| record.clone())
-    }
-
-    fn title(&self, mapping: &EntityMapping) -> String {
-        self.rows.iter().map(|(side, _, row)| title(mapping, *side, &row.columns)).find(|title| !title.is_empty()).unwrap_or_default()
-    }
-
-    /// The CRM's values, and the ERP's where the CRM has none.
-    fn fields(&self, mapping: &EntityMapping) -> Vec<Field> {
-        let mut fields: Vec<Field> = Vec::new();
-        for (side, _, row) in &self.rows {
-            for field in canonical_known(mapping, *side, row) {
-                if !fields.iter().any(|there| there.name == field.name) {
-                    fields.push(field);
-                }
-            }
-        }
-        fields
-    }
 }
 
 /// Why a person is asked.
@@ -377,51 +373,6 @@ fn reason(mapping: &EntityMapping, rule: &str) -> String {
     }
 }
 
-/// What speaks for a match and what against it, and the score where there are rules.
-fn explain(plan: &Plan, mapping: &EntityMapping, one: &View, two: &View) -> (Option<i64>, Vec<MatchReason>) {
-    // Across the two systems where that is possible: that is the question.
-    let across = [Side::Crm, Side::Erp].into_iter().find_map(|side| Some((one.row(side)?, two.row(side.other())?)));
-    let Some((left, right)) = across.or_else(|| Some((one.rows.first()?, two.rows.first()?))) else { return (None, Vec::new()) };
-    let mut reasons = Vec::new();
-    let (own, other) = (keys(mapping, left.0, &left.1, &left.2.columns), keys(mapping, right.0, &right.1, &right.2.columns));
-    for (index, key) in mapping.keys.iter().enumerate() {
-        let value = |list: &[reconcile::matching::KeyValue]| list.iter().find(|value| value.key == index).map(|value| value.value.clone());
-        let (Some(left), Some(right)) = (value(&own), value(&other)) else { continue };
-        let finding = if left == right { "equal" } else { "differs" };
-        reasons.push(MatchReason { label: key.name.clone(), left, right, finding: finding.to_owned(), weight: 0 });
-    }
-    let Some(rules) = plan.scorers.of(mapping) else { return (None, reasons) };
-    let comparison = rules.scorer.compare(&rules.prepare(left.0, &left.2.columns), &rules.prepare(right.0, &right.2.columns));
-    let mut compared: Vec<MatchReason> = rules
-        .scorer
-        .reasons(&comparison)
-        .into_iter()
-        .map(|reason| {
-            let field = rules.rules.fields.iter().find(|field| field.name == reason.field);
-            let text = |side: Side, row: &Known| {
-                let columns = field.map(|field| field.columns[convert::side(side)].as_slice()).unwrap_or_default();
-                let values = columns.iter().filter_map(|name| convert::value(column(&row.columns, name)?).ok());
-                values.map(|value| canon::plain(&value)).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
-            };
-            MatchReason {
-                label: reason.field,
-                left: text(left.0, &left.2),
-                right: text(right.0, &right.2),
-                finding: reason.words.to_owned(),
-                weight: millibits(reason.bits),
-            }
-        })
-        .collect();
-    compared.sort_by_key(|reason| std::cmp::Reverse(reason.weight.abs()));
-    compared.extend(reasons);
-    (Some(millibits(comparison.score)), compared)
-}
-
-/// Thousandths of a bit.
-fn millibits(bits: f64) -> i64 {
-    (bits * 1000.0).round() as i64
-}
-
 /// Whether nothing may be made for an entity because it may be another one: until it has a record on both sides, nobody but
 /// a person can tell.
 pub(super) fn in_doubt(context: &Context<'_>, entity: &str) -> Result<bool> {
@@ -431,4 +382,3 @@ pub(super) fn in_doubt(context: &Context<'_>, entity: &str) -> Result<bool> {
     let known: Option<Entity> = context.get(&entity_key(entity))?;
     Ok(known.is_none_or(|known| known.live(Side::Crm).is_none() || known.live(Side::Erp).is_none()))
 }
-

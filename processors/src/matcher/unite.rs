@@ -98,13 +98,21 @@ impl Matcher {
     fn carry_over(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, stays: &str, doubt: Doubt) -> Result<()> {
         let (one, other): (Option<Entity>, Option<Entity>) = (context.get(&entity_key(stays))?, context.get(&entity_key(&doubt.other))?);
         match (one, other) {
-            (Some(one), Some(other)) if !other.is_empty() && !are_apart(context, &one, &other)? => self.doubt(context, plan, mapping, stays, &doubt),
+            (Some(one), Some(other)) if !other.is_empty() && !are_apart(context, &one, &other)? => {
+                self.doubt(context, plan, mapping, stays, &doubt)
+            }
             _ => self.tell(context, plan, mapping, &doubt.other),
         }
     }
 
     /// Moves a record to another entity and says so to everyone.
-    pub(super) fn relink(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, step: &Move<'_>) -> Result<Option<Moved>> {
+    pub(super) fn relink(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        step: &Move<'_>,
+    ) -> Result<Option<Moved>> {
         let Move { side, record, to, rule, hold } = *step;
         let object = &mapping.sides[convert::side(side)].object;
         let Some(source) = plan.source(side, object) else { return Ok(None) };
@@ -185,7 +193,12 @@ impl Matcher {
 
     /// Says that a record has left its entity.
     pub(super) fn emit_unlinked(&self, context: &mut Context<'_>, mapping: &EntityMapping, source: &Source, id: &str, known: &Known) {
-        let change = EntityChange { op: EntityOp::Unlinked, snapshot: true, origin: None, ..self.say(mapping, source, id, known, Vec::new(), false) };
+        let change = EntityChange {
+            op: EntityOp::Unlinked,
+            snapshot: true,
+            origin: None,
+            ..self.say(mapping, source, id, known, Vec::new(), false)
+        };
         context.emit(self.changes.record(known.entity.clone(), &change));
     }
 
@@ -202,7 +215,10 @@ impl Matcher {
             return Ok(());
         };
         let columns: Vec<&str> = plan.pointers(source).iter().map(|pointer| pointer.column).collect();
-        let carried: Vec<_> = columns.iter().filter_map(|name| Some(schemas::message::Field { name: (*name).to_owned(), value: column(&known.columns, name)?.clone() })).collect();
+        let carried: Vec<_> = columns
+            .iter()
+            .filter_map(|name| Some(schemas::message::Field { name: (*name).to_owned(), value: column(&known.columns, name)?.clone() }))
+            .collect();
         if known.gone {
             // It will find its parent by the parent's record, should it come back.
             return Ok(());
@@ -218,7 +234,14 @@ impl Matcher {
     }
 
     /// Brings a review of two entities up to date, or withdraws it.
-    pub(super) fn review_pair(&mut self, context: &mut Context<'_>, plan: &Plan, mapping: &EntityMapping, one: &str, other: &str) -> Result<()> {
+    pub(super) fn review_pair(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        mapping: &EntityMapping,
+        one: &str,
+        other: &str,
+    ) -> Result<()> {
         let open = context.get::<Pair>(&pair_key(one, other))?.is_some_and(|pair| pair.state == MatchState::Open);
         if !open {
             return Ok(());

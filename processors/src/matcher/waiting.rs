@@ -110,7 +110,9 @@ impl Matcher {
                 .pointers(source)
                 .iter()
                 .filter(|pointer| known.pending.iter().any(|field| field == pointer.field))
-                .filter_map(|pointer| Some(format!("{} {}", pointer.object, column(&known.columns, pointer.column).and_then(convert::id_text)?)))
+                .filter_map(|pointer| {
+                    Some(format!("{} {}", pointer.object, column(&known.columns, pointer.column).and_then(convert::id_text)?))
+                })
                 .collect(),
             _ => Vec::new(),
         };

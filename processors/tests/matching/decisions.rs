@@ -3,7 +3,9 @@
 use schemas::cdc::Op;
 use schemas::message::{DecisionResult, EntityLink, EntityOp, MatchState, Side};
 
-use super::{accepted, account, creates, customer, decide, distinct, entity, links, open, reviews, same, sfid, split, together, twins, unmatch};
+use super::{
+    accepted, account, creates, customer, decide, distinct, entity, links, open, reviews, same, sfid, split, together, twins, unmatch,
+};
 use crate::harness::{World, text};
 
 #[tokio::test]
@@ -26,7 +28,10 @@ async fn the_same_makes_one_entity_whose_records_meet_for_the_first_time() {
     assert!(told.iter().any(|change| change.op == EntityOp::Unlinked && change.entity == *ended));
     let moved = told.iter().find(|change| change.op == EntityOp::Changed).expect("said again");
     assert_eq!((moved.entity.as_str(), moved.snapshot), (stays.as_str(), true));
-    assert!(moved.fields.iter().any(|field| field.name == "name") && moved.columns.iter().any(|field| field.name == "Name" || field.name == "name"));
+    assert!(
+        moved.fields.iter().any(|field| field.name == "name")
+            && moved.columns.iter().any(|field| field.name == "Name" || field.name == "name")
+    );
     let reviews = reviews(&world).await;
     let answered = reviews.values().find(|review| review.state == MatchState::Same).expect("kept");
     assert_eq!((answered.decision.as_deref(), answered.decided_by.as_deref()), (Some("d1"), Some("ana")));
@@ -39,7 +44,8 @@ async fn the_same_makes_one_entity_whose_records_meet_for_the_first_time() {
     assert_eq!(decide(&world, same(&world, "d2", &left, &right)).await.result, DecisionResult::Unchanged);
     // What differs is settled as at first contact.
     let writes = world.writes(Side::Crm).await;
-    let settled = writes.iter().find(|write| write.entity == stays && write.record == Some(sfid(1))).unwrap_or_else(|| panic!("{writes:?}"));
+    let settled =
+        writes.iter().find(|write| write.entity == stays && write.record == Some(sfid(1))).unwrap_or_else(|| panic!("{writes:?}"));
     assert!(settled.values.iter().any(|field| field.name == "Name" && field.value == text("Acme")));
     assert!(creates(&world, Side::Erp).await.is_empty() && creates(&world, Side::Crm).await.is_empty());
     running.stop().await;
@@ -175,7 +181,13 @@ async fn children_follow_the_parent_that_was_merged() {
     twins(&world).await;
     let contact = "003000000000001AAA";
     world
-        .change(Side::Crm, "Contact", contact, Op::Create, &[("LastName", text("Novak")), ("Email", text("n@x.example")), ("AccountId", text(&sfid(1)))])
+        .change(
+            Side::Crm,
+            "Contact",
+            contact,
+            Op::Create,
+            &[("LastName", text("Novak")), ("Email", text("n@x.example")), ("AccountId", text(&sfid(1)))],
+        )
         .await;
     world.quiet().await;
     let (left, right) = (entity(&world, Side::Crm, &sfid(1)).await, entity(&world, Side::Erp, "7").await);
@@ -186,7 +198,10 @@ async fn children_follow_the_parent_that_was_merged() {
     let parent = last.references.iter().find(|reference| reference.field == "customer").expect("its customer");
     assert_eq!((parent.entity.as_str(), parent.erp.as_deref()), (stays.as_str(), Some("7")));
     let writes = world.writes(Side::Erp).await;
-    let made = writes.iter().find(|write| write.object == "public.contacts").unwrap_or_else(|| panic!("the contact can be made: {writes:?}"));
-    assert!(made.values.iter().any(|field| field.name == "customer_id" && (field.value == text("7") || field.value == schemas::Value::Int(7))));
+    let made =
+        writes.iter().find(|write| write.object == "public.contacts").unwrap_or_else(|| panic!("the contact can be made: {writes:?}"));
+    assert!(
+        made.values.iter().any(|field| field.name == "customer_id" && (field.value == text("7") || field.value == schemas::Value::Int(7)))
+    );
     running.stop().await;
 }

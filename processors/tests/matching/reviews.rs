@@ -15,9 +15,14 @@ async fn records_that_a_key_cannot_tell_apart_are_asked_about_and_nothing_is_mad
     assert_eq!(open.len(), 3, "{open:?}");
     for review in &open {
         assert!(review.left < review.right && review.id == format!("{}~{}", review.left, review.right));
-        assert_eq!((review.kind.as_str(), review.reason.as_str()), ("customer", "they have the same tax id, which does not tell them apart"));
+        assert_eq!(
+            (review.kind.as_str(), review.reason.as_str()),
+            ("customer", "they have the same tax id, which does not tell them apart")
+        );
         assert!(review.reasons.iter().any(|reason| reason.label == "tax id" && reason.finding == "equal" && reason.left == "AT123"));
-        assert!(review.left_fields.iter().any(|field| field.name == "name") && review.right_fields.iter().any(|field| field.name == "name"));
+        assert!(
+            review.left_fields.iter().any(|field| field.name == "name") && review.right_fields.iter().any(|field| field.name == "name")
+        );
         assert_eq!(review.opened_at, world.now());
     }
     let titles: std::collections::BTreeSet<&str> =
@@ -44,7 +49,13 @@ async fn a_review_follows_its_records_and_ends_with_the_question() {
     world.quiet().await;
     let branch = super::entity(&world, Side::Erp, "8").await;
     assert_eq!(creates(&world, Side::Crm).await, std::slice::from_ref(&branch), "{}", world.show().await);
-    assert!(reviews(&world).await.values().filter(|review| review.left == branch || review.right == branch).all(|review| review.state == MatchState::Withdrawn));
+    assert!(
+        reviews(&world)
+            .await
+            .values()
+            .filter(|review| review.left == branch || review.right == branch)
+            .all(|review| review.state == MatchState::Withdrawn)
+    );
     running.stop().await;
 }
 

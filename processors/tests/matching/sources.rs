@@ -25,7 +25,10 @@ async fn merge(world: &World, loser: u32, winner: u32) {
 
 async fn erp_is_untouched(world: &World) {
     let writes = world.writes(Side::Erp).await;
-    assert!(writes.iter().all(|write| write.op == WriteOp::Create || !write.values.iter().any(|field| field.name == "status")), "{writes:?}");
+    assert!(
+        writes.iter().all(|write| write.op == WriteOp::Create || !write.values.iter().any(|field| field.name == "status")),
+        "{writes:?}"
+    );
     assert!(writes.iter().all(|write| write.op != WriteOp::Delete));
 }
 
@@ -138,7 +141,8 @@ async fn a_record_whose_parent_never_comes_is_named_and_still_finds_its_place_wh
     // It is on the dashboard too.
     loop {
         let health: Vec<Health> = world.messages(&world.topics.health()).await;
-        let shown = health.iter().rev().find(|health| health.component == "matcher").and_then(|health| health.facts.get("waiting").cloned());
+        let shown =
+            health.iter().rev().find(|health| health.component == "matcher").and_then(|health| health.facts.get("waiting").cloned());
         if shown.as_deref() == Some("1") {
             break;
         }
@@ -155,7 +159,8 @@ async fn a_record_whose_parent_never_comes_is_named_and_still_finds_its_place_wh
 
 #[tokio::test]
 async fn accounts_that_point_at_one_another_in_a_circle_find_their_places() {
-    let parent = "[entity.customer.field.parent]\ntype = \"reference(customer)\"\ncrm = \"ParentId\"\nerp = \"parent_id\"\n\n[entity.contact]";
+    let parent =
+        "[entity.customer.field.parent]\ntype = \"reference(customer)\"\ncrm = \"ParentId\"\nerp = \"parent_id\"\n\n[entity.contact]";
     let world = World::with(&crate::harness::MAPPING.replacen("[entity.contact]", parent, 1)).await;
     let running = world.start();
     for (number, points_at) in [(1, 2), (2, 3), (3, 1), (4, 4)] {
@@ -168,7 +173,8 @@ async fn accounts_that_point_at_one_another_in_a_circle_find_their_places() {
     let links = links(&world).await;
     assert_eq!(links.len(), 4);
     for (number, points_at) in [(1, 2), (2, 3), (3, 1), (4, 4)] {
-        let last = world.changes().await.into_iter().rfind(|change| change.record == sfid(number) && !change.references.is_empty()).expect("said");
+        let last =
+            world.changes().await.into_iter().rfind(|change| change.record == sfid(number) && !change.references.is_empty()).expect("said");
         let parent = last.references.iter().find(|reference| reference.field == "parent").expect("its parent");
         assert_eq!(parent.entity, links[&(Side::Crm, sfid(points_at))], "of {number}: {}", world.show().await);
     }
@@ -182,7 +188,8 @@ async fn a_key_that_is_added_while_running_finds_records_that_came_before() {
     assert_ne!(without, crate::harness::MAPPING);
     // The columns are read under either mapping.
     let column = "[entity.customer.field.tax_id]\ntype = \"text\"\ncrm = \"Tax_Id__c\"\nerp = \"tax_id\"\n\n[entity.contact]";
-    let (before, after) = (without.replacen("[entity.contact]", column, 1), crate::harness::MAPPING.replacen("[entity.contact]", column, 1));
+    let (before, after) =
+        (without.replacen("[entity.contact]", column, 1), crate::harness::MAPPING.replacen("[entity.contact]", column, 1));
     let world = World::with(&before).await;
     let running = world.start();
     world.checkpoint("crm", &["Account", "Contact"]).await;
