@@ -27,7 +27,7 @@ fn fault(function: &str, message: &str) -> ExecutionError {
     ExecutionError::FunctionError { function: function.to_owned(), message: message.to_owned() }
 }
 
-fn text<'a>(value: &'a dyn Val) -> Option<&'a str> {
+fn text(value: &dyn Val) -> Option<&str> {
     value.downcast_ref::<CelString<'_>>().map(|text| text.inner())
 }
 
