@@ -223,3 +223,28 @@ async fn competing_edits_of_a_row_are_conflicts_and_nothing_is_overwritten_unsee
     assert_eq!(world.account_field(bolt, "Phone"), "+41 44 2");
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_tables_beside_the_root_lack_is_named_before_anything_starts() {
+    let options = StackOptions { erp: Some(format!("{SCHEMA}{ACME}")), mapping: MAPPING.to_owned(), ..StackOptions::default() };
+    let world = World::idle(Log::Embedded, options).await;
+    let check = || async {
+        let path = world.stack.config_path();
+        let run = tokio::process::Command::new(tests::program()).args(["check", "--json", "--config"]).arg(path).output().await.expect("it runs");
+        let found: Json = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
+        let said: Vec<String> = found["findings"].as_array().expect("findings").iter().map(ToString::to_string).collect();
+        (found["failed"].as_u64(), said.join("\n"))
+    };
+    let (failed, said) = check().await;
+    assert!(failed == Some(0) && said.contains("5 rows beside root rows can be joined and written"), "{said}");
+    world.sql(r#"alter table party."Address" drop constraint "Address_Party Id_fkey""#).await;
+    let (failed, said) = check().await;
+    assert!(failed == Some(0) && said.contains("without a foreign key") && said.contains("party.Address"), "{said}");
+    world
+        .sql("alter table party_identifier drop constraint party_identifier_pkey; alter table party_contact_mechanism rename column main to first")
+        .await;
+    let (failed, said) = check().await;
+    assert!(failed.is_some_and(|failed| failed >= 2), "{said}");
+    assert!(said.contains("public.party_identifier") && said.contains("primary key"), "{said}");
+    assert!(said.contains("column public.party_contact_mechanism.main") && said.contains("entity.customer.erp.rows.email"), "{said}");
+}
