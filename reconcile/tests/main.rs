@@ -3,7 +3,9 @@
 
 mod auditor;
 mod conversions;
+mod exhaustive;
 mod laws;
+mod reference;
 mod search;
 mod stories;
 mod world;

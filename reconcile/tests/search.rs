@@ -10,20 +10,23 @@ use reconcile::mapping::{DeletePolicy, EntityMapping, Pair, Policy, Side};
 use reconcile::merge::{self, Choice};
 
 use crate::auditor;
+use crate::reference;
 use crate::stories;
 use crate::world::{self, Manner, SECOND, World};
 
 /// What the small world may do besides working.
 #[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
-struct Budget {
-    edits: u8,
-    repeats: u8,
+pub(crate) struct Budget {
+    pub(crate) edits: u8,
+    pub(crate) repeats: u8,
     /// Records read although the streams and sinks are still busy.
-    timeouts: u8,
-    lost_answers: u8,
-    deletes: u8,
+    pub(crate) timeouts: u8,
+    pub(crate) lost_answers: u8,
+    pub(crate) deletes: u8,
+    /// Sinks killed between any two steps.
+    pub(crate) kills: u8,
     /// Undos, restores and conflicts opened again.
-    takebacks: u8,
+    pub(crate) takebacks: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -40,6 +43,8 @@ enum Step {
     Restore(u64, Side),
     Reopen(u64),
     ReadAgain(Side),
+    Commit(Side),
+    Kill(Side),
 }
 
 #[derive(Clone, Hash, PartialEq, Eq)]
@@ -70,6 +75,12 @@ fn steps(node: &Node, fields: &[&'static str]) -> Vec<Step> {
                     steps.push(Step::Execute(side, true));
                 }
             }
+        }
+        if !system.uncommitted.is_empty() {
+            steps.push(Step::Commit(side));
+        }
+        if node.budget.kills > 0 && (system.checked || !system.uncommitted.is_empty()) {
+            steps.push(Step::Kill(side));
         }
         if system.record.is_some() {
             if node.budget.edits > 0 {
@@ -146,6 +157,13 @@ fn take(mapping: &EntityMapping, node: &Node, step: &Step) -> Node {
             stories::ask(world, mapping, demand, false);
             next.budget.takebacks -= 1;
         }
+        Step::Commit(side) => world.commit_answers(*side),
+        Step::Kill(side) => {
+            world.kill(*side);
+            world.commit_answers(side.other());
+            world.commits = false;
+            next.budget.kills -= 1;
+        }
         Step::ReadAgain(side) => {
             next.budget.timeouts -= u8::from(!world.quiet());
             world.read_owed(*side);
@@ -164,12 +182,19 @@ fn key(node: &Node) -> u128 {
 }
 
 /// Visits every reachable state and audits each one at rest. Returns how many there are.
-fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+pub(crate) fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
     search_from(name, mapping, World::agreed(mapping, manners), budget, fields, loops)
 }
 
-fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
-    let first = Node { world, budget };
+pub(crate) fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+    let mut first = Node { world, budget };
+    first.world.commits = budget.kills > 0;
+    // The reference knows nothing of values that a target alters, nor of edits that were overtaken while others were decided.
+    let plain = budget.takebacks == 0
+        && Side::BOTH.iter().all(|side| {
+            let manner = &first.world.systems[*side].manner;
+            !manner.racy && !manner.coalesces && !manner.nameless && manner.cut.is_none() && manner.trigger.is_none()
+        });
     let mut seen = BTreeSet::from([key(&first)]);
     let mut trail: Vec<(usize, Option<Step>)> = vec![(0, None)];
     let mut frontier = vec![(0_usize, first)];
@@ -182,10 +207,14 @@ fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget
             if loops {
                 wrong.extend(auditor::no_loop(&node.world));
             }
+            wrong.extend(reference::at_any_time(&node.world));
             let silent = !merge::unconfirmed(&node.world.state, i64::MAX).is_empty();
             if node.world.quiet() && !silent {
                 rests += 1;
                 wrong.extend(auditor::at_rest(&node.world));
+                if plain {
+                    wrong.extend(reference::at_rest(mapping, &node.world));
+                }
             }
             if !wrong.is_empty() {
                 let steps: Vec<String> = path(&trail, index).iter().map(|step| format!("{step:?}")).collect();
@@ -221,11 +250,11 @@ fn path(trail: &[(usize, Option<Step>)], mut index: usize) -> Vec<Step> {
     steps
 }
 
-fn manners() -> Pair<Manner> {
+pub(crate) fn manners() -> Pair<Manner> {
     Pair { crm: Manner::default(), erp: Manner { whole_rows: true, ..Manner::default() } }
 }
 
-const SMALL: Budget = Budget { edits: 2, repeats: 1, timeouts: 0, lost_answers: 1, deletes: 0, takebacks: 0 };
+pub(crate) const SMALL: Budget = Budget { edits: 2, repeats: 1, timeouts: 0, lost_answers: 1, deletes: 0, kills: 0, takebacks: 0 };
 
 #[test]
 fn newer_edits_win_whatever_the_order() {

@@ -66,6 +66,8 @@ pub(crate) struct System {
     pub checked: bool,
     /// The last hand on the record was ours.
     pub by_us: bool,
+    /// Commands answered since the sink's last commit: a kill loses the answers and brings the commands back.
+    pub uncommitted: VecDeque<(WriteCommand, Event)>,
     /// Writes carried out, by number.
     pub ledger: BTreeMap<u64, String>,
     pub made: u32,
@@ -98,6 +100,10 @@ pub(crate) struct World {
     pub decided: Vec<Value>,
     /// What decisions were answered.
     pub replies: Vec<(DecisionResult, String)>,
+    /// What each side's stream showed last, by field.
+    pub shown: BTreeMap<(Side, String), Value>,
+    /// Sinks commit their answers in a step of its own.
+    pub commits: bool,
     /// What writes were asked to put where, with how much of the history was before; the target may have made of it what it held.
     pub carried: Vec<(Side, String, Value, usize)>,
     /// Deletions by people, with how much of the history was before.
@@ -116,6 +122,7 @@ impl World {
             commands: VecDeque::new(),
             checked: false,
             by_us: false,
+            uncommitted: VecDeque::new(),
             ledger: BTreeMap::new(),
             made: 0,
             last: None,
@@ -130,6 +137,8 @@ impl World {
             confirmed: Vec::new(),
             decided: Vec::new(),
             replies: Vec::new(),
+            shown: BTreeMap::new(),
+            commits: false,
             carried: Vec::new(),
             deletions: Vec::new(),
         };
@@ -294,6 +303,7 @@ impl World {
     pub(crate) fn deliver(&mut self, mapping: &EntityMapping, side: Side) {
         if let Some(change) = self.systems[side].stream.pop_front() {
             self.systems[side].last = Some(change.clone());
+            self.shown.extend(change.fields.iter().map(|(field, value)| ((side, field.clone()), value.clone())));
             self.apply(mapping, &Event::Changed(change));
         }
     }
@@ -367,7 +377,32 @@ impl World {
     }
 
     fn reply(&mut self, command: &WriteCommand, answer: Answer, record: Option<String>) {
-        self.answers.push_back(Event::Answered { write: command.number, answer, record });
+        let event = Event::Answered { write: command.number, answer, record };
+        if self.commits {
+            self.systems[command.side].uncommitted.push_back((command.clone(), event));
+        } else {
+            self.answers.push_back(event);
+        }
+    }
+
+    /// The sink commits: its answers are on the log and its commands behind it.
+    pub(crate) fn commit_answers(&mut self, side: Side) {
+        let answers = std::mem::take(&mut self.systems[side].uncommitted);
+        self.answers.extend(answers.into_iter().map(|(_, event)| event));
+    }
+
+    /// The sink is killed and starts again from its last commit, without what it remembered of its tries.
+    pub(crate) fn kill(&mut self, side: Side) {
+        let system = &mut self.systems[side];
+        system.checked = false;
+        for (command, _) in std::mem::take(&mut system.uncommitted).into_iter().rev() {
+            system.commands.push_front(command);
+        }
+        if system.manner.racy {
+            for command in system.commands.iter().filter(|command| command.kind != WriteKind::Create) {
+                system.ledger.remove(&command.number.0);
+            }
+        }
     }
 
     /// The sink carries out the next command. `lost` loses the answer: the sink will try the same command again.
@@ -478,7 +513,7 @@ impl World {
         self.answers.is_empty()
             && Side::BOTH.iter().all(|side| {
                 let system = &self.systems[*side];
-                system.stream.is_empty() && system.commands.is_empty()
+                system.stream.is_empty() && system.commands.is_empty() && system.uncommitted.is_empty()
             })
     }
 

@@ -51,7 +51,10 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>) {
         let state = turn.field(&field.name);
         let Some(flight) = &mut state.in_flight else { continue };
         flight.answered = true;
-        if let Some(value) = flight.echo.clone().filter(|_| !flight.shared) {
+        if planted::on(planted::Bug::SettleOnAnswer) {
+            let value = flight.value.clone();
+            echo::end(turn, field, &value);
+        } else if let Some(value) = flight.echo.clone().filter(|_| !flight.shared) {
             echo::end(turn, field, &value);
         } else if !flight.shared && flight.between.as_ref().is_some_and(|between| between.value != flight.expected) {
             echo::inferred(turn, field);
@@ -120,7 +123,8 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
 fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, flight: &InFlight) {
     let source = Seen { value: flight.source.clone(), at: command.caused_at, actor: command.actor.clone() };
     let state = turn.field(&field.name);
-    let (Some(base), Some(instead)) = (state.agreed.clone(), state.seen[flight.target].clone()) else { return };
+    let Some(instead) = state.seen[flight.target].clone() else { return };
+    let base = flight.base(state.agreed.as_ref());
     let (write, target, value) = (flight.write, flight.target, flight.value.clone());
     state.owe(Unseen { write, target, value, source, instead, base, altered: false });
 }
@@ -148,7 +152,7 @@ fn found(
         let now = turn.now;
         let state = turn.field(&field.name);
         let Some(seen) = state.seen[side].clone() else { continue };
-        if seen.value == value {
+        if seen.value == value || planted::on(planted::Bug::IgnoreActual) {
             continue;
         }
         let stream = match &state.ahead {

@@ -42,7 +42,11 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     if let Some(ahead) = state.ahead.as_mut().filter(|ahead| ahead.side == side) {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
-        if !shown.snapshot && !caught_up && shown.seen.at <= ahead.at.saturating_add(skew) {
+        if shown.read && caught_up && ahead.waits {
+            // It stands there, so the stream will show it, with its time and its name.
+            return;
+        }
+        if !shown.read && !caught_up && shown.seen.at <= ahead.at.saturating_add(skew) {
             if news {
                 // Older than what is known, and not what was shown before: more is to come.
                 ahead.stream = shown.seen.clone();
@@ -77,6 +81,10 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         }
     }
     judge(turn, field, &shown, before, moved, news);
+    if shown.ours {
+        // Shown now, whichever of them it was.
+        turn.field(&field.name).unseen[side].retain(|unseen| unseen.value != shown.seen.value);
+    }
 }
 
 /// A change without the field: for the write that made it, the field is as it was.
@@ -120,16 +128,18 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     let state = turn.field(&field.name);
     let value = &shown.seen.value;
     // Under our name, and by no other write than one that is still to be shown.
+    let flying = state.in_flight.as_ref().is_some_and(|flight| flight.target == side);
     let unseen = state.unseen[side].iter().find(|unseen| match shown.author {
         Some(author) => author == unseen.write,
-        None => !unseen.altered,
+        None => !unseen.altered && !flying,
     });
     let late = unseen.filter(|_| news && shown.ours).cloned();
-    if let (Some(_), Some(resolution)) = (&late, &mut state.resolution)
+    if let (Some(late), Some(resolution)) = (&late, &mut state.resolution)
         && resolution.shown[side].is_none()
     {
-        // Ours, so no edit made after the decision.
+        // Ours, so no edit made after the decision; and perhaps what was decided.
         resolution.before[side] = value.clone();
+        resolution.shown[side] = Some(value.clone()).filter(|_| shown.author.is_some() && late.source.value == resolution.value[side.other()]);
     }
     if let Some(late) = late {
         let flight = state.in_flight.as_mut().filter(|flight| flight.target == side);
@@ -154,7 +164,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     if *value == flight.value {
         let overtaken = flight.between.clone().filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
         let (write, source) = (flight.write, flight.source.clone());
-        let base = state.agreed.clone().unwrap_or_default();
+        let base = flight.base(state.agreed.as_ref());
         let source = source_edit(turn, write, source);
         end(turn, field, &shown.seen.value);
         if !shown.ours {
@@ -172,7 +182,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         flight.shared = shown.author.is_none();
         let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
         let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
-        let base = state.agreed.clone().unwrap_or_default();
+        let base = flight.base(state.agreed.as_ref());
         let source = source_edit(turn, write, source);
         let ended = answered && shown.author.is_some();
         if ended {
@@ -183,7 +193,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
         turn.conclude(write);
     } else if moved {
-        flight.between = Some(shown.seen.clone());
+        flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
         if flight.answered && *value != flight.expected && !flight.shared {
             inferred(turn, field);
         }
@@ -201,11 +211,11 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let Some(flight) = state.in_flight.take() else { return };
     let side = flight.target;
     let before = undo::before(state.agreed.as_ref(), &flight);
-    let base = state.agreed.clone().unwrap_or_default();
+    let base = flight.base(state.agreed.as_ref());
     let instead = state.seen[side].clone().unwrap_or_default();
     let mut agreed = Pair::default();
     agreed[side] = value.clone();
-    agreed[side.other()] = flight.source.clone();
+    agreed[side.other()] = if planted::on(planted::Bug::ForgetBasePair) { value.clone() } else { flight.source.clone() };
     state.agreed = Some(agreed.clone());
     state.failed = None;
     if let Some(resolution) = &mut state.resolution
@@ -242,8 +252,8 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
 /// The write answered `Applied` and somebody's later value has been seen, so ours was there in between.
 pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
     let state = turn.field(&field.name);
-    let base = state.agreed.clone().unwrap_or_default();
     let Some(flight) = state.in_flight.clone() else { return };
+    let base = flight.base(state.agreed.as_ref());
     let Some(instead) = flight.between.clone() else { return };
     end(turn, field, &flight.value);
     let source = source_edit(turn, flight.write, flight.source);
@@ -255,6 +265,9 @@ pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
 
 /// A write that counted as done without being seen, or as rejected, is seen after all: it replaced what was seen instead.
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Unseen, before: Option<Seen>) {
+    if planted::on(planted::Bug::IgnoreLateEcho) {
+        return;
+    }
     let (side, sure) = (shown.side, shown.author.is_some());
     let state = turn.field(&field.name);
     let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
@@ -262,7 +275,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let newer = state.ahead.as_ref().is_some_and(|ahead| ahead.side == side);
     if sure {
         state.unseen[side].retain(|unseen| unseen.write != late.write);
-        let rejected = state.agreed.as_ref() == Some(&late.base);
+        let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
         let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
         if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
             let mut agreed = Pair::default();

@@ -116,7 +116,8 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             seen: Seen { value, at: change.at, actor: change.actor.clone() },
             columns: field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect(),
             author,
-            snapshot: change.snapshot,
+            // One that comes again may be older than what was written since.
+            snapshot: change.snapshot && fresh,
             read: false,
             ours: change.ours,
         };

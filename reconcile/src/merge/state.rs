@@ -97,7 +97,7 @@ pub struct Ahead {
     pub stream: Seen,
     /// When the value was known.
     pub at: Micros,
-    /// Nothing is written until the stream has shown it or a re-read has confirmed it: only the stream knows who and when.
+    /// Nothing is written until the stream has shown it, for only the stream knows who and when; or a re-read tells of another.
     pub waits: bool,
 }
 
@@ -139,6 +139,16 @@ pub struct FieldState {
     pub unseen: Pair<Vec<Unseen>>,
     /// `seen` of one side is ahead of that side's stream.
     pub ahead: Option<Ahead>,
+}
+
+impl InFlight {
+    /// What both sides corresponded at before it, as far as it goes: what they had agreed on, or what they were seen to hold.
+    pub(super) fn base(&self, agreed: Option<&Pair<Value>>) -> Pair<Value> {
+        agreed.cloned().unwrap_or_else(|| match self.target {
+            Side::Crm => Pair { crm: self.expected.clone(), erp: self.source.clone() },
+            Side::Erp => Pair { crm: self.source.clone(), erp: self.expected.clone() },
+        })
+    }
 }
 
 impl FieldState {
