@@ -198,6 +198,9 @@ pub struct MatchingEstimate {
     /// The entity in the mapping file.
     #[arg(long, default_value = "customer")]
     pub kind: String,
+    /// The files are a sample of so many records: among more records, more agree by chance.
+    #[arg(long, value_name = "RECORDS")]
+    pub of: Option<usize>,
     /// Labelled pairs: two columns with ids, and a third with 1 or 0 when there are pairs of two entities as well.
     #[arg(long, value_name = "FILE")]
     pub pairs: Option<PathBuf>,

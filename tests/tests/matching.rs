@@ -88,7 +88,7 @@ async fn weights_are_estimated_from_a_users_own_records_and_judged_on_labelled_p
     assert!(said["labelled"]["review"]["recall"].as_f64().is_some_and(|recall| recall > 0.95), "{said}");
     assert!(said["labelled"]["automatic"]["precision"].as_f64().is_some_and(|precision| precision > 0.99), "{said}");
     let weights = std::fs::read_to_string(&out).expect("weights");
-    assert!(weights.contains("[field.\"last name\".levels]\nequal = { m = "), "{weights}");
+    assert!(weights.contains("[entity.customer.match.weights.field.\"last name\".levels]\nequal = { m = "), "{weights}");
 
     let (_, table, _) = concord(&["matching", "estimate", "--records", &records, "--pairs", &pairs]).await;
     assert!(table.contains("without asking") && table.contains("last name          surname       equal"), "{table}");

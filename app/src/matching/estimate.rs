@@ -31,11 +31,15 @@ pub(super) fn run(options: &cli::MatchingEstimate, printer: &Printer) -> anyhow:
     }
     let labels = options.pairs.as_ref().map(|file| labels::read(file, places(options, &tables)?)).transpose()?;
     let bar = progress(printer);
-    let found = estimate(&chosen.fields, &pool, |done| bar.set_position((done * 1000.0) as u64));
+    let mut found = estimate(&chosen.fields, &pool, |done| bar.set_position((done * 1000.0) as u64));
     bar.finish_and_clear();
+    if let Some(all) = options.of {
+        found.weights.thresholds = found.weights.thresholds.among(pool.records.len(), all);
+    }
     let kind = |name: &str| chosen.fields.iter().find(|field| field.name == name).map(|field| field.kind);
+    let section = format!("entity.{}.match.weights", options.kind);
     if let Some(out) = &options.out {
-        std::fs::write(out, found.weights.to_toml(kind)).with_context(|| format!("writing {}", out.display()))?;
+        std::fs::write(out, found.weights.to_toml(&section, kind)).with_context(|| format!("writing {}", out.display()))?;
     }
     let quality = labels.map(|labels| judge(&labels, &pool, &chosen.fields, &found));
     if printer.is_json() {
@@ -43,7 +47,7 @@ pub(super) fn run(options: &cli::MatchingEstimate, printer: &Printer) -> anyhow:
     } else {
         printer.line(&text(&chosen.fields, &pool, &found, quality.as_ref(), started.elapsed()));
         if let Some(out) = &options.out {
-            printer.line(&format!("written to {}; name it in the mapping: match.weights = \"{}\"", out.display(), out.display()));
+            printer.line(&format!("written to {}; put it at the end of the mapping file", out.display()));
         }
     }
     Ok(())

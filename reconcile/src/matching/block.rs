@@ -21,6 +21,9 @@ pub const BLOCK_CAP: usize = 32;
 /// Candidates that are compared with one record, at most.
 pub const MAX_CANDIDATES: usize = 20;
 
+/// Candidates that share so many times less than the likeliest are not compared.
+const FAR_BEHIND: u32 = 6;
+
 /// Keys of one record, at most.
 pub const MAX_KEYS: usize = 24;
 
@@ -80,8 +83,10 @@ pub fn candidates<B: Blocks>(keys: &[BlockKey], blocks: &mut B) -> Result<Found<
     }
     let mut ranked: Vec<(u32, B::Member)> = likelihood.into_iter().map(|(member, points)| (points, member)).collect();
     ranked.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
-    let dropped = ranked.len().saturating_sub(MAX_CANDIDATES);
-    ranked.truncate(MAX_CANDIDATES);
+    let least = ranked.first().map_or(0, |(points, _)| points / FAR_BEHIND);
+    let near = ranked.iter().take_while(|(points, _)| *points >= least).count().min(MAX_CANDIDATES);
+    let dropped = ranked.len() - near;
+    ranked.truncate(near);
     Ok(Found { members: ranked.into_iter().map(|(_, member)| member).collect(), full, dropped })
 }
 
@@ -191,7 +196,7 @@ impl Scorer {
             }
             (Kind::Organisation | Kind::Text, Form::Words(Words { text, words, .. })) => {
                 let alone = kind == Kind::Organisation;
-                for word in self.rarest(index, words, 3) {
+                for word in self.rarest(index, words, 2) {
                     push("=", word, alone);
                 }
                 if alone {
@@ -207,9 +212,11 @@ impl Scorer {
             (Kind::Locality, Form::Words(Words { sound, .. })) => push("~", sound, false),
             (Kind::Email, Form::Mail { local, domain, personal }) => {
                 if *personal {
-                    push("=", &format!("{local}@{domain}"), true);
+                    // The whole address of a short name; of a longer one the name alone says as much.
                     if local.chars().count() >= 5 {
                         push("<", local, true);
+                    } else {
+                        push("=", &format!("{local}@{domain}"), true);
                     }
                 }
                 if !normal::is_shared(domain) {
@@ -241,14 +248,16 @@ impl Scorer {
     }
 }
 
+/// Both halves of a number, so that one wrong digit leaves one of them; a short number as a whole.
 fn halves(id: &str, push: &mut impl FnMut(&str, &str, bool)) {
-    push("=", id, true);
     let letters: Vec<char> = id.chars().collect();
-    if letters.len() >= 6 {
-        let half = letters.len() / 2;
-        push("<", &letters.iter().take(half + 1).collect::<String>(), true);
-        push(">", &letters.iter().skip(half).collect::<String>(), true);
+    if letters.len() < 6 {
+        push("=", id, true);
+        return;
     }
+    let half = letters.len() / 2;
+    push("<", &letters.iter().take(half + 1).collect::<String>(), true);
+    push(">", &letters.iter().skip(half).collect::<String>(), true);
 }
 
 /// The finer blocks of a block: with the values of other fields, first of those that tell most.
@@ -267,4 +276,69 @@ fn finer(atom: &Atom, atoms: &[Atom]) -> Vec<String> {
 fn both(one: &Atom, other: &Atom) -> String {
     let (first, second) = if one.value <= other.value { (one, other) } else { (other, one) };
     format!("{}\u{2}{}", first.value, second.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::estimate::Index;
+    use crate::matching::rules::CompareField;
+    use crate::matching::weights::Weights;
+
+    fn scorer() -> Scorer {
+        let field = |name: &str, kind| CompareField { name: name.to_owned(), kind, columns: Default::default(), swaps_with: None };
+        let fields = [
+            field("name", Kind::Organisation),
+            field("postcode", Kind::Postcode),
+            field("phone", Kind::Phone),
+            field("e-mail", Kind::Email),
+            field("tax id", Kind::TaxId),
+        ];
+        Scorer::of(&fields, &Weights::default())
+    }
+
+    fn keys(texts: [&str; 5]) -> Vec<BlockKey> {
+        let scorer = scorer();
+        scorer.block_keys(&Prepared::from_texts(scorer.fields(), texts))
+    }
+
+    fn found(index: &mut Index, texts: [&str; 5]) -> Found<usize> {
+        let Ok(found) = candidates(&keys(texts), index);
+        found
+    }
+
+    #[test]
+    fn records_that_share_any_telling_value_meet() {
+        let mut index = Index::default();
+        index.add(&keys(["Acme Widgets GmbH", "10115", "030 1234567", "dana@acme.example", "DE123456788"]), 7);
+        for texts in [
+            ["Widgets Acme", "", "", "", ""],
+            ["", "", "+49 30 1234567", "", ""],
+            ["", "", "", "bob@acme.example", ""],
+            ["", "", "", "", "DE123456999"],
+        ] {
+            assert_eq!(found(&mut index, texts).members, [7], "{texts:?}");
+        }
+        assert!(found(&mut index, ["Zenith", "10115", "", "info@gmail.com", "n/a"]).members.is_empty());
+    }
+
+    #[test]
+    fn a_full_block_sends_later_records_to_its_finer_ones() {
+        let mut index = Index::default();
+        for at in 0..3 * BLOCK_CAP {
+            index.add(&keys(["Acme", &format!("{:05}", 10_000 + at), "", "", ""]), at);
+        }
+        let last = 3 * BLOCK_CAP - 1;
+        let found = found(&mut index, ["Acme", &format!("{:05}", 10_000 + last), "", "", ""]);
+        assert!(found.full > 0 && found.members.len() <= MAX_CANDIDATES);
+        assert_eq!(found.members.first(), Some(&last), "the one whose postcode agrees as well");
+    }
+
+    #[test]
+    fn keys_have_an_order_and_no_repeats() {
+        let texts = ["Acme Acme Widgets", "10115", "030 1234567", "dana@acme.example", "DE123456788"];
+        assert_eq!(keys(texts), keys(texts));
+        let values: BTreeSet<String> = keys(texts).into_iter().map(|key| key.value).collect();
+        assert_eq!(values.len(), keys(texts).len());
+    }
 }

@@ -84,3 +84,52 @@ impl Estimate {
         -(self.prior / (1.0 - self.prior)).log2()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::kind::{Kind, Level};
+    use crate::matching::prepare::Prepared;
+
+    /// People, every second one a copy of the one before with a slip in the surname.
+    fn people() -> (Vec<CompareField>, Pool) {
+        let field = |name: &str, kind| CompareField { name: name.to_owned(), kind, columns: Default::default(), swaps_with: None };
+        let fields =
+            vec![field("first", Kind::GivenName), field("last", Kind::Surname), field("birth", Kind::Date), field("city", Kind::Locality)];
+        let firsts = ["anna", "peter", "maria", "james", "helen", "oscar", "ruth"];
+        let lasts = ["miller", "schmidt", "rossi", "garcia", "nowak", "jansen", "dupont", "larsson", "kowalski", "silva", "berg"];
+        let mut records = Vec::new();
+        for at in 0..300_usize {
+            let birth = format!("{}-{:02}-{:02}", 1930 + at % 71, 1 + at * 7 % 12, 1 + at * 13 % 28);
+            let city = format!("town{}", at % 23);
+            let last = lasts[at % 11];
+            let slipped = if at % 4 == 0 { format!("{last}x") } else { last.to_owned() };
+            for last in [last, &slipped] {
+                records.push(Prepared::from_texts(&fields, [firsts[at % 7], last, &birth, &city]));
+            }
+        }
+        (fields, Pool { records, across: None })
+    }
+
+    #[test]
+    fn weights_are_learnt_without_labels_and_are_the_same_every_time() {
+        let (fields, pool) = people();
+        let found = estimate(&fields, &pool, |_| {});
+        assert_eq!(found, estimate(&fields, &pool, |_| {}));
+        let last = &found.weights.fields["last"].levels;
+        assert!((last[&Level::Equal].m - 0.75).abs() < 0.05 && (last[&Level::Close].m - 0.25).abs() < 0.05, "{last:?}");
+        assert!((last[&Level::Equal].u - 1.0 / 11.0).abs() < 0.03, "{last:?}");
+        let matches = found.prior * pool.pairs();
+        assert!((matches - 300.0).abs() < 30.0, "{matches}");
+        assert!(found.weights.thresholds.review < found.weights.thresholds.automatic);
+    }
+
+    #[test]
+    fn few_records_are_no_reason_to_fail() {
+        let (fields, pool) = people();
+        for count in 0..3 {
+            let few = Pool { records: pool.records.iter().take(count).cloned().collect(), across: None };
+            assert!(estimate(&fields, &few, |_| {}).weights.thresholds.automatic.is_finite());
+        }
+    }
+}

@@ -234,3 +234,66 @@ fn swap(one: usize, other: usize, left: &Prepared, right: &Prepared, levels: &mu
         *place = found.1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::weights::{FieldWeights, Thresholds};
+
+    fn fields() -> Vec<CompareField> {
+        let field = |name: &str, kind, swaps_with| CompareField { name: name.to_owned(), kind, columns: Default::default(), swaps_with };
+        vec![
+            field("first name", Kind::GivenName, Some(1)),
+            field("last name", Kind::Surname, None),
+            field("street", Kind::Street, None),
+            field("birth date", Kind::Date, None),
+            field("tax id", Kind::TaxId, None),
+        ]
+    }
+
+    fn record(texts: [&str; 5]) -> Prepared {
+        Prepared::from_texts(&fields(), texts)
+    }
+
+    fn reasons(left: [&str; 5], right: [&str; 5]) -> Vec<String> {
+        let scorer = Scorer::of(&fields(), &Weights::default());
+        let (left, right) = (record(left), record(right));
+        let there = scorer.compare(&left, &right);
+        let back = scorer.compare(&right, &left);
+        assert!((there.score - back.score).abs() < 1e-9, "the same from both ends");
+        let reasons = scorer.reasons(&there);
+        assert!((reasons.iter().map(|reason| reason.bits).sum::<f64>() - there.score).abs() < 1e-9, "the reasons are the score");
+        reasons.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_score_explains_itself_and_what_is_missing_says_nothing() {
+        assert_eq!(
+            reasons(
+                ["Anna", "Müller", "Hauptstr. 12", "1980-03-04", "DE 123.456.788"],
+                ["Ana", "Mueller", "Bahnhofstraße 3", "04.03.1980", "n/a"]
+            ),
+            ["first name nearly equal: +5.5", "last name equal: +7.6", "street differs: −2.8", "birth date equal: +13.1"]
+        );
+    }
+
+    #[test]
+    fn names_in_each_others_field_are_found_there() {
+        let both = reasons(["Anna", "Miller", "", "", ""], ["Miller", "Anna", "", "", ""]);
+        assert_eq!(both, ["first name in the other field: +5.3", "last name in the other field: +5.3"]);
+        let one = reasons(["Anna", "", "", "", ""], ["", "Anna", "", "", ""]);
+        assert_eq!(one, ["first name in the other field: +5.3"], "one value is evidence once");
+    }
+
+    #[test]
+    fn a_rare_value_is_worth_more_than_a_common_one() {
+        let common = BTreeMap::from([("miller".to_owned(), 0.02)]);
+        let weights = Weights {
+            fields: BTreeMap::from([("last name".to_owned(), FieldWeights { common, rare: 0.000_1, ..FieldWeights::default() })]),
+            thresholds: Thresholds::default(),
+        };
+        let scorer = Scorer::of(&fields(), &weights);
+        let score = |name: &str| scorer.compare(&record(["", name, "", "", ""]), &record(["", name, "", "", ""])).score;
+        assert!((score("miller") - 5.3).abs() < 0.1 && (score("zyskowski") - 13.0).abs() < 0.1);
+    }
+}

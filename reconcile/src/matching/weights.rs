@@ -59,6 +59,15 @@ pub struct Thresholds {
     pub lead: f64,
 }
 
+impl Thresholds {
+    /// The thresholds among `all` records when these were estimated from `sample` of them: among more records, more agree by chance.
+    #[must_use]
+    pub fn among(self, sample: usize, all: usize) -> Self {
+        let more = (all.max(1) as f64 / sample.max(1) as f64).log2().max(0.0);
+        Self { automatic: self.automatic + more, review: self.review + more, lead: self.lead }
+    }
+}
+
 impl Default for Thresholds {
     fn default() -> Self {
         Self { automatic: 24.0, review: 12.0, lead: 6.0 }
@@ -66,27 +75,29 @@ impl Default for Thresholds {
 }
 
 impl Weights {
-    /// The text form. The kinds are written beside the fields for people; reading it back needs the fields' names only.
-    pub fn to_toml(&self, kind: impl Fn(&str) -> Option<Kind>) -> String {
+    /// The text form: tables below `section` (of a mapping: `entity.customer.match.weights`), or at the top when that is empty.
+    /// The kinds are written beside the fields for people; reading it back needs the fields' names only.
+    pub fn to_toml(&self, section: &str, kind: impl Fn(&str) -> Option<Kind>) -> String {
+        let section = if section.is_empty() { String::new() } else { format!("{section}.") };
         let mut out = String::from("# What agreement is worth in bits: log2(m / u). m: among records of one entity; u: of two.\n");
         let Thresholds { automatic, review, lead } = self.thresholds;
-        writeln!(out, "\n[thresholds]\nautomatic = {automatic:.2}\nreview = {review:.2}\nlead = {lead:.2}").ok();
+        writeln!(out, "\n[{section}thresholds]\nautomatic = {automatic:.2}\nreview = {review:.2}\nlead = {lead:.2}").ok();
         for (name, field) in &self.fields {
             let kind = kind(name);
             let name = quoted(name);
-            writeln!(out, "\n[field.{name}]").ok();
+            writeln!(out, "\n[{section}field.{name}]").ok();
             if let Some(kind) = kind {
                 writeln!(out, "# {kind}").ok();
             }
             writeln!(out, "rare = {}", number(field.rare)).ok();
-            writeln!(out, "\n[field.{name}.levels]").ok();
+            writeln!(out, "\n[{section}field.{name}.levels]").ok();
             for (level, rate) in &field.levels {
                 let words = kind.map_or("", |kind| kind.words(*level));
                 writeln!(out, "{} = {{ m = {}, u = {} }} # {:+.1} {words}", level.as_str(), number(rate.m), number(rate.u), rate.bits())
                     .ok();
             }
             if !field.common.is_empty() {
-                writeln!(out, "\n[field.{name}.common]").ok();
+                writeln!(out, "\n[{section}field.{name}.common]").ok();
                 for (word, share) in &field.common {
                     writeln!(out, "{} = {}", quoted(word), number(*share)).ok();
                 }
@@ -135,7 +146,7 @@ mod tests {
                 rare: 0.000_5,
             },
         );
-        let text = weights.to_toml(|_| Some(Kind::Surname));
+        let text = weights.to_toml("", |_| Some(Kind::Surname));
         assert!(
             text.ends_with(
                 "[field.\"last name\"]\n# surname\nrare = 5.00000e-4\n\n[field.\"last name\".levels]\n\

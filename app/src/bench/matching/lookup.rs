@@ -21,8 +21,8 @@ const LOOK_UPS: usize = 20_000;
 /// Customers that the weights are estimated from.
 const SAMPLE: usize = 20_000;
 
-/// Records whose blocks are written together.
-const BATCH: usize = 5_000;
+/// Blocks or customers that are written together.
+const BATCH: usize = 50_000;
 
 /// The store's cache, as the matcher has it unless configured otherwise.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -78,7 +78,7 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
     };
     let estimate = estimate(&fields, &pool, |_| {});
     let scorer = Scorer::of(&fields, &estimate.weights);
-    let thresholds = estimate.weights.thresholds;
+    let thresholds = estimate.weights.thresholds.among(sample, customers);
     drop(pool);
 
     let folder = tempfile::tempdir().context("making a folder for the index")?;
@@ -144,7 +144,7 @@ struct Index {
     blocks: Keyspace,
     customers: Keyspace,
     database: Database,
-    /// Blocks changed since the last flush.
+    /// Blocks not written yet.
     fresh: BTreeMap<String, Vec<u8>>,
     waiting: Vec<(usize, Customer)>,
 }
@@ -171,18 +171,29 @@ impl Index {
             self.fresh.insert(block, bytes);
         }
         self.waiting.push((at, customer.clone()));
-        if self.waiting.len() >= BATCH { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= BATCH { self.write_customers() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn write_customers(&mut self) -> anyhow::Result<()> {
         let mut batch = self.database.batch();
-        for (block, bytes) in std::mem::take(&mut self.fresh) {
-            batch.insert(&self.blocks, block, bytes);
-        }
         for (at, customer) in std::mem::take(&mut self.waiting) {
             batch.insert(&self.customers, u32::try_from(at)?.to_be_bytes(), customer.joined());
         }
-        batch.commit().context("writing the index")
+        batch.commit().context("writing the customers")
+    }
+
+    /// Writes all that is in memory. Blocks come last, each once: writing them is not what is measured.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.write_customers()?;
+        let mut fresh = std::mem::take(&mut self.fresh).into_iter().peekable();
+        while fresh.peek().is_some() {
+            let mut batch = self.database.batch();
+            for (block, bytes) in fresh.by_ref().take(BATCH) {
+                batch.insert(&self.blocks, block, bytes);
+            }
+            batch.commit().context("writing the blocks")?;
+        }
+        Ok(())
     }
 
     fn customer(&self, at: u32) -> anyhow::Result<Option<Customer>> {

@@ -15,7 +15,7 @@ const UNSEEN: f64 = 0.5;
 const RANDOM_PAIRS: u64 = 400_000;
 
 /// Values of a field whose shares are kept, at most.
-const MAX_COMMON: usize = 2_000;
+const MAX_COMMON: usize = 300;
 
 /// A word or code that fewer records than this have is rare.
 const COMMON_FROM: u32 = 4;
