@@ -158,8 +158,12 @@ impl Tables {
         }
         Some(match act {
             Act::Party(id, row) => (PARTY, *id, put(&mut self.parties, *id, row)?, row.as_ref().map_or_else(Vec::new, |row| row.row(*id))),
-            Act::Contact(id, row) => (CONTACT, *id, put(&mut self.contacts, *id, row)?, row.as_ref().map_or_else(Vec::new, |row| row.row(*id))),
-            Act::Address(id, row) => (ADDRESS, *id, put(&mut self.addresses, *id, row)?, row.as_ref().map_or_else(Vec::new, |row| row.row(*id))),
+            Act::Contact(id, row) => {
+                (CONTACT, *id, put(&mut self.contacts, *id, row)?, row.as_ref().map_or_else(Vec::new, |row| row.row(*id)))
+            }
+            Act::Address(id, row) => {
+                (ADDRESS, *id, put(&mut self.addresses, *id, row)?, row.as_ref().map_or_else(Vec::new, |row| row.row(*id)))
+            }
             Act::Term(id, row) => {
                 let fields = row.as_ref().map_or_else(Vec::new, |name| vec![("id", Value::Int(*id)), ("name", text(name))]);
                 (TERM, *id, put(&mut self.terms, *id, row)?, fields)
@@ -175,7 +179,8 @@ impl Tables {
             first.map_or(Value::Null, |(_, row)| text(&row.value))
         };
         let customer = |(id, party): (&i64, &Party)| {
-            let invoice = self.addresses.iter().filter(|(_, row)| row.party == *id && row.invoice).min_by_key(|(id, _)| **id).map(|(_, row)| row);
+            let invoice =
+                self.addresses.iter().filter(|(_, row)| row.party == *id && row.invoice).min_by_key(|(id, _)| **id).map(|(_, row)| row);
             let fields = [
                 ("name", text(&party.name)),
                 ("code", text(&format!("P{id}"))),
@@ -211,14 +216,18 @@ fn told(changes: &[EntityChange]) -> BTreeMap<String, BTreeMap<String, Value>> {
 }
 
 fn a_party() -> impl Strategy<Value = Party> {
-    (0..3u8, any::<bool>(), proptest::option::of(1..3i64))
-        .prop_map(|(name, company, term)| Party { name: format!("name {name}"), company, term })
+    (0..3u8, any::<bool>(), proptest::option::of(1..3i64)).prop_map(|(name, company, term)| Party {
+        name: format!("name {name}"),
+        company,
+        term,
+    })
 }
 
 fn a_contact() -> impl Strategy<Value = Contact> {
     let kind = prop_oneof![3 => Just("email"), 2 => Just("phone"), 1 => Just("mobile"), 1 => Just("website")];
-    (1..4i64, kind, 0..4u8, proptest::option::of(1..3i64), proptest::bool::weighted(0.3), proptest::bool::weighted(0.8))
-        .prop_map(|(party, kind, value, sequence, main, active)| Contact { party, kind, value: format!("{kind} {value}"), sequence, main, active })
+    (1..4i64, kind, 0..4u8, proptest::option::of(1..3i64), proptest::bool::weighted(0.3), proptest::bool::weighted(0.8)).prop_map(
+        |(party, kind, value, sequence, main, active)| Contact { party, kind, value: format!("{kind} {value}"), sequence, main, active },
+    )
 }
 
 fn an_address() -> impl Strategy<Value = Address> {
@@ -290,7 +299,11 @@ async fn rest(world: &World) {
         let mut waiting = std::collections::BTreeSet::new();
         for record in world.records(&world.topics.changelog("matcher", "links")).await {
             let Some(key) = record.key.filter(|key| key.starts_with(b"xy")) else { continue };
-            if record.value.is_some() { waiting.insert(key) } else { waiting.remove(&key) };
+            if record.value.is_some() {
+                waiting.insert(key)
+            } else {
+                waiting.remove(&key)
+            };
         }
         if waiting.is_empty() {
             return;
@@ -386,7 +399,15 @@ async fn a_match_key_that_stands_in_another_table_is_waited_for() {
     rest(&world).await;
     // The root row is read first, whatever the order of the transaction was.
     company(&world, 1, "Acme").await;
-    world.change(Side::Erp, TAX, "3", Op::Create, &[("id", Value::Int(3)), ("party", Value::Int(1)), ("type", text("eu_vat")), ("code", text("gb999000001"))]).await;
+    world
+        .change(
+            Side::Erp,
+            TAX,
+            "3",
+            Op::Create,
+            &[("id", Value::Int(3)), ("party", Value::Int(1)), ("type", text("eu_vat")), ("code", text("gb999000001"))],
+        )
+        .await;
     rest(&world).await;
     let changes = world.changes().await;
     let entity = |side: Side| changes.iter().find(|change| change.side == side).map(|change| change.entity.clone());
@@ -406,7 +427,10 @@ async fn a_create_is_shown_in_parts_and_ends_with_the_last() {
     // What other stories leave out of a mapping's first words: the create carries what where asks for.
     let writes = world.writes(Side::Erp).await;
     let [write] = writes.as_slice() else { panic!("one write: {}", world.show().await) };
-    assert_eq!((write.op, value(write, "email.value"), value(write, "is_company")), (WriteOp::Create, Some(text("a@b")), Some(Value::Bool(true))));
+    assert_eq!(
+        (write.op, value(write, "email.value"), value(write, "is_company")),
+        (WriteOp::Create, Some(text("a@b")), Some(Value::Bool(true)))
+    );
     assert_eq!(write.rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["email"]);
     world.answer(write, OutcomeResult::Applied, Some("5"), &[]).await;
     let mut root = Party { name: "Acme".to_owned(), company: true, term: None }.row(5);
@@ -437,7 +461,9 @@ async fn a_create_is_shown_in_parts_and_ends_with_the_last() {
 #[tokio::test]
 async fn an_update_of_two_tables_ends_only_when_both_have_shown_it() {
     let world = World::with(MAPPING).await;
-    world.change(Side::Crm, "Account", "001A", Op::Read, &[("Name", text("Acme")), ("Email__c", text("a@b")), ("ERP_Id__c", text("P1"))]).await;
+    world
+        .change(Side::Crm, "Account", "001A", Op::Read, &[("Name", text("Acme")), ("Email__c", text("a@b")), ("ERP_Id__c", text("P1"))])
+        .await;
     world.change(Side::Erp, CONTACT, "7", Op::Read, &email(1, "a@b").row(7)).await;
     company(&world, 1, "Acme").await;
     copied(&world).await;
@@ -469,7 +495,11 @@ fn a_mistake_about_rows_is_named() {
     processors::mapping_file::parse(MAPPING).expect("the mapping is right");
     for (from, to, expected) in [
         ("erp = \"email.value\"", "erp = \"mail.value\"", "mail.value names a column of a row that is not described"),
-        ("key = \"party\"\nwhere = { type = \"eu_vat\" }", "where = { type = \"eu_vat\" }", "entity.customer.erp.rows.tax needs either key"),
+        (
+            "key = \"party\"\nwhere = { type = \"eu_vat\" }",
+            "where = { type = \"eu_vat\" }",
+            "entity.customer.erp.rows.tax needs either key",
+        ),
         ("insert = { type = \"phone\" }", "", "where allows several values of type; say in insert which one a new row gets"),
         ("insert = { type = \"phone\" }", "insert = { type = \"fax\" }", "which its where would not choose"),
         ("empty = { active = false }", "empty = { sequence = 9 }", "would still be chosen by its where"),
@@ -479,7 +509,11 @@ fn a_mistake_about_rows_is_named() {
         ("erp = \"tax.code\"\n", "erp = \"tax.type\"\n", "type has a fixed value and cannot be a field too"),
         ("where = { is_company = true, active = true }", "where = { is_company = [true, false] }", "a record that is made must meet where"),
         ("archive = { Site = \"no customer any more\" } }", "where = { Type = \"Customer\" } }", "entity.customer.crm has where or rows"),
-        ("order = [\"sequence\"]\nempty = \"delete\"\n\n[entity.customer.erp.rows.invoice]", "sort = [\"sequence\"]\n\n[entity.customer.erp.rows.invoice]", "unknown field `sort`"),
+        (
+            "order = [\"sequence\"]\nempty = \"delete\"\n\n[entity.customer.erp.rows.invoice]",
+            "sort = [\"sequence\"]\n\n[entity.customer.erp.rows.invoice]",
+            "unknown field `sort`",
+        ),
     ] {
         assert!(MAPPING.contains(from), "{from}");
         match processors::mapping_file::parse(&MAPPING.replacen(from, to, 1)) {

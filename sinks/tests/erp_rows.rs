@@ -65,7 +65,11 @@ fn phone() -> RowTarget {
 
 fn invoice() -> RowTarget {
     let conditions = fields(&[("invoice", Value::Bool(true))]);
-    RowTarget { constants: conditions.clone(), conditions, ..row("invoice", "party.Address", "Party Id", &["Street", "city"], WhenEmpty::Null) }
+    RowTarget {
+        constants: conditions.clone(),
+        conditions,
+        ..row("invoice", "party.Address", "Party Id", &["Street", "city"], WhenEmpty::Null)
+    }
 }
 
 fn term(when_empty: WhenEmpty) -> RowTarget {
@@ -112,7 +116,12 @@ async fn the_root_row_and_rows_beside_it_change_together_or_not_at_all() -> Resu
         ),
         update("w3", 99, &[("email.value", text("x"))], &[("email.value", Value::Null)]),
         // The street may not be null: the database refuses, and nothing of the write stays.
-        update("w4", 4, &[("name", text("Core")), ("invoice.Street", Value::Null)], &[("name", text("party 4")), ("invoice.Street", text("Mill Lane 4"))]),
+        update(
+            "w4",
+            4,
+            &[("name", text("Core")), ("invoice.Street", Value::Null)],
+            &[("name", text("party 4")), ("invoice.Street", text("Mill Lane 4"))],
+        ),
         update("w5", 5, &[("email.value", text("new@5.example"))], &[("email.value", text("office@5.example"))]),
     ];
     let outcomes = erp.rig.write(&writes).await?;

@@ -80,9 +80,13 @@ async fn a_customer_of_several_tables_travels_both_ways() {
     let world = world(ACME, &[json!({"Name": "Acme Ltd", "Tax_Id__c": "GB 999 0000 01"})]).await;
     let acme = account(&world, "1").await;
     assert_eq!(world.account_field(acme, "Name"), "Acme Ltd");
-    for (field, value) in
-        [("Email__c", "office@acme.example"), ("Phone", "+44 113 1"), ("BillingStreet", "Mill Lane 7"), ("BillingCity", "Leeds"), ("Description", "Net 30")]
-    {
+    for (field, value) in [
+        ("Email__c", "office@acme.example"),
+        ("Phone", "+44 113 1"),
+        ("BillingStreet", "Mill Lane 7"),
+        ("BillingCity", "Leeds"),
+        ("Description", "Net 30"),
+    ] {
         shows(&world, acme, field, value).await;
     }
     let bolt = account(&world, "2").await;
@@ -90,7 +94,9 @@ async fn a_customer_of_several_tables_travels_both_ways() {
     assert_eq!(accounts(&world), 2, "the person is none of ours, and Acme was found");
 
     // From the ERP: a row's value, a root row's pointer, the row it points at.
-    world.sql("update party_contact_mechanism set value = 'sales@acme.example', write_user = 'mira' where value = 'office@acme.example'").await;
+    world
+        .sql("update party_contact_mechanism set value = 'sales@acme.example', write_user = 'mira' where value = 'office@acme.example'")
+        .await;
     shows(&world, acme, "Email__c", "sales@acme.example").await;
     world.sql("update party_party set customer_payment_term = 2 where id = 1").await;
     shows(&world, acme, "Description", "Net 60").await;
@@ -98,7 +104,10 @@ async fn a_customer_of_several_tables_travels_both_ways() {
     shows(&world, acme, "Description", "Sixty days").await;
 
     // From Salesforce: the row that counts, several columns of one row, both at once with the root row.
-    world.edit_account(acme, &json!({"Name": "Acme Limited", "Email__c": "desk@acme.example", "BillingStreet": "Mill Lane 9", "BillingCity": "York"}));
+    world.edit_account(
+        acme,
+        &json!({"Name": "Acme Limited", "Email__c": "desk@acme.example", "BillingStreet": "Mill Lane 9", "BillingCity": "York"}),
+    );
     holds(&world, &contacts("Acme Limited"), Some("phone +44 113 1, email desk@acme.example, email old@acme.example")).await;
     holds(&world, &address("Acme Limited"), Some("Mill Lane 9, York; Dock Road 1, Hull")).await;
 
@@ -204,7 +213,9 @@ async fn competing_edits_of_a_row_are_conflicts_and_nothing_is_overwritten_unsee
     shows(&world, bolt, "Email__c", "info@bolt.example").await;
     world.pause().await;
     // The same row is edited; another row comes where there was none; a row takes the place of the one that counted.
-    world.sql("update party_contact_mechanism set value = 'erp@acme.example', write_user = 'mira' where value = 'office@acme.example'").await;
+    world
+        .sql("update party_contact_mechanism set value = 'erp@acme.example', write_user = 'mira' where value = 'office@acme.example'")
+        .await;
     world.sql("insert into party_contact_mechanism (party, type, value) values (2, 'mobile', '+41 79 1')").await;
     world.sql("insert into party_contact_mechanism (party, type, value, main) values (2, 'email', 'main@bolt.example', true)").await;
     // Commit times nearer than the skew are a tie; a person who is certainly later waits it out.
@@ -216,7 +227,10 @@ async fn competing_edits_of_a_row_are_conflicts_and_nothing_is_overwritten_unsee
     holds(&world, &contacts("Acme Ltd"), Some("phone +44 113 1, email crm@acme.example, email old@acme.example")).await;
     holds(&world, &contacts("Bolt AG"), Some("email info@bolt.example, mobile +41 44 2, email crm@bolt.example")).await;
     let conflicts = eventually("Acme's conflict", || world.conflicts("settled", "Acme Ltd"), |found: &Vec<Json>| !found.is_empty()).await;
-    assert_eq!((&conflicts[0]["field"], &conflicts[0]["erp"], &conflicts[0]["winner"]), (&json!("email"), &json!("erp@acme.example"), &json!("crm")));
+    assert_eq!(
+        (&conflicts[0]["field"], &conflicts[0]["erp"], &conflicts[0]["winner"]),
+        (&json!("email"), &json!("erp@acme.example"), &json!("crm"))
+    );
     let conflicts = eventually("Bolt's conflicts", || world.conflicts("settled", "Bolt AG"), |found: &Vec<Json>| found.len() >= 2).await;
     let lost: std::collections::BTreeSet<String> = conflicts.iter().map(|conflict| conflict["erp"].to_string()).collect();
     assert_eq!(lost, ["\"+41 79 1\"".to_owned(), "\"main@bolt.example\"".to_owned()].into());
@@ -230,7 +244,8 @@ async fn what_tables_beside_the_root_lack_is_named_before_anything_starts() {
     let world = World::idle(Log::Embedded, options).await;
     let check = || async {
         let path = world.stack.config_path();
-        let run = tokio::process::Command::new(tests::program()).args(["check", "--json", "--config"]).arg(path).output().await.expect("it runs");
+        let run =
+            tokio::process::Command::new(tests::program()).args(["check", "--json", "--config"]).arg(path).output().await.expect("it runs");
         let found: Json = serde_json::from_slice(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
         let said: Vec<String> = found["findings"].as_array().expect("findings").iter().map(ToString::to_string).collect();
         (found["failed"].as_u64(), said.join("\n"))

@@ -92,7 +92,15 @@ impl Matcher {
 
     /// A row that is no record of the entity: it never was one, or leaves as if it were deleted. What it holds is remembered
     /// for when it comes (back).
-    fn outside(&mut self, context: &mut Context<'_>, plan: &Plan, source: &Source, id: &str, before: Option<Known>, mut known: Known) -> Result<()> {
+    fn outside(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        source: &Source,
+        id: &str,
+        before: Option<Known>,
+        mut known: Known,
+    ) -> Result<()> {
         let key = record_key(source.side, &source.object, id);
         if let Some(before) = before.filter(|before| !before.entity.is_empty() && !before.gone) {
             let origin = Origin {

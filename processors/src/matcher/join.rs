@@ -30,8 +30,8 @@ use crate::convert;
 use crate::error::{Error, Result};
 use crate::task::Context;
 pub(super) use arrival::Arrivals;
-pub(super) use choose::meets;
 use choose::key_text;
+pub(super) use choose::meets;
 pub(super) use plan::{Join, RowTable, RowTables, joins};
 use state::{BesideRow, after, child_row_key, child_rows_prefix, pointing_key, pointing_prefix, row_key, rows_prefix};
 
@@ -136,7 +136,9 @@ impl Matcher {
         for (source_place, place) in &table.uses {
             let source = &plan.sources[*source_place];
             match &source.joins[*place].link {
-                RowLink::Child(key) => told.extend([root(old, key), root(new, key)].into_iter().flatten().map(|root| (*source_place, root))),
+                RowLink::Child(key) => {
+                    told.extend([root(old, key), root(new, key)].into_iter().flatten().map(|root| (*source_place, root)))
+                }
                 RowLink::Parent(key) => {
                     let prefix = pointing_prefix(&source.object, key, id);
                     let pointing = context.keys(&prefix, b"", AT_ONCE + 1)?;
@@ -173,7 +175,8 @@ impl Matcher {
         for join in &source.joins {
             let chosen = chosen(context, join, root, &before.columns)?;
             let now = fields(join, chosen.as_ref());
-            let ours = cause.origin.as_deref() == Some(OURSELVES) && cause.row.as_ref().is_some_and(|row| touches(row, join, &now, &before));
+            let ours =
+                cause.origin.as_deref() == Some(OURSELVES) && cause.row.as_ref().is_some_and(|row| touches(row, join, &now, &before));
             // Our own change is said even if nothing came of it: that is what came of our write.
             if ours || now.iter().any(|field| column(&before.columns, &field.name) != Some(&field.value)) {
                 let named = join.actor_column.as_ref().zip(chosen.as_ref());
@@ -217,7 +220,14 @@ impl Matcher {
 
     /// A root row that finds its place: its rows are joined. Returns what its first change says: everything that is known,
     /// except rows that our own insert is still to show.
-    pub(super) fn join(&self, context: &mut Context<'_>, source: &Source, root: &str, before: Option<&Known>, known: &mut Known) -> Result<Vec<Field>> {
+    pub(super) fn join(
+        &self,
+        context: &mut Context<'_>,
+        source: &Source,
+        root: &str,
+        before: Option<&Known>,
+        known: &mut Known,
+    ) -> Result<Vec<Field>> {
         self.point(context, source, root, before.map(|before| before.columns.as_slice()), &known.columns);
         let joined = self.joined(context, source, root, &known.columns)?;
         merge(&mut known.columns, &joined);
@@ -231,7 +241,14 @@ impl Matcher {
     }
 
     /// A placed root row that changed: the rows that it points at now. Returns what differs.
-    pub(super) fn follow_pointers(&self, context: &mut Context<'_>, source: &Source, root: &str, before: &Known, known: &mut Known) -> Result<Vec<Field>> {
+    pub(super) fn follow_pointers(
+        &self,
+        context: &mut Context<'_>,
+        source: &Source,
+        root: &str,
+        before: &Known,
+        known: &mut Known,
+    ) -> Result<Vec<Field>> {
         self.point(context, source, root, Some(&before.columns), &known.columns);
         let mut carried = Vec::new();
         for join in source.joins.iter().filter(|join| matches!(join.link, RowLink::Parent(_))) {
@@ -260,7 +277,13 @@ impl Matcher {
     }
 
     /// Joins anew the root rows that point at a row: a step of a job.
-    pub(super) fn rejoin_step(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<(usize, Option<Vec<u8>>)> {
+    pub(super) fn rejoin_step(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        job: &Job,
+        most: usize,
+    ) -> Result<(usize, Option<Vec<u8>>)> {
         let keys = context.keys(&job.prefix, &job.cursor, most)?;
         let Some(source) = plan.source(job.side, &job.name) else { return Ok((0, None)) };
         for key in &keys {
@@ -271,7 +294,13 @@ impl Matcher {
     }
 
     /// Forgets what a truncated table had in one partition of its topic before the truncate: a step of a job.
-    pub(super) fn truncate_rows(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<(usize, Option<Vec<u8>>)> {
+    pub(super) fn truncate_rows(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        job: &Job,
+        most: usize,
+    ) -> Result<(usize, Option<Vec<u8>>)> {
         let Some(table) = plan.rows.find(job.side, &job.name) else { return Ok((0, None)) };
         let partitions = self.topics.entity_partitions();
         let entries = context.scan::<BesideRow>(&job.prefix, &job.cursor, most)?;
@@ -317,10 +346,12 @@ fn chosen(context: &Context<'_>, join: &Join, root: &str, columns: &[Field]) -> 
             let mut best: Option<(String, BesideRow)> = None;
             for listed in context.keys(&prefix, b"", usize::MAX)? {
                 let Some(id) = after(&listed, &prefix) else { continue };
-                let Some(row) = context.get::<BesideRow>(&row_key(&join.table, id))?.filter(|row| join.meets(&row.columns)) else { continue };
-                let first = best.as_ref().is_none_or(|(best_id, best)| {
-                    choose::order(&join.order, (id, &row.columns), (best_id, &best.columns)).is_lt()
-                });
+                let Some(row) = context.get::<BesideRow>(&row_key(&join.table, id))?.filter(|row| join.meets(&row.columns)) else {
+                    continue;
+                };
+                let first = best
+                    .as_ref()
+                    .is_none_or(|(best_id, best)| choose::order(&join.order, (id, &row.columns), (best_id, &best.columns)).is_lt());
                 if first {
                     best = Some((id.to_owned(), row));
                 }

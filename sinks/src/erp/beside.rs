@@ -19,16 +19,16 @@ use schemas::Value;
 use schemas::message::{Field, WriteOp};
 use tokio_postgres::{Error as PgError, Row as PgRow};
 
-use super::batch::{by_entity, ordinal, query, queries, texts};
+use super::batch::{by_entity, ordinal, queries, query, texts};
 use super::catalog::Table;
 use super::connection::Connection;
 use super::plan::{Group, Row, record_id};
 use super::statement::{self as root_statement, Statement};
 use super::value;
 use crate::writer::{Answer, Verdict};
+use plan::Deed;
 pub(crate) use plan::{Beside, BesideValues, of_root, plan};
 pub(crate) use statement::root_strength;
-use plan::Deed;
 
 type Text = Option<String>;
 type Answers = Vec<(usize, Answer)>;
@@ -139,7 +139,8 @@ async fn deeds(connection: &mut Connection, group: &Group, beside: &Beside, plac
             Deed::Insert if beside.target.parent => {
                 for (row, _) in rows {
                     let key = made(connection, beside, &row.beside[place]).await?;
-                    let columns: Vec<(usize, Vec<Text>)> = beside.key.iter().zip(&key).map(|(column, text)| (*column, vec![text.clone()])).collect();
+                    let columns: Vec<(usize, Vec<Text>)> =
+                        beside.key.iter().zip(&key).map(|(column, text)| (*column, vec![text.clone()])).collect();
                     done(connection, &statement::set(&group.table, &[&row.key], &columns), 1, &group.table).await?;
                 }
             }

@@ -225,8 +225,15 @@ mod tests {
             expect: vec![None, Some("{}".into())],
             beside: Vec::new(),
         };
-        let group =
-            Group { table: Arc::new(table), op: WriteOp::Update, set: vec![1], expect: vec![1, 2], id_column: None, beside: Vec::new(), rows: Vec::new() };
+        let group = Group {
+            table: Arc::new(table),
+            op: WriteOp::Update,
+            set: vec![1],
+            expect: vec![1, 2],
+            id_column: None,
+            beside: Vec::new(),
+            rows: Vec::new(),
+        };
         let statement = change(&group, &[&row]);
         assert_eq!(
             statement.sql,

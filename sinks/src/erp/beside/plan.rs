@@ -151,7 +151,14 @@ fn one(
     };
     let values = BesideValues { set: texts(&set, &write.values), expect: texts(&expect, &write.expected) };
     let target = RowTarget { record: None, ..target.clone() };
-    let beside = Beside { target, key, set: set.into_iter().collect(), expect: expect.into_iter().collect(), seen: seen.into_iter().collect(), table };
+    let beside = Beside {
+        target,
+        key,
+        set: set.into_iter().collect(),
+        expect: expect.into_iter().collect(),
+        seen: seen.into_iter().collect(),
+        table,
+    };
     Ok((beside, values))
 }
 

@@ -294,6 +294,10 @@ mod tests {
         assert!(lock_roots(&group, &[&row]).sql.ends_with("ORDER BY t.\"id\" FOR NO KEY UPDATE OF t"));
         let adds = Row { beside: vec![BesideValues { set: vec![None], expect: vec![None] }], ..row.clone() };
         assert!(lock_roots(&group, &[&row, &adds]).sql.ends_with("FOR UPDATE OF t"));
-        assert!(lock(&group, &group.beside[0], &[&row]).sql.contains("JOIN \"public\".\"contact\" AS c ON c.\"party\" = t.\"id\" ORDER BY c.\"id\""));
+        assert!(
+            lock(&group, &group.beside[0], &[&row])
+                .sql
+                .contains("JOIN \"public\".\"contact\" AS c ON c.\"party\" = t.\"id\" ORDER BY c.\"id\"")
+        );
     }
 }
