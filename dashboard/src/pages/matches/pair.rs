@@ -155,7 +155,8 @@ fn bits(weight: i64) -> String {
 
 impl ReasonView {
     fn new(reason: &Reason, heaviest: u64) -> Self {
-        let half = if heaviest == 0 { 0 } else { u16::try_from(reason.weight.unsigned_abs() * 50 / heaviest).unwrap_or(50) };
+        let share = (reason.weight.unsigned_abs() * 50).checked_div(heaviest).unwrap_or(0);
+        let half = u16::try_from(share).unwrap_or(50);
         let (speaks, class, x) = match reason.weight {
             1.. => ("speaks for it", "ok", 50),
             0 => ("says nothing", "off", 50),
