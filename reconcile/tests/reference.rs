@@ -20,7 +20,8 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
             let ahead = field.ahead.as_ref().is_some_and(|ahead| ahead.side == side);
             let seen = field.seen[side].as_ref().map(|seen| &seen.value);
             let shown = world.shown.get(&(side, name.clone()));
-            if !ahead && seen != shown && world.systems[side].record.is_some() {
+            // A side may be forgotten with its record.
+            if !ahead && seen.is_some() && seen != shown && world.systems[side].record.is_some() {
                 wrong.push(format!("{name} was shown as {shown:?} in {}, and is seen as {seen:?}", side.as_str()));
             }
         }
@@ -33,7 +34,10 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
         if field.held_by.is_some_and(|number| world.conflicts.get(&number.0).is_none_or(|record| record.settled.is_some())) {
             wrong.push(format!("{name} is held, but its conflict is not open"));
         }
-        let there = Side::BOTH.iter().all(|side| state.sides[*side].record.is_some() && !state.sides[*side].deleted);
+        let there = Side::BOTH.iter().all(|side| {
+            let side = &state.sides[*side];
+            side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none()
+        });
         let waits = field.ahead.as_ref().is_some_and(|ahead| ahead.waits) || field.failed.is_some() || field.in_flight.is_some();
         let (Some(crm), Some(erp)) = (&field.seen.crm, &field.seen.erp) else { continue };
         let agreed = field.agreed.as_ref().is_some_and(|agreed| agreed.crm == crm.value && agreed.erp == erp.value);
