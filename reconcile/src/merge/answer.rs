@@ -1,4 +1,5 @@
-//! Takes in what a sink answered. An answer never ends a write that was carried out; the target's stream does.
+//! Takes in what a sink answered. An answer never ends a write that was carried out; the target's stream does, or the end of its
+//! record.
 
 use std::collections::BTreeMap;
 
@@ -66,15 +67,11 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>) {
     if archived {
         turn.state.sides[side].deleting = None;
     }
-    let waiting = turn.state.sides[side].deleting == Some(write) || turn.state.sides[side].creating == Some(write);
-    if !waiting {
-        turn.conclude(write);
-    }
 }
 
 /// The record is gone; the stream will say so too.
 fn vanished(turn: &mut Turn<'_>, command: &WriteCommand) {
-    turn.state.writes.remove(&command.number.0);
+    turn.refused(command.number);
     for field in fields_of(turn, command.number) {
         turn.field(&field.name).in_flight = None;
     }
@@ -91,7 +88,7 @@ fn vanished(turn: &mut Turn<'_>, command: &WriteCommand) {
 fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<String, Value>) {
     let side = command.side;
     let fields = fields_of(turn, command.number);
-    turn.state.writes.remove(&command.number.0);
+    turn.refused(command.number);
     let mut learnt = false;
     if turn.state.sides[side].deleting == Some(command.number) {
         turn.state.sides[side].deleting = None;
@@ -174,7 +171,7 @@ fn found(
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {
     let side = command.side;
     let fields = fields_of(turn, command.number);
-    turn.state.writes.remove(&command.number.0);
+    turn.refused(command.number);
     let state = &mut turn.state.sides[side];
     if state.creating == Some(command.number) {
         state.creating = None;

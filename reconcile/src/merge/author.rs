@@ -90,7 +90,6 @@ pub(super) fn share(turn: &mut Turn<'_>, side: Side) {
             Some(value) if write == newest => {
                 flight.echo = Some(value.clone());
                 echo::end(turn, field, &value);
-                turn.conclude(write);
             }
             _ => {
                 flight.between = flight.between.take().or(state.seen[side].clone());
@@ -115,10 +114,8 @@ pub(super) fn passed(turn: &mut Turn<'_>, change: &SideChange, shown: WriteNumbe
         };
         if let Some(flight) = state.in_flight.as_mut().filter(silent) {
             flight.echo = Some(held.clone());
-            let (write, answered) = (flight.write, flight.answered);
-            if answered {
+            if flight.answered {
                 echo::end(turn, field, &held);
-                turn.conclude(write);
             }
         }
     }

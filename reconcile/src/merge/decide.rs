@@ -59,13 +59,14 @@ pub(super) fn decided(turn: &mut Turn<'_>, verdict: &Verdict) {
 
 /// Carries out decisions that waited, in order, as far as nothing is in their way any more.
 pub(super) fn queued(turn: &mut Turn<'_>) {
-    undo::attach(turn);
+    turn.conclude();
     while let Some(verdict) = turn.state.queued.first().cloned() {
         match carry_out(turn, &verdict) {
             Done::Wait => return,
             done => {
                 turn.state.queued.remove(0);
                 answer(turn, &verdict, done);
+                turn.conclude();
             }
         }
     }

@@ -176,7 +176,6 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         if let Some(replaced) = overtaken {
             settle::overtaken(turn, field, side, replaced, source, base, false);
         }
-        turn.conclude(write);
     } else if shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
         flight.echo = Some(value.clone());
         flight.shared = shown.author.is_none();
@@ -191,7 +190,6 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         if let Some(replaced) = overtaken {
             settle::overtaken(turn, field, side, replaced, source, base, !ended);
         }
-        turn.conclude(write);
     } else if moved {
         flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
         if flight.answered && *value != flight.expected && !flight.shared {
@@ -199,9 +197,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
     } else if shown.snapshot && flight.answered && flight.between.is_none() {
         // Read after the answer: the target made of our value what it held before.
-        let write = flight.write;
         end(turn, field, &value.clone());
-        turn.conclude(write);
     }
 }
 
@@ -260,7 +256,6 @@ pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
     let target = flight.target;
     let unseen = Unseen { write: flight.write, target, value: flight.value, source, instead, base, altered: false };
     turn.field(&field.name).owe(unseen);
-    turn.conclude(flight.write);
 }
 
 /// A write that counted as done without being seen, or as rejected, is seen after all: it replaced what was seen instead.

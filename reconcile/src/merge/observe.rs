@@ -7,7 +7,7 @@ use super::create;
 use super::echo::{self, Shown};
 use super::event::SideChange;
 use super::settle;
-use super::state::{Parent, Seen, WriteNumber};
+use super::state::{Parent, Seen};
 use super::turn::Turn;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
@@ -67,15 +67,15 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         Some(_) => {}
         None => state.record = Some(change.record.clone()),
     }
-    if state.deleted && state.deleting.is_none() {
-        return;
-    }
-    state.deleted = true;
-    state.creating = None;
-    state.at = change.at;
-    state.actor.clone_from(&change.actor);
     let deleting = state.deleting.take();
-    turn.golden = true;
+    // A refused write may have told so before; what else was on its way there goes only now, as the stream shows no more.
+    if !state.deleted || deleting.is_some() {
+        state.deleted = true;
+        state.creating = None;
+        state.at = change.at;
+        state.actor.clone_from(&change.actor);
+        turn.golden = true;
+    }
     for field in turn.state.fields.values_mut() {
         // Either it was carried out before the record went, which its answer will say, or it will be refused.
         if field.in_flight.as_ref().is_some_and(|flight| flight.target == side) {
@@ -84,15 +84,9 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         field.unseen[side].clear();
         field.ahead = field.ahead.take().filter(|ahead| ahead.side != side);
     }
-    // What was answered will never be shown.
-    let done: Vec<u64> = turn.state.writes.iter().filter(|(_, open)| open.command.side == side && open.done).map(|(number, _)| *number).collect();
-    done.into_iter().for_each(|number| turn.conclude(WriteNumber(number)));
-    if let Some(number) = deleting {
-        if let Some(open) = turn.state.writes.get_mut(&number.0) {
-            open.done |= change.ours;
-            open.at = change.at;
-        }
-        turn.conclude(number);
+    if let Some(open) = deleting.and_then(|number| turn.state.writes.get_mut(&number.0)) {
+        open.done |= change.ours;
+        open.at = change.at;
     }
 }
 
@@ -128,12 +122,9 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         author::passed(turn, change, number);
     }
     author::share(turn, side);
-    if let Some(number) = author {
-        if let Some(open) = turn.state.writes.get_mut(&number.0) {
-            open.done |= change.ours;
-            open.at = change.at;
-        }
-        turn.conclude(number);
+    if let Some(open) = author.and_then(|number| turn.state.writes.get_mut(&number.0)) {
+        open.done |= change.ours;
+        open.at = change.at;
     }
 }
 

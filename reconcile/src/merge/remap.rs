@@ -20,9 +20,6 @@ pub(super) fn forget_unmapped(turn: &mut Turn<'_>) {
         for number in field.held_by.into_iter().chain(opening) {
             settle::withdraw(turn, number, None, "the field is no longer mapped");
         }
-        if let Some(flight) = field.in_flight {
-            turn.conclude(flight.write);
-        }
         turn.golden = true;
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::effect::{Confirmed, ConflictRecord, Effect, WriteKind};
 use super::send::{self, Plan};
 use super::state::{ConflictNumber, EntityState, FieldState, Micros, Seen, WriteNumber};
+use super::undo;
 use crate::mapping::{self, EntityMapping, FieldMapping, FieldType, Pair, Side};
 use crate::value::Value;
 
@@ -26,6 +27,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn finish(mut self) -> Vec<Effect> {
+        self.conclude();
         send::flush(&mut self);
         self.forget_parents();
         if self.golden {
@@ -112,12 +114,27 @@ impl<'a> Turn<'a> {
         Some(Pair { crm: seen.crm.clone()?, erp: seen.erp.clone()? })
     }
 
-    /// Ends a write whose fields have all ended: audited when it is known to have been carried out.
-    pub(super) fn conclude(&mut self, number: WriteNumber) {
-        let flying = self.state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|f| f.write == number));
-        if flying || !self.state.writes.get(&number.0).is_some_and(|open| open.done) {
-            return;
+    /// Audits every write that was carried out and that nothing waits for any more, whatever ended the waiting. One whose
+    /// answer is still to come is kept until then.
+    pub(super) fn conclude(&mut self) {
+        let state = &*self.state;
+        let flying = |number| state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|flight| flight.write == number));
+        let whole = |number| Side::BOTH.iter().any(|side| [state.sides[*side].creating, state.sides[*side].deleting].contains(&Some(number)));
+        let done = state.writes.iter().filter(|(_, open)| open.done).map(|(number, _)| WriteNumber(*number));
+        let ended: Vec<WriteNumber> = done.filter(|number| !flying(*number) && !whole(*number)).collect();
+        for number in ended {
+            self.audit(number);
         }
+    }
+
+    /// Ends a write that was refused; one that its stream has shown was carried out by an earlier try.
+    pub(super) fn refused(&mut self, number: WriteNumber) {
+        if self.state.writes.get(&number.0).is_some_and(|open| !open.done) {
+            self.state.writes.remove(&number.0);
+        }
+    }
+
+    fn audit(&mut self, number: WriteNumber) {
         let Some(open) = self.state.writes.remove(&number.0) else { return };
         let side = open.command.side;
         let mut columns = open.confirmed;
@@ -133,7 +150,9 @@ impl<'a> Turn<'a> {
         }
         let record = open.command.record.clone().or_else(|| self.state.sides[side].record.clone()).unwrap_or_default();
         let at = if open.at == 0 { self.now } else { open.at };
-        self.effects.push(Effect::Confirmed(Confirmed { command: open.command, record, columns, steps: open.steps, altered: open.altered, at }));
+        let confirmed = Confirmed { command: open.command, record, columns, steps: open.steps, altered: open.altered, at };
+        undo::attach(self.state, &confirmed);
+        self.effects.push(Effect::Confirmed(confirmed));
         self.golden = true;
     }
 

@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 use super::create;
 use super::decide::Done;
 use super::delete;
-use super::effect::{Confirmed, Effect, WriteCommand, WriteKind};
+use super::effect::{Confirmed, WriteCommand, WriteKind};
 use super::event::{Demand, Verdict};
 use super::restore::{self, Ready};
 use super::settle;
-use super::state::{Creation, InFlight, SideState, Step, WriteNumber};
+use super::state::{Creation, EntityState, InFlight, SideState, Step, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::{FieldMapping, Pair, Side};
 use crate::value::Value;
@@ -39,24 +39,14 @@ pub(super) fn before(agreed: Option<&Pair<Value>>, flight: &InFlight) -> Pair<Va
     }
 }
 
-/// Gives waiting decisions what has become known of their writes.
-pub(super) fn attach(turn: &mut Turn<'_>) {
-    if turn.state.queued.is_empty() {
-        return;
-    }
-    let done: Vec<Confirmed> = turn
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Confirmed(confirmed) => Some(confirmed.clone()),
-            _ => None,
-        })
-        .collect();
-    for verdict in &mut turn.state.queued {
+/// Gives waiting decisions what has become known of a write.
+pub(super) fn attach(state: &mut EntityState, done: &Confirmed) {
+    for verdict in &mut state.queued {
         if let Demand::Undo { write, kept } = &mut verdict.demand
             && kept.is_none()
+            && *write == done.command.number
         {
-            *kept = done.iter().find(|confirmed| confirmed.command.number == *write).cloned().map(Box::new);
+            *kept = Some(Box::new(done.clone()));
         }
     }
 }

@@ -364,3 +364,25 @@ fn a_record_that_leaves_takes_nothing_along_and_another_may_come() {
     assert_eq!(world.values("name"), both("name0"));
     audited(&world);
 }
+
+#[test]
+fn a_write_is_audited_when_its_record_leaves_before_it_is_shown() {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    for (field, value) in [("name", "one"), ("phone", "1")] {
+        world.edit(Side::Crm, &[(field, Value::text(value))]);
+        world.deliver(&mapping, Side::Crm);
+        world.tick(SECOND);
+    }
+    let audited = |world: &World| world.confirmed.iter().map(|confirmed| confirmed.command.number.0).collect::<Vec<_>>();
+    world.execute(Side::Erp, false);
+    world.answer(&mapping);
+    assert!(audited(&world).is_empty());
+    let mut left = released();
+    (left.released, left.unlinked, left.side, left.record) = (false, true, Side::Erp, "erp-1".to_owned());
+    world.apply(&mapping, &Event::Changed(left));
+    assert_eq!(audited(&world), [0]);
+    // The other one is on its way: its answer tells.
+    world.execute(Side::Erp, false);
+    world.answer(&mapping);
+    assert_eq!(audited(&world), [0, 1]);
+}
