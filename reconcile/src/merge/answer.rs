@@ -49,15 +49,15 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>) {
         }
     }
     for field in fields_of(turn, write) {
-        let state = turn.field(&field.name);
-        let Some(flight) = &mut state.in_flight else { continue };
+        let Some(flight) = &mut turn.field(&field.name).in_flight else { continue };
         flight.answered = true;
+        let flight = flight.clone();
         if planted::on(planted::Bug::SettleOnAnswer) {
             let value = flight.value.clone();
             echo::end(turn, field, &value);
         } else if let Some(value) = flight.echo.clone().filter(|_| !flight.shared) {
             echo::end(turn, field, &value);
-        } else if !flight.shared && flight.between.as_ref().is_some_and(|between| between.value != flight.expected) {
+        } else if !flight.shared && flight.between.as_ref().is_some_and(|between| !turn.stood_before(&flight, &between.value)) {
             echo::inferred(turn, field);
         }
     }
@@ -98,6 +98,14 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     }
     let mut failures = Vec::new();
     for field in fields {
+        let flight = turn.field(&field.name).in_flight.as_ref();
+        if let Some(value) = flight.filter(|flight| !flight.shared).and_then(|flight| flight.echo.clone()) {
+            // The stream has shown what the target made of it: an earlier try did it.
+            echo::end(turn, field, &value);
+            found(turn, side, command, actual, |f| f.name == field.name);
+            learnt = true;
+            continue;
+        }
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };
         remember(turn, field, command, &flight);
         if flight.between.is_some() {

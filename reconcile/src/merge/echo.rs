@@ -12,7 +12,7 @@ use super::speaks;
 use super::state::{Ahead, Seen, Step, Unseen, WriteNumber};
 use super::turn::Turn;
 use super::undo;
-use crate::mapping::{FieldMapping, Pair, Side};
+use crate::mapping::{FieldMapping, FieldType, Pair, Side};
 use crate::value::Value;
 
 /// One field as one change shows it.
@@ -129,7 +129,8 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     let value = &shown.seen.value;
     // Under our name, and by no other write than one that is still to be shown.
     let flying = state.in_flight.as_ref().is_some_and(|flight| flight.target == side);
-    let unseen = state.unseen[side].iter().find(|unseen| match shown.author {
+    let versions = versions(field);
+    let unseen = state.unseen[side].iter().filter(|unseen| versions || unseen.value == *value).find(|unseen| match shown.author {
         Some(author) => author == unseen.write,
         None => !unseen.altered && !flying,
     });
@@ -176,7 +177,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         if let Some(replaced) = overtaken {
             settle::overtaken(turn, field, side, replaced, source, base, false);
         }
-    } else if shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
+    } else if versions && shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
         flight.echo = Some(value.clone());
         flight.shared = shown.author.is_none();
         let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
@@ -192,13 +193,19 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
     } else if moved {
         flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
-        if flight.answered && *value != flight.expected && !flight.shared {
+        let flight = flight.clone();
+        if flight.answered && !flight.shared && !turn.stood_before(&flight, value) {
             inferred(turn, field);
         }
     } else if shown.snapshot && flight.answered && flight.between.is_none() {
         // Read after the answer: the target made of our value what it held before.
         end(turn, field, &value.clone());
     }
+}
+
+/// A target may make its own version of a value, never of a reference: another one is an edit, under whose name it may be.
+pub(super) fn versions(field: &FieldMapping) -> bool {
+    !matches!(field.kind, FieldType::Reference { .. })
 }
 
 /// The write is done; its target holds `value`.

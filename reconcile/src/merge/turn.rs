@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::effect::{Confirmed, ConflictRecord, Effect, WriteKind};
 use super::send::{self, Plan};
-use super::state::{ConflictNumber, EntityState, FieldState, Micros, Seen, WriteNumber};
+use super::state::{ConflictNumber, EntityState, FieldState, InFlight, Micros, Seen, WriteNumber};
 use super::undo;
 use crate::mapping::{self, EntityMapping, FieldMapping, FieldType, Pair, Side};
 use crate::value::Value;
@@ -106,6 +106,12 @@ impl<'a> Turn<'a> {
             (FieldType::Reference { .. }, _) => None,
             _ => mapping::read(field, side, &columns).ok(),
         }
+    }
+
+    /// A value seen while a write is on its way was there before it. What we made ourselves held nothing before.
+    pub(super) fn stood_before(&self, flight: &InFlight, value: &Value) -> bool {
+        let made = self.state.writes.get(&flight.write.0).is_some_and(|open| open.command.kind == WriteKind::Create);
+        !made && *value == flight.expected
     }
 
     /// Both sides' values of a field, when both have been seen.

@@ -177,6 +177,23 @@ fn a_lost_answer_is_made_up_for_by_the_stream() {
 }
 
 #[test]
+fn a_second_try_that_is_refused_does_not_unmake_the_first() {
+    let mapping = mapping(Policy::LastWrite);
+    let manners = Pair { crm: Manner { cut: Some(4), ..Manner::default() }, ..calm() };
+    let mut world = World::agreed(&mapping, manners);
+    world.edit(Side::Erp, &[("name", Value::text("Acme Limited"))]);
+    world.deliver(&mapping, Side::Erp);
+    // The first try's answer is lost; the second finds the value that the target made of ours.
+    world.execute(Side::Crm, true);
+    world.deliver(&mapping, Side::Crm);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), ("Acme".to_owned(), "Acme Limited".to_owned()));
+    assert_eq!(world.confirmed.len(), 1);
+    assert!(world.conflicts.is_empty(), "{:?}", world.conflicts);
+    audited(&world);
+}
+
+#[test]
 fn a_source_that_edits_again_while_its_write_is_on_its_way_causes_exactly_one_more() {
     let (mapping, mut world) = start(Policy::LastWrite);
     world.edit(Side::Crm, &[("name", Value::text("one"))]);

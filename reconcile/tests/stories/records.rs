@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use reconcile::Value;
-use reconcile::mapping::{CreatePolicy, DeletePolicy, FieldType, Pair, Policy, Side};
-use reconcile::merge::{Choice, Creation, DecisionResult, Demand, EntityState, Event, Parent, SideChange, WriteKind};
+use reconcile::mapping::{CreatePolicy, DeletePolicy, EntityMapping, FieldType, Pair, Policy, Side};
+use reconcile::merge::{Answer, Choice, Creation, DecisionResult, Demand, EntityState, Event, Parent, SideChange, WriteKind};
 
 use super::{alone, ask, audited, both, calm, released, start};
 use crate::world::{SECOND, World, mapping};
@@ -36,6 +36,47 @@ fn an_edit_while_the_record_is_being_made_follows_after_it() {
     assert_eq!(world.values("name"), both("later"));
     assert_eq!(world.systems.erp.made, 1);
     audited(&world);
+}
+
+#[test]
+fn a_value_cleared_in_a_record_before_its_stream_shows_how_it_was_made_is_cleared_across() {
+    let mapping = mapping(Policy::LastWrite);
+    for answered in [false, true] {
+        let mut world = alone(Side::Erp);
+        world.deliver(&mapping, Side::Erp);
+        world.execute(Side::Crm, false);
+        if answered {
+            world.answer(&mapping);
+        }
+        world.edit(Side::Crm, &[("name", Value::Null)]);
+        // What the stream had to tell has expired: the record is read as a whole.
+        world.systems.crm.stream.clear();
+        world.read_again(Side::Crm);
+        world.settle(&mapping);
+        assert_eq!(world.values("name"), both("-"));
+        assert_eq!(world.confirmed.len(), 2);
+        audited(&world);
+    }
+}
+
+#[test]
+fn a_write_on_its_way_ends_with_its_record_however_that_became_known() {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    world.edit(Side::Erp, &[("name", Value::text("Acme"))]);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Crm, false);
+    world.answer(&mapping);
+    world.edit(Side::Erp, &[("phone", Value::text("2"))]);
+    world.deliver(&mapping, Side::Erp);
+    world.systems.crm.stream.clear();
+    world.delete(Side::Crm);
+    // The second write finds no record; only then its stream says so.
+    world.execute(Side::Crm, false);
+    world.answer(&mapping);
+    world.settle(&mapping);
+    assert!(world.state.fields.values().all(|field| field.in_flight.is_none()), "{:?}", world.state.fields);
+    assert!(world.state.writes.is_empty(), "{:?}", world.state.writes);
+    assert_eq!(world.confirmed.len(), 1);
 }
 
 #[test]
@@ -205,6 +246,28 @@ fn a_write_that_needs_an_unlinked_parent_waits_for_it() {
     let effects = apply(linked);
     let Some(reconcile::merge::Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
     assert_eq!(command.values.get("company"), Some(&Value::text("77")));
+}
+
+#[test]
+fn a_reference_that_a_trigger_clears_is_no_version_of_the_one_written() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = crate::world::field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| reconcile::merge::apply(&mapping, &mut state, &event, 0);
+    let (one, two) = (Some(("c1", Some("001"), Some("71"))), Some(("c2", Some("002"), Some("72"))));
+    apply(Event::Changed(contact_change(Side::Crm, "003", one)));
+    apply(Event::Changed(SideChange { snapshot: true, ..contact_change(Side::Erp, "9", one) }));
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", two) }));
+    let Some(reconcile::merge::Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // A delete of ours cleared it at the target meanwhile.
+    let actual = BTreeMap::from([("company".to_owned(), Value::Null)]);
+    apply(Event::Answered { write: command.number, answer: Answer::Rejected(Some(actual)), record: None });
+    let mut cleared = SideChange { ours: true, at: SECOND, ..contact_change(Side::Erp, "9", None) };
+    cleared.fields.insert("company".to_owned(), Value::Null);
+    let effects = apply(Event::Changed(cleared));
+    let said = effects.iter().any(|effect| matches!(effect, reconcile::merge::Effect::Conflict(_) | reconcile::merge::Effect::Write(_)));
+    assert!(said, "{effects:?}");
 }
 
 fn asking() -> reconcile::mapping::EntityMapping {
