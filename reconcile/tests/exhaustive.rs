@@ -7,7 +7,8 @@
 //!   lost is as if it had not happened yet: the state before, which is visited anyway. The same holds for capture and
 //!   matching. A kill that shows is a sink's: its target has done what the log does not know of.
 //! - Time but for its order: an edit is either too close to the one before it to be ordered, or well after it.
-//! - What a world at rest has confirmed: no step depends on it.
+//! - What was confirmed and answered so far, which `search` forgets after each step: only what takes something back looks at
+//!   it, and nothing is taken back here.
 //!
 //! Bounds that remain: all faults together are tried with fewer edits than each alone, as the table in the test says; one
 //! entity; a target that checks nothing at commit, cuts and has triggers is searched in `search` with fewer faults.
