@@ -34,8 +34,10 @@ struct Books {
 pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
     let mut entities = BTreeMap::new();
     let mut kinds = BTreeMap::new();
+    let mut linked = BTreeSet::new();
     for link in world.messages::<EntityLink>(&world.topics.entity_links()).await? {
         let place = (link.side, link.record.clone());
+        linked.insert(place.clone());
         // Of what is deleted it is still known whose it was.
         if link.linked || link.rule == "deleted" {
             kinds.insert(link.entity.clone(), if link.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer });
@@ -47,6 +49,10 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
     let mut records: BTreeMap<(String, Side), BTreeSet<String>> = BTreeMap::new();
     let conflicts = world.latest_conflicts().await?.into_values().collect();
     let audit = world.messages::<AuditEntry>(&world.topics.audit()).await?;
+    // Of what we made and its stream never showed, because it was gone by then, only the audit knows whose it was.
+    for entry in audit.iter().filter(|entry| !linked.contains(&(entry.side, entry.record.clone()))) {
+        entities.insert((entry.side, entry.record.clone()), entry.entity.clone());
+    }
     let outcomes = world.messages::<Outcome>(&world.topics.outcomes()).await?;
     let rejected = outcomes.into_iter().filter(|outcome| outcome.result == OutcomeResult::Rejected).map(|outcome| outcome.write).collect();
     let mut writes = world.messages::<Write>(&world.topics.writes(Side::Crm)).await?;
