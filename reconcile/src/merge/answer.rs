@@ -99,8 +99,9 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     let mut failures = Vec::new();
     for field in fields {
         let flight = turn.field(&field.name).in_flight.as_ref();
-        if let Some(value) = flight.filter(|flight| !flight.shared).and_then(|flight| flight.echo.clone()) {
-            // The stream has shown what the target made of it: an earlier try did it.
+        let news = |flight: &&InFlight| !flight.shared && flight.echo.as_ref().is_some_and(|value| *value != flight.expected);
+        if let Some(value) = flight.filter(news).and_then(|flight| flight.echo.clone()) {
+            // The stream has shown what the target made of it, and that was not there before: an earlier try did it.
             echo::end(turn, field, &value);
             found(turn, side, command, actual, |f| f.name == field.name);
             learnt = true;
@@ -160,11 +161,11 @@ fn found(
         if seen.value == value || planted::on(planted::Bug::IgnoreActual) {
             continue;
         }
-        let stream = match &state.ahead {
-            Some(ahead) if ahead.side == side => ahead.stream.clone(),
+        let stream = match &state.ahead[side] {
+            Some(ahead) => ahead.stream.clone(),
             _ => seen,
         };
-        state.ahead = Some(Ahead { side, stream, at: now, waits: true });
+        state.ahead[side] = Some(Ahead { stream, at: now, waits: true });
         let seen = Seen { value, at: now, actor: None };
         state.seen[side] = Some(seen.clone());
         let held = state.held_by;

@@ -39,7 +39,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let known = state.seen[side].clone();
     // What the stream itself showed last.
     let mut before = known.clone();
-    if let Some(ahead) = state.ahead.as_mut().filter(|ahead| ahead.side == side) {
+    if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
         if shown.read && caught_up && ahead.waits {
@@ -55,14 +55,14 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             judge(turn, field, &shown, before, false, news);
             return;
         }
-        state.ahead = None;
+        state.ahead[side] = None;
         if caught_up {
             // Now the edit has a time and a name.
             state.seen[side] = Some(shown.seen.clone());
         }
     }
     if shown.read && news && let Some(stream) = before.clone() {
-        state.ahead = Some(Ahead { side, stream, at: shown.seen.at, waits: false });
+        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, waits: false });
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
@@ -179,9 +179,10 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
     } else if versions && shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
         flight.echo = Some(value.clone());
-        flight.shared = shown.author.is_none();
         let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
         let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
+        // It stood there before this change, which may be another write's: perhaps this one is refused for it.
+        flight.shared = shown.author.is_none() || !news && *value != flight.expected;
         let base = flight.base(state.agreed.as_ref());
         let source = source_edit(turn, write, source);
         let ended = answered && shown.author.is_some();
@@ -274,7 +275,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let state = turn.field(&field.name);
     let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
     // Something newer is known to stand there by now.
-    let newer = state.ahead.as_ref().is_some_and(|ahead| ahead.side == side);
+    let newer = state.ahead[side].is_some();
     if sure {
         state.unseen[side].retain(|unseen| unseen.write != late.write);
         let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
