@@ -88,7 +88,7 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && flight.answered
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        unshown || field.ahead.as_ref().is_some_and(|ahead| ahead.waits && ahead.side == side && ahead.at < before)
+        unshown || field.ahead[side].as_ref().is_some_and(|ahead| ahead.waits && ahead.at < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

@@ -17,7 +17,7 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
     let state = &world.state;
     for (name, field) in &state.fields {
         for side in Side::BOTH {
-            let ahead = field.ahead.as_ref().is_some_and(|ahead| ahead.side == side);
+            let ahead = field.ahead[side].is_some();
             let seen = field.seen[side].as_ref().map(|seen| &seen.value);
             let shown = world.shown.get(&(side, name.clone()));
             // A side may be forgotten with its record.
@@ -38,7 +38,7 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
             let side = &state.sides[*side];
             side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none()
         });
-        let waits = field.ahead.as_ref().is_some_and(|ahead| ahead.waits) || field.failed.is_some() || field.in_flight.is_some();
+        let waits = Side::BOTH.iter().any(|side| field.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits)) || field.failed.is_some() || field.in_flight.is_some();
         let (Some(crm), Some(erp)) = (&field.seen.crm, &field.seen.erp) else { continue };
         let agreed = field.agreed.as_ref().is_some_and(|agreed| agreed.crm == crm.value && agreed.erp == erp.value);
         if there && !waits && field.held_by.is_none() && !agreed {

@@ -370,6 +370,16 @@ fn a_record_that_is_read_ahead_of_its_stream_loses_nothing() {
 }
 
 #[test]
+fn a_record_that_is_read_ahead_of_both_streams_loses_nothing() {
+    let racy = Pair { crm: Manner { racy: true, ..Manner::default() }, ..manners() };
+    let budget = Budget { edits: 3, repeats: 0, timeouts: 2, ..SMALL };
+    search("time-outs, racy", &world::mapping(Policy::LastWrite), racy, budget, &["name"], false);
+    search("time-outs, review", &world::mapping(Policy::Review), manners(), Budget { edits: 2, ..budget }, &["name"], false);
+    let budget = Budget { edits: 2, takebacks: 1, repeats: 0, lost_answers: 0, timeouts: 1, ..SMALL };
+    search("time-out, taken back", &world::mapping(Policy::LastWrite), manners(), budget, &["name"], false);
+}
+
+#[test]
 fn changes_that_become_one_before_they_are_read_lose_nothing() {
     let manners = Pair {
         crm: Manner { coalesces: true, ..Manner::default() },
@@ -431,7 +441,7 @@ fn two_records_that_meet_come_to_agree() {
 
 #[test]
 fn what_is_taken_back_at_any_moment_loses_nothing() {
-    for (policy, takebacks, edits) in [(Policy::LastWrite, 1, 1), (Policy::LastWrite, 2, 1)] {
+    for (policy, takebacks, edits) in [(Policy::LastWrite, 1, 2), (Policy::LastWrite, 2, 1), (Policy::Review, 1, 2)] {
         let budget = Budget { edits, takebacks, repeats: 0, lost_answers: 0, ..SMALL };
         search(&format!("{takebacks} taken back, {}", policy.as_str()), &world::mapping(policy), manners(), budget, &["name"], false);
     }

@@ -136,7 +136,7 @@ keep_struct! {
     InFlight { write, target, value, source, expected, answered, conflict, between, echo, shared }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base, altered }
-    Ahead { side, stream, at, waits }
+    Ahead { stream, at, waits }
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead }
     SideState {

@@ -69,7 +69,7 @@ fn carried<'a>(turn: &'a Turn<'_>, change: &'a SideChange) -> impl Iterator<Item
 
 /// A value is not what the side's stream showed last.
 pub(super) fn is_news(state: &FieldState, side: Side, value: &Value) -> bool {
-    let ahead = state.ahead.as_ref().filter(|ahead| ahead.side == side).map(|ahead| &ahead.stream);
+    let ahead = state.ahead[side].as_ref().map(|ahead| &ahead.stream);
     ahead.or(state.seen[side].as_ref()).is_none_or(|seen| seen.value != *value)
 }
 

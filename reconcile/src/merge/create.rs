@@ -152,8 +152,9 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     turn.state.sides[gone] = SideState::default();
     for field in turn.state.fields.values_mut() {
         let seen = std::mem::take(&mut field.seen[kept]);
-        let ahead = field.ahead.take().filter(|ahead| ahead.side == kept);
-        *field = FieldState { ahead, ..FieldState::default() };
+        let ahead = field.ahead[kept].take();
+        *field = FieldState::default();
+        field.ahead[kept] = ahead;
         field.seen[kept] = seen;
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         }
         turn.field(&field.name).failed = None;
     }
-    if turn.field(&field.name).ahead.as_ref().is_some_and(|ahead| ahead.waits) {
+    if turn.field(&field.name).waits() {
         settle::ask_early(turn, field, &both);
         return;
     }

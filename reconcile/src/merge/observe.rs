@@ -82,7 +82,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
             field.in_flight = None;
         }
         field.unseen[side].clear();
-        field.ahead = field.ahead.take().filter(|ahead| ahead.side != side);
+        field.ahead[side] = None;
     }
     if let Some(open) = deleting.and_then(|number| turn.state.writes.get_mut(&number.0)) {
         open.done |= change.ours;

@@ -82,7 +82,7 @@ pub(super) fn ready(turn: &Turn<'_>, field: &FieldMapping) -> Ready {
     if state.held_by.is_some() {
         return Ready::No(format!("a conflict about {} is open; decide that one, with another value if need be", field.label));
     }
-    if state.in_flight.is_some() || state.ahead.as_ref().is_some_and(|ahead| ahead.waits) || (state.resolution.is_some() && state.failed.is_none()) {
+    if state.in_flight.is_some() || state.waits() || (state.resolution.is_some() && state.failed.is_none()) {
         return Ready::Wait;
     }
     match turn.both(&field.name) {

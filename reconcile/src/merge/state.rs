@@ -91,8 +91,6 @@ pub struct Unseen {
 /// older.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ahead {
-    /// Which side.
-    pub side: Side,
     /// What its stream showed last.
     pub stream: Seen,
     /// When the value was known.
@@ -137,8 +135,8 @@ pub struct FieldState {
     pub failed: Option<Failure>,
     /// To each side, the writes that have ended but were never seen, oldest first.
     pub unseen: Pair<Vec<Unseen>>,
-    /// `seen` of one side is ahead of that side's stream.
-    pub ahead: Option<Ahead>,
+    /// `seen` of a side is ahead of that side's stream.
+    pub ahead: Pair<Option<Ahead>>,
 }
 
 impl InFlight {
@@ -152,6 +150,11 @@ impl InFlight {
 }
 
 impl FieldState {
+    /// Something is known to stand on a side of which its stream has yet to say who put it there, and when.
+    pub(super) fn waits(&self) -> bool {
+        Side::BOTH.iter().any(|side| self.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits))
+    }
+
     /// Writes that are remembered until their stream has shown them.
     const MOST_UNSEEN: usize = 8;
 

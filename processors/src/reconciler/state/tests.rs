@@ -90,7 +90,7 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (side(), seen(), any::<i64>(), any::<bool>()).prop_map(|(side, stream, at, waits)| Ahead { side, stream, at, waits })
+    (seen(), any::<i64>(), any::<bool>()).prop_map(|(stream, at, waits)| Ahead { stream, at, waits })
 }
 
 fn field() -> impl Strategy<Value = FieldState> {
@@ -102,7 +102,7 @@ fn field() -> impl Strategy<Value = FieldState> {
         option::of(resolution()),
         option::of(failure()),
         pair(proptest::collection::vec(unseen(), 0..3).boxed()),
-        option::of(ahead()),
+        pair(option::of(ahead()).boxed()),
     )
         .prop_map(|(seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead)| FieldState {
             seen,
