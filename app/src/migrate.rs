@@ -28,8 +28,7 @@ pub async fn migrate(path: &Path, printer: &Printer) -> anyhow::Result<()> {
     tell(printer, &place, &applied.iter().map(|name| format!("applied {name}")).collect::<Vec<_>>());
 
     let erp = mapping.entities.iter().map(|entity| &entity.sides[Side::Erp]);
-    let tables: BTreeSet<String> =
-        erp.flat_map(|side| side.rows.values().map(|row| &row.table).chain([&side.object])).cloned().collect();
+    let tables: BTreeSet<String> = erp.flat_map(|side| side.rows.values().map(|row| &row.table).chain([&side.object])).cloned().collect();
     let tables: Vec<String> = tables.into_iter().collect();
     let done = sinks::erp::setup(&config.write_erp, &tables).await.map_err(|error| said("ERP", &error))?;
     tell(printer, "ERP", &done);

@@ -39,7 +39,8 @@ impl Metrics {
         };
         let lag = IntGaugeVec::new(Opts::new("processors_lag_records", "committed records not yet processed"), &["processor"])?;
         registry.register(Box::new(lag.clone()))?;
-        let waiting = IntGaugeVec::new(Opts::new("processors_waiting_records", "records whose parent nobody has seen yet"), &["processor"])?;
+        let waiting =
+            IntGaugeVec::new(Opts::new("processors_waiting_records", "records whose parent nobody has seen yet"), &["processor"])?;
         registry.register(Box::new(waiting.clone()))?;
         Ok(Self {
             records: counter("processors_records_total", "records processed")?,

@@ -182,7 +182,8 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let work = async {
         match name {
             ProcessorName::Matcher => {
-                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone(), parent_wait_us)).await
+                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone(), parent_wait_us))
+                    .await
             }
             ProcessorName::Reconciler => {
                 let open = || Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us, remembered);

@@ -591,7 +591,9 @@ async fn what_is_found_instead_of_an_unseen_write_goes_across_once_its_stream_ha
     world.answer(&second, OutcomeResult::Applied, None, &[("name", text("Acme AG"))]).await;
     world.quiet().await;
     // Somebody's edit, of which only the stream knows whose it is and when it was made: it is waited for.
-    let writes = async |side| world.writes(side).await.into_iter().filter(|write| write.op == WriteOp::Update && !write.values.is_empty()).collect::<Vec<_>>();
+    let writes = async |side| {
+        world.writes(side).await.into_iter().filter(|write| write.op == WriteOp::Update && !write.values.is_empty()).collect::<Vec<_>>()
+    };
     assert_eq!((writes(Side::Crm).await.len(), writes(Side::Erp).await.len()), (0, 1), "{}", world.show().await);
     world.pass(90);
     let third = asked(&world, Side::Erp, 3).await.remove(2);

@@ -245,7 +245,9 @@ fn wished(state: &mut Convertible, wish: Wish, effects: &mut Vec<Effect>) {
             let shown = number.as_ref().unwrap_or(record);
             reply(wish, DecisionResult::Unchanged, format!("already converted: {shown}"));
         }
-        _ if !state.seen || state.gone => reply(wish, DecisionResult::Refused, "there is nothing to convert; see that it was not deleted".to_owned()),
+        _ if !state.seen || state.gone => {
+            reply(wish, DecisionResult::Refused, "there is nothing to convert; see that it was not deleted".to_owned())
+        }
         _ if !state.won => reply(wish, DecisionResult::Refused, "it is not won; close it as won first".to_owned()),
         _ if state.customer.is_none() => reply(wish, DecisionResult::Refused, "it has no customer; give it one first".to_owned()),
         _ if state.asked.len() >= WAITING => reply(wish, DecisionResult::Refused, "others wait for it already".to_owned()),

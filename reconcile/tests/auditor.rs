@@ -66,7 +66,10 @@ fn accounted(world: &World, index: usize, edit: &Commit, wrong: &mut Vec<String>
     };
     let carried = later().any(|commit| same(commit, other) && (commit.value == edit.value || commit.value == cut(&edit.value)));
     let carried = carried
-        || world.carried.iter().any(|(side, field, value, at)| *side == other && *field == edit.field && *value == edit.value && *at > index);
+        || world
+            .carried
+            .iter()
+            .any(|(side, field, value, at)| *side == other && *field == edit.field && *value == edit.value && *at > index);
     let stood = world.history.iter().take(index).any(|commit| same(commit, other) && commit.value == edit.value);
     let recorded = world.conflicts.values().any(|record| {
         record.field == edit.field

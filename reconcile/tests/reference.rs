@@ -38,7 +38,9 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
             let side = &state.sides[*side];
             side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none()
         });
-        let waits = Side::BOTH.iter().any(|side| field.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits)) || field.failed.is_some() || field.in_flight.is_some();
+        let waits = Side::BOTH.iter().any(|side| field.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits))
+            || field.failed.is_some()
+            || field.in_flight.is_some();
         let (Some(crm), Some(erp)) = (&field.seen.crm, &field.seen.erp) else { continue };
         let agreed = field.agreed.as_ref().is_some_and(|agreed| agreed.crm == crm.value && agreed.erp == erp.value);
         if there && !waits && field.held_by.is_none() && !agreed {
@@ -67,10 +69,8 @@ pub(crate) fn at_rest(mapping: &EntityMapping, world: &World) -> Vec<String> {
             [Some(edit), None] | [None, Some(edit)] => edit.value.clone(),
             [Some(crm), Some(erp)] => {
                 let (winner, loser) = settled(mapping, field.policy, crm, erp);
-                let recorded = world
-                    .conflicts
-                    .values()
-                    .any(|record| record.field == field.name && record.values[loser.side].value == loser.value);
+                let recorded =
+                    world.conflicts.values().any(|record| record.field == field.name && record.values[loser.side].value == loser.value);
                 if winner.value != loser.value && !recorded {
                     wrong.push(format!("{} of {} lost against {}, and no record says so", loser.value, field.name, winner.value));
                 }

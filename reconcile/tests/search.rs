@@ -214,11 +214,25 @@ fn key(node: &Node) -> u128 {
 }
 
 /// Visits every reachable state and audits each one at rest. Returns how many there are.
-pub(crate) fn search(name: &str, mapping: &EntityMapping, manners: Pair<Manner>, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+pub(crate) fn search(
+    name: &str,
+    mapping: &EntityMapping,
+    manners: Pair<Manner>,
+    budget: Budget,
+    fields: &[&'static str],
+    loops: bool,
+) -> usize {
     search_from(name, mapping, World::agreed(mapping, manners), budget, fields, loops)
 }
 
-pub(crate) fn search_from(name: &str, mapping: &EntityMapping, world: World, budget: Budget, fields: &[&'static str], loops: bool) -> usize {
+pub(crate) fn search_from(
+    name: &str,
+    mapping: &EntityMapping,
+    world: World,
+    budget: Budget,
+    fields: &[&'static str],
+    loops: bool,
+) -> usize {
     let mut first = Node { world, budget };
     first.world.commits = budget.kills > 0;
     // The reference knows nothing of values that a target alters, nor of edits that were overtaken while others were decided.

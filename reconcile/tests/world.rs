@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use reconcile::Value;
-use reconcile::mapping::{
-    CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping,
-};
+use reconcile::mapping::{CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping};
 use reconcile::merge::{
-    self, Answer, Choice, Confirmed, ConflictRecord, DecisionResult, Effect, EntityState, Event, SideChange, Verdict, WriteCommand, WriteKind,
+    self, Answer, Choice, Confirmed, ConflictRecord, DecisionResult, Effect, EntityState, Event, SideChange, Verdict, WriteCommand,
+    WriteKind,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;

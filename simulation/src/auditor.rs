@@ -199,10 +199,16 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
             let own = |row: &Row| row.values.get(id_column(side)).and_then(schemas::Value::as_text) == Some(entity);
             record(side).is_none() && systems.at(side).gone.values().any(|gone| own(&gone.row))
         };
-        let excused =
-            |side: Side| record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id));
+        let excused = |side: Side| {
+            record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id))
+        };
         if !sides.into_iter().any(|side| excused(side) || returned(side) || made(side)) {
-            wrong.push(format!("P2: entity {} has {:?} in the CRM and {:?} in the ERP", &entity[..8], record(Side::Crm), record(Side::Erp)));
+            wrong.push(format!(
+                "P2: entity {} has {:?} in the CRM and {:?} in the ERP",
+                &entity[..8],
+                record(Side::Crm),
+                record(Side::Erp)
+            ));
         }
         return;
     };
@@ -215,7 +221,9 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         }
         // A stream that says neither that a write was done nor that somebody took it back.
         let hidden = [crm, erp].into_iter().any(|id| !is_fresh(field) && put_back_unseen(systems, id, field));
-        if (hidden || systems.put_back.contains(&(erp.clone(), field))) && systems.faults.keys().any(|kind| ["gap", "expired_position"].contains(kind)) {
+        if (hidden || systems.put_back.contains(&(erp.clone(), field)))
+            && systems.faults.keys().any(|kind| ["gap", "expired_position"].contains(kind))
+        {
             continue;
         }
         let (here, there) = (value(systems, Side::Crm, crm, field), value(systems, Side::Erp, erp, field));
@@ -248,10 +256,7 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         let conflicts = books.of(entity, field).count();
         let (mut edits, mut writes) = (0, 0);
         // People may put in once more what stood there before.
-        let fresh = is_fresh(field)
-            && conflicts == 0
-            && made_anew == 0
-            && !systems.faults.contains_key("put_back");
+        let fresh = is_fresh(field) && conflicts == 0 && made_anew == 0 && !systems.faults.contains_key("put_back");
         let mut written: BTreeSet<(Side, &str, &str)> = BTreeSet::new();
         let mut done: BTreeSet<&str> = BTreeSet::new();
         for put in systems.history.iter().filter(ours) {

@@ -119,7 +119,9 @@ fn measure(bug: Bug, events: usize, jobs: usize) -> anyhow::Result<Option<Row>> 
 fn with_table(document: &str, rows: &[Row]) -> anyhow::Result<String> {
     let (before, rest) = document.split_once(BEGIN).with_context(|| format!("the document has no line {BEGIN}"))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("the document has no line {END}"))?;
-    let mut table = format!("{before}{BEGIN}\n\n| Bug | In | What it does | Breaks | First seed | Seeds promised |\n| --- | --- | --- | --- | --- | --- |\n");
+    let mut table = format!(
+        "{before}{BEGIN}\n\n| Bug | In | What it does | Breaks | First seed | Seeds promised |\n| --- | --- | --- | --- | --- | --- |\n"
+    );
     for row in rows {
         let Row { bug, breaks, first, within } = row;
         table.push_str(&format!("| `{}` | {} | {} | {breaks} | {first} | {within} |\n", bug.name(), bug.place(), bug.what().trim()));

@@ -8,9 +8,9 @@ use planted::Bug;
 use stream::Codec;
 
 use super::auditor::audit;
+use super::capture::row_schemas;
 use super::log::Schemas;
 use super::mapping;
-use super::capture::row_schemas;
 use super::script::{Setup, Timed, draw};
 use super::systems::Counts;
 use super::trace::Trace;
@@ -57,7 +57,6 @@ pub struct Runner {
     common: Common,
     plant: Option<Bug>,
 }
-
 
 impl Runner {
     /// A runner on this thread, with a bug planted in what it runs.

@@ -284,9 +284,7 @@ fn fault(random: &mut StdRng, setup: &Setup, number: u32) -> Fault {
         16 | 28 => Fault::Repeat(side(random), random.random_range(1..12)),
         29 | 30 => Fault::Stall(who(random), random.random_range(10..40)),
         17 => Fault::Gap(side(random)),
-        18 if setup.deletes && random.random_bool(0.5) => {
-            Fault::ExpireAfterDelete(side(random), kind(random), random.random_range(0..6))
-        }
+        18 if setup.deletes && random.random_bool(0.5) => Fault::ExpireAfterDelete(side(random), kind(random), random.random_range(0..6)),
         18 => Fault::Expire(side(random)),
         19 => Fault::Jump(side(random), random.random_range(-10 * SECOND..10 * SECOND)),
         20 => Fault::Down(side(random), random.random_range(1..4)),

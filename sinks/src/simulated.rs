@@ -147,7 +147,8 @@ impl<T: Target> writer::Target for Adapted<T> {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Applied {
-        let attempts: Vec<Attempt> = jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts, unanswered: job.unanswered }).collect();
+        let attempts: Vec<Attempt> =
+            jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts, unanswered: job.unanswered }).collect();
         let replies = self.0.apply(&attempts).await;
         let halt = replies.halted.map(|after| Error::Busy {
             target: "the simulated system",

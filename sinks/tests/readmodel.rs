@@ -7,8 +7,8 @@ use schemas::Value;
 use schemas::cdc::{self, Change, ChangeSchema, Column, ColumnType, Op};
 use schemas::message::{
     Action, AuditEntry, Choice, ColumnChange, Conflict, ConflictState, CustomerFinancials, DeadLetter, Decision, DecisionOutcome,
-    DecisionResult, EntityLink, Field, HealthState, Lane, MatchReason, MatchReview, MatchState, Outcome, OutcomeResult, PipelineSummary, Side,
-    Write, WriteOp,
+    DecisionResult, EntityLink, Field, HealthState, Lane, MatchReason, MatchReview, MatchState, Outcome, OutcomeResult, PipelineSummary,
+    Side, Write, WriteOp,
 };
 use servers::{Postgres, PostgresOptions};
 use sinks::readmodel::{Config, SourceObject};
@@ -553,7 +553,9 @@ async fn a_possible_match_is_shown_as_it_stands_and_goes_when_it_is_forgotten() 
     let pages = Pages::new().await?;
     let running = pages.rig.read_model(pages.config())?;
     pages.rig.publish("match.reviews", &[("e1~e2", review(MatchState::Open))]).await?;
-    pages.shows("select state || ' ' || probability_bp || ' ' || left_crm || ' ' || right_erp from match_review", "open 9480 001 7").await?;
+    pages
+        .shows("select state || ' ' || probability_bp || ' ' || left_crm || ' ' || right_erp from match_review", "open 9480 001 7")
+        .await?;
     pages
         .shows(
             "select string_agg(f->>'name', ' ') || (right_fields->0->>'value') from match_review, jsonb_array_elements(left_fields) f group by right_fields",
@@ -563,7 +565,10 @@ async fn a_possible_match_is_shown_as_it_stands_and_goes_when_it_is_forgotten() 
     pages.shows("select (reasons->0->>'label') || (reasons->0->>'weight') from match_review", "Name5100").await?;
     pages.rig.publish("match.reviews", &[("e1~e2", review(MatchState::Same))]).await?;
     pages
-        .shows("select state || ' ' || decided_by || ' ' || decision || ' ' || extract(epoch from decided_at)::int from match_review", "same Ada d9 61")
+        .shows(
+            "select state || ' ' || decided_by || ' ' || decision || ' ' || extract(epoch from decided_at)::int from match_review",
+            "same Ada d9 61",
+        )
         .await?;
     let gone = NewRecord::tombstone("match.reviews", "e1~e2");
     pages.rig.log.publish(vec![gone]).await?;

@@ -46,9 +46,11 @@ async fn one(world: &World, customer: i64, state: &str, field: &str) -> Json {
 
 /// Both systems hold a value.
 async fn both(world: &World, customer: i64, account: RecordId, column: &str, field: &str, value: &str) {
-    eventually(&format!("{column} of customer {customer}"), || world.customer_field(customer, column), |found| {
-        found.as_deref() == Some(value)
-    })
+    eventually(
+        &format!("{column} of customer {customer}"),
+        || world.customer_field(customer, column),
+        |found| found.as_deref() == Some(value),
+    )
     .await;
     eventually(&format!("{field} of customer {customer}"), || async { world.account_field(account, field) }, |found| *found == value).await;
 }
@@ -56,7 +58,8 @@ async fn both(world: &World, customer: i64, account: RecordId, column: &str, fie
 async fn decide(world: &World, decision: Json) -> Json {
     let taken = world.post("decisions", &json!({ "decisions": [decision] })).await;
     let id = taken["decisions"][0]["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned();
-    let list = eventually("an answer to the decision", || world.get("decisions?limit=200"), |list: &Json| answer(list, &id).is_some()).await;
+    let list =
+        eventually("an answer to the decision", || world.get("decisions?limit=200"), |list: &Json| answer(list, &id).is_some()).await;
     answer(&list, &id).unwrap_or(Json::Null)
 }
 
@@ -125,7 +128,8 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     eventually("the ERP's terms", || async { world.account_field(account(9), "Payment_Terms__c") }, |terms| terms == wanted).await;
     assert_eq!(one(&world, 9, "settled", "payment_terms").await["crm"], lost);
     // drift: put back, reported, kept.
-    eventually("the street put back", || async { world.account_field(account(7), "BillingStreet") }, |street| street != "Drift Road 1").await;
+    eventually("the street put back", || async { world.account_field(account(7), "BillingStreet") }, |street| street != "Drift Road 1")
+        .await;
     assert_eq!(one(&world, 7, "settled", "street").await["crm"], "Drift Road 1");
     assert_eq!(one(&world, 7, "settled", "postal_code").await["crm"], "D-1");
     assert_eq!(world.account_field(account(7), "BillingPostalCode"), "D-1");
@@ -140,9 +144,11 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     // review_when: costly ones are asked about whatever the policy says.
     let costly = one(&world, 6, "open", "credit_limit").await;
     assert_eq!(decide(&world, json!({"action": "settle", "conflict": costly["id"], "choice": "erp"})).await["result"], "accepted");
-    eventually("the limit in Salesforce", || async { world.account_field(account(6), "Credit_Limit__c") }, |limit| {
-        limit.as_f64() == Some(90_000.0)
-    })
+    eventually(
+        "the limit in Salesforce",
+        || async { world.account_field(account(6), "Credit_Limit__c") },
+        |limit| limit.as_f64() == Some(90_000.0),
+    )
     .await;
 
     // restore: the value that lost comes back on both sides.
@@ -150,9 +156,11 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     both(&world, 1, account(1), "phone", "Phone", "old").await;
     // reopen: both sides get back what they held, and a person decides anew.
     assert_eq!(decide(&world, json!({"action": "reopen", "conflict": costly["id"]})).await["result"], "accepted");
-    eventually("the limit given back", || async { world.account_field(account(6), "Credit_Limit__c") }, |limit| {
-        limit.as_f64() == Some(120_000.0)
-    })
+    eventually(
+        "the limit given back",
+        || async { world.account_field(account(6), "Credit_Limit__c") },
+        |limit| limit.as_f64() == Some(120_000.0),
+    )
     .await;
     one(&world, 6, "open", "credit_limit").await;
     assert_eq!(world.customer_field(6, "credit_limit").await.as_deref(), Some("90000.00"));
@@ -204,11 +212,16 @@ async fn deletes_returns_merges_and_conversions_follow_their_policies() {
     eventually("the edit on its way", sent, |writes| *writes == 1).await;
     world.org().delete(&person, other).expect("deleted");
     world.resume().await;
-    let conflict = eventually("the conflict about the record", || async { 
-        let mut found = about(&world, 2, "settled", "$record").await;
-        found.extend(about(&world, 2, "open", "$record").await);
-        found
-    }, |found: &Vec<Json>| !found.is_empty()).await;
+    let conflict = eventually(
+        "the conflict about the record",
+        || async {
+            let mut found = about(&world, 2, "settled", "$record").await;
+            found.extend(about(&world, 2, "open", "$record").await);
+            found
+        },
+        |found: &Vec<Json>| !found.is_empty(),
+    )
+    .await;
     assert!(conflict[0]["reason"].as_str().is_some_and(|reason| reason.contains("deleted in Salesforce")), "{}", conflict[0]);
     assert_eq!(world.customer_field(2, "phone").await.as_deref(), Some("edited meanwhile"));
     assert_eq!(status(&world, 2).await, "active");

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use simulation::{Outcome, Runner, Summary, Violation, rows};
 use planted::Bug;
+use simulation::{Outcome, Runner, Summary, Violation, rows};
 
 /// Events in each run.
 const EVENTS: usize = 300;

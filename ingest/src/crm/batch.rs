@@ -31,7 +31,6 @@ pub(crate) struct Fact {
 /// Header of the deletion of a merged record: the id of the record that it was merged into.
 const MERGED_INTO_HEADER: &str = "merged-into";
 
-
 /// Records waiting to be committed together.
 #[derive(Default)]
 pub(crate) struct Batch {

@@ -31,7 +31,8 @@ impl Matcher {
         let Some(side) = side_of(checkpoint) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for object in &checkpoint.copied {
-            let entity = self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))).map(|source| &source.topic);
+            let entity =
+                self.plan.source(side, object).filter(|source| matches!(source.purpose, Use::Entity(_))).map(|source| &source.topic);
             let Some(topic) = entity.or_else(|| self.plan.rows.find(side, object).map(|table| &table.topic)) else { continue };
             if self.copies.get(&side).is_some_and(|copies| copies.contains_key(object)) {
                 continue;
@@ -130,10 +131,8 @@ impl Matcher {
 
     /// Where a copy's rows may not all have been processed yet.
     pub(super) fn unreached(&self, context: &Context<'_>, topic: &Arc<str>, ends: &[i64]) -> Vec<(TopicPartition, u64)> {
-        let partitions = ends
-            .iter()
-            .zip(0u32..)
-            .map(|(end, number)| (TopicPartition::new(topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
+        let partitions =
+            ends.iter().zip(0u32..).map(|(end, number)| (TopicPartition::new(topic.clone(), number), u64::try_from(*end).unwrap_or(0)));
         partitions.filter(|(partition, end)| context.read_to(partition) < *end && !self.awaited.passed(partition, *end)).collect()
     }
 

@@ -13,8 +13,8 @@ use reconcile::convert::{self, Conversion, Convertible, Effect, Event, Stage, Wi
 use reconcile::mapping::Side;
 use reconcile::merge::DecisionResult;
 use schemas::message::{
-    self, AuditEntry, ColumnChange, Decision, DecisionOutcome, EntityChange, EntityOp, Field, Lane, Outcome, OutcomeResult, READ_WRITE, Write,
-    WriteOp,
+    self, AuditEntry, ColumnChange, Decision, DecisionOutcome, EntityChange, EntityOp, Field, Lane, Outcome, OutcomeResult, READ_WRITE,
+    Write, WriteOp,
 };
 use uuid::Uuid;
 
@@ -69,7 +69,9 @@ impl Reconciler {
                 Ok(true)
             }
             Input::Outcome(outcome) => {
-                let Some(conversion) = mapping.conversions.iter().find(|conversion| conversion.kind == outcome.kind) else { return Ok(false) };
+                let Some(conversion) = mapping.conversions.iter().find(|conversion| conversion.kind == outcome.kind) else {
+                    return Ok(false);
+                };
                 let Some(state) = context.get::<Kept<Convertible>>(&key(&outcome.entity))? else { return Ok(false) };
                 if let Some(event) = answered(conversion, &state.0, outcome) {
                     self.convert(context, conversion, &outcome.entity, event)?;
@@ -224,7 +226,9 @@ fn answered(conversion: &Conversion, state: &Convertible, outcome: &Outcome) -> 
     match (outcome.result, &outcome.record) {
         (OutcomeResult::Applied, Some(record)) => Some(Event::Made(record.clone())),
         (OutcomeResult::Deferred, _) => None,
-        (OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Failed, _) => Some(Event::Refused(super::event::failure(outcome))),
+        (OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Failed, _) => {
+            Some(Event::Refused(super::event::failure(outcome)))
+        }
     }
 }
 

@@ -99,14 +99,16 @@ fn look_at(context: &mut Context<'_>, stored: &mut Stored, due: i64) {
 /// A write without values: what it expects are the columns to be read, as they should be.
 fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, due: i64, now: i64) -> Write {
     let unshown = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name));
-    let expected: Vec<Field> = unshown.flat_map(|field| {
-        let flight = state.fields.get(&field.name).and_then(|field| field.in_flight.as_ref());
-        let written = flight.and_then(|flight| state.writes.get(&flight.write.0)).map(|open| &open.command.values);
-        field.columns[side].names().map(move |column| {
-            let value = written.and_then(|written| written.get(column)).or_else(|| state.sides[side].columns.get(column));
-            Field { name: column.to_owned(), value: value.map_or(schemas::Value::Null, convert::wire) }
+    let expected: Vec<Field> = unshown
+        .flat_map(|field| {
+            let flight = state.fields.get(&field.name).and_then(|field| field.in_flight.as_ref());
+            let written = flight.and_then(|flight| state.writes.get(&flight.write.0)).map(|open| &open.command.values);
+            field.columns[side].names().map(move |column| {
+                let value = written.and_then(|written| written.get(column)).or_else(|| state.sides[side].columns.get(column));
+                Field { name: column.to_owned(), value: value.map_or(schemas::Value::Null, convert::wire) }
+            })
         })
-    }).collect();
+        .collect();
     let id = Uuid::new_v5(&READS, format!("{}:{}:{due}", state.entity, side.as_str()).as_bytes());
     Write {
         id: format!("{READ_WRITE}{id}"),

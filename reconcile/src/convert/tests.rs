@@ -54,7 +54,10 @@ fn a_won_opportunity_becomes_one_order_however_often_it_is_won() {
     assert_eq!(made(&apply(&conversion, &mut state, seen(false, Some("7"), false))), 0);
     let effects = apply(&conversion, &mut state, seen(true, Some("7"), false));
     let [Effect::Make { values, reason, .. }] = effects.as_slice() else { panic!("{effects:?}") };
-    assert_eq!((values["total"].clone(), values["customer_id"].clone(), values["status"].clone()), (Value::Int(5), "7".into(), "open".into()));
+    assert_eq!(
+        (values["total"].clone(), values["customer_id"].clone(), values["status"].clone()),
+        (Value::Int(5), "7".into(), "open".into())
+    );
     assert_eq!(reason, "the opportunity was won");
     for event in [seen(false, Some("7"), false), seen(true, Some("7"), false), seen(true, Some("7"), true)] {
         assert_eq!(made(&apply(&conversion, &mut state, event)), 0);

@@ -262,7 +262,8 @@ fn create(turn: &mut Turn<'_>, target: Side) {
 
 /// Remembers a command until its target confirms it, and sends it.
 pub(super) fn open(turn: &mut Turn<'_>, command: WriteCommand) {
-    let kept = OpenWrite { command: command.clone(), confirmed: BTreeMap::new(), steps: BTreeMap::new(), done: false, altered: false, at: 0 };
+    let kept =
+        OpenWrite { command: command.clone(), confirmed: BTreeMap::new(), steps: BTreeMap::new(), done: false, altered: false, at: 0 };
     turn.state.writes.insert(command.number.0, kept);
     turn.effects.push(Effect::Write(command));
 }

@@ -17,7 +17,10 @@ const WAITING: usize = 64;
 
 /// What became of a demand.
 pub(super) enum Done {
-    Accepted { reason: String, conflict: Option<ConflictNumber> },
+    Accepted {
+        reason: String,
+        conflict: Option<ConflictNumber>,
+    },
     Unchanged(String),
     Refused(String),
     /// A write is on its way that must end first.
@@ -178,14 +181,7 @@ fn keep_both(turn: &mut Turn<'_>, field: &FieldMapping, verdict: &Verdict, recor
 }
 
 /// Settles a record as a person said.
-pub(super) fn close(
-    turn: &mut Turn<'_>,
-    verdict: &Verdict,
-    mut record: ConflictRecord,
-    winner: Option<Side>,
-    chosen: Value,
-    both: bool,
-) {
+pub(super) fn close(turn: &mut Turn<'_>, verdict: &Verdict, mut record: ConflictRecord, winner: Option<Side>, chosen: Value, both: bool) {
     let by = Some(verdict.actor.clone());
     record.settled = Some(Settlement { winner, chosen, tie: false, both, by, at: turn.now });
     turn.keep(record);

@@ -18,7 +18,8 @@ pub(super) fn evaluate(turn: &mut Turn<'_>) {
         let gone = &turn.state.sides[deleted];
         let there = &turn.state.sides[other];
         let open = gone.deleted && !gone.followed && (gone.deletion.is_none() || gone.follow.is_some());
-        if open && there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none() && !flying(turn, other) {
+        if open && there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none() && !flying(turn, other)
+        {
             decide(turn, deleted);
         }
     }
@@ -140,14 +141,7 @@ pub(super) fn present(turn: &Turn<'_>, side: Side) -> BTreeMap<String, Value> {
 }
 
 /// Gives a record that we archived the values back that its archive columns held. False when there is nothing to give back.
-pub(super) fn unarchive(
-    turn: &mut Turn<'_>,
-    side: Side,
-    reason: String,
-    caused_at: Micros,
-    actor: Option<String>,
-    decided: bool,
-) -> bool {
+pub(super) fn unarchive(turn: &mut Turn<'_>, side: Side, reason: String, caused_at: Micros, actor: Option<String>, decided: bool) -> bool {
     let Some(values) = turn.state.sides[side].archived.take().filter(|values| !values.is_empty()) else { return false };
     let archive = &turn.mapping.sides[side].archive;
     let columns = &turn.state.sides[side].columns;

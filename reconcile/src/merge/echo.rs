@@ -61,7 +61,10 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             state.seen[side] = Some(shown.seen.clone());
         }
     }
-    if shown.read && news && let Some(stream) = before.clone() {
+    if shown.read
+        && news
+        && let Some(stream) = before.clone()
+    {
         state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, waits: false });
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
@@ -140,7 +143,8 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     {
         // Ours, so no edit made after the decision; and perhaps what was decided.
         resolution.before[side] = value.clone();
-        resolution.shown[side] = Some(value.clone()).filter(|_| shown.author.is_some() && late.source.value == resolution.value[side.other()]);
+        resolution.shown[side] =
+            Some(value.clone()).filter(|_| shown.author.is_some() && late.source.value == resolution.value[side.other()]);
     }
     if let Some(late) = late {
         let flight = state.in_flight.as_mut().filter(|flight| flight.target == side);

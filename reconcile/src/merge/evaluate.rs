@@ -61,7 +61,8 @@ fn corresponds(turn: &Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, agreed:
         let source = target.other();
         both[source].value != agreed[source]
             && field.direction.allows(*target)
-            && (turn.predicted(field, *target, &both[source].value) == both[*target].value || holds(turn, field, *target, &both[source].value))
+            && (turn.predicted(field, *target, &both[source].value) == both[*target].value
+                || holds(turn, field, *target, &both[source].value))
     })
 }
 

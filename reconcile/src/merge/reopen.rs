@@ -83,8 +83,7 @@ pub(super) fn open_again(turn: &mut Turn<'_>, field: &FieldMapping, resolution: 
             lost.reason = "it could not be put back, because the field was edited meanwhile".to_owned();
             lost.opened_at = turn.now;
             let chosen = both[side].value.clone();
-            lost.settled =
-                Some(Settlement { winner: None, chosen, tie: false, both: false, by: resolution.by.clone(), at: turn.now });
+            lost.settled = Some(Settlement { winner: None, chosen, tie: false, both: false, by: resolution.by.clone(), at: turn.now });
             turn.keep(lost);
         }
         record.values[side] = both[side].clone();

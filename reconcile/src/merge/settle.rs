@@ -150,9 +150,9 @@ pub(super) fn overtaken(
         }
         Ruling::Winner { side, tie, reason } if side == target && !busy => {
             record.reason = format!("our write overtook an edit; {reason}");
-            record.settled = Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, both: false, by: None, at: turn.now });
-            turn.field(&field.name).resolution =
-                Some(resolved(&record, &replaced.value, turn.now, before, Pair::default()));
+            record.settled =
+                Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, both: false, by: None, at: turn.now });
+            turn.field(&field.name).resolution = Some(resolved(&record, &replaced.value, turn.now, before, Pair::default()));
         }
         Ruling::Winner { tie, .. } => {
             stays(turn, &mut record, other, tie);
@@ -161,8 +161,7 @@ pub(super) fn overtaken(
                 let mut shown = Pair::default();
                 shown[target] = turn.field(&field.name).seen[target].as_ref().map(|seen| seen.value.clone());
                 let value = record.values[other].value.clone();
-                turn.field(&field.name).resolution =
-                    Some(resolved(&record, &value, turn.now, before, shown));
+                turn.field(&field.name).resolution = Some(resolved(&record, &value, turn.now, before, shown));
             }
         }
         Ruling::Ask(_) => stays(turn, &mut record, other, false),

@@ -125,7 +125,8 @@ impl<'a> Turn<'a> {
     pub(super) fn conclude(&mut self) {
         let state = &*self.state;
         let flying = |number| state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|flight| flight.write == number));
-        let whole = |number| Side::BOTH.iter().any(|side| [state.sides[*side].creating, state.sides[*side].deleting].contains(&Some(number)));
+        let whole =
+            |number| Side::BOTH.iter().any(|side| [state.sides[*side].creating, state.sides[*side].deleting].contains(&Some(number)));
         let done = state.writes.iter().filter(|(_, open)| open.done).map(|(number, _)| WriteNumber(*number));
         let ended: Vec<WriteNumber> = done.filter(|number| !flying(*number) && !whole(*number)).collect();
         for number in ended {

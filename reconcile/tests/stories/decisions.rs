@@ -107,7 +107,10 @@ fn a_decision_that_comes_again_is_decided_once() {
     assert_eq!(results, [DecisionResult::Accepted, DecisionResult::Unchanged]);
     assert_eq!(world.state.conflicts.len(), 1, "the second conflict is not decided by a repetition");
     for number in 0..200 {
-        world.apply(&mapping, &Event::Decided(Verdict::settle(format!("more-{number}"), reconcile::merge::ConflictNumber(0), Choice::Both, "Bo")));
+        world.apply(
+            &mapping,
+            &Event::Decided(Verdict::settle(format!("more-{number}"), reconcile::merge::ConflictNumber(0), Choice::Both, "Bo")),
+        );
     }
     assert!(world.state.decided.len() <= 64, "ids are remembered within a bound");
 }

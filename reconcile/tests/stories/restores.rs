@@ -49,7 +49,8 @@ fn a_value_that_lost_comes_back_on_both_sides_and_what_it_replaces_is_kept() {
 #[test]
 fn a_value_older_than_what_is_remembered_comes_along_with_the_decision() {
     let (mapping, mut world) = lost();
-    let gone = Demand::Restore { conflict: Some(reconcile::merge::ConflictNumber(0)), field: None, choice: Choice::Side(Side::Erp), kept: None };
+    let gone =
+        Demand::Restore { conflict: Some(reconcile::merge::ConflictNumber(0)), field: None, choice: Choice::Side(Side::Erp), kept: None };
     assert_eq!(ask(&mut world, &mapping, gone, false), DecisionResult::Refused);
     assert!(world.replies.last().is_some_and(|(_, reason)| reason.contains("name the field and the value")), "{:?}", world.replies);
     let given = Demand::Restore {

@@ -85,7 +85,10 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let ours = before().filter(there).any(|other| other.altered && other.value == put.value);
         let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
         if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
-            wrong.push(format!("P4: {:?}, made of our own write, was written to {} of {} {}", put.value, FIELDS[put.field].name, put.side, put.id));
+            wrong.push(format!(
+                "P4: {:?}, made of our own write, was written to {} of {} {}",
+                put.value, FIELDS[put.field].name, put.side, put.id
+            ));
         }
     }
 }
@@ -101,8 +104,7 @@ fn nothing_is_sent_twice(systems: &Systems, books: &Books, wrong: &mut Vec<Strin
         let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
         for value in &write.values {
             let Some(field) = shape::field_of(kind, write.side, &value.name).filter(|field| super::is_fresh(*field)) else { continue };
-            if books.of(&write.entity, field).next().is_none()
-                && !sent.insert((write.side, &write.entity, field, canonical(&value.value)))
+            if books.of(&write.entity, field).next().is_none() && !sent.insert((write.side, &write.entity, field, canonical(&value.value)))
             {
                 wrong.push(format!("P4: {:?} was sent to {} of {} twice", value.value, FIELDS[field].name, write.side));
             }
@@ -151,7 +153,9 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
     let policy = mapping::delete(*version).unwrap_or_default();
     for (side, id, _) in &systems.deletions {
         let (Some(entity), Some(other)) = (books.entities.get(&(*side, id.clone())), books.across(*side, id)) else { continue };
-        let lives = |side: Side| books.records.get(&(entity.clone(), side)).is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)));
+        let lives = |side: Side| {
+            books.records.get(&(entity.clone(), side)).is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)))
+        };
         let asked = books.conflicts.iter().any(|conflict| conflict.entity == *entity && conflict.field == "$record");
         let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !lives(*side) && !asked) else { continue };
         let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));

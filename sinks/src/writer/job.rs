@@ -31,7 +31,17 @@ impl Job {
 
     #[cfg(test)]
     pub(crate) fn of(write: Write, offset: u64) -> Self {
-        Self { write, partition: TopicPartition::new("writes", 0), offset, key: None, value: None, sync: None, attempts: 0, unanswered: false, read_at: 0 }
+        Self {
+            write,
+            partition: TopicPartition::new("writes", 0),
+            offset,
+            key: None,
+            value: None,
+            sync: None,
+            attempts: 0,
+            unanswered: false,
+            read_at: 0,
+        }
     }
 }
 
@@ -119,7 +129,14 @@ impl Answer {
 
     /// Tried, and failed for a reason that should pass.
     pub(crate) fn later(code: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>, after: Option<Duration>) -> Self {
-        Self::Later(Later { code: Some(code.into()), reason: Some(reason.into()), remedy: Some(remedy.into()), after, tried: true, unanswered: false })
+        Self::Later(Later {
+            code: Some(code.into()),
+            reason: Some(reason.into()),
+            remedy: Some(remedy.into()),
+            after,
+            tried: true,
+            unanswered: false,
+        })
     }
 
     /// Sent, and never answered: whether it took effect is not known.

@@ -83,9 +83,9 @@ impl Kept {
                 }
                 let oldest = now_ms.saturating_sub(i64::try_from(tombstones.as_millis()).unwrap_or(i64::MAX));
                 kept.rows.retain(|offset, record| {
-                    let superseded = newest.get(record.key.as_deref().unwrap_or_default()).is_some_and(|newest| {
-                        newest > offset || (planted::on(planted::Bug::CompactToOldest) && newest < offset)
-                    });
+                    let superseded = newest
+                        .get(record.key.as_deref().unwrap_or_default())
+                        .is_some_and(|newest| newest > offset || (planted::on(planted::Bug::CompactToOldest) && newest < offset));
                     let gone = record.value.is_none() && record.timestamp_ms < oldest;
                     *offset >= partition.visible || !(superseded || gone)
                 });

@@ -140,26 +140,37 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         option::of(word()),
     );
     (first, more)
-        .prop_map(|((record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor), (follow, archived, creation))| SideState {
-            record,
-            deleted,
-            columns,
-            creating,
-            create_failed,
-            deleting,
-            deletion,
-            followed,
-            at,
-            actor,
-            follow,
-            archived,
-            creation,
-        })
+        .prop_map(
+            |(
+                (record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor),
+                (follow, archived, creation),
+            )| SideState {
+                record,
+                deleted,
+                columns,
+                creating,
+                create_failed,
+                deleting,
+                deletion,
+                followed,
+                at,
+                actor,
+                follow,
+                archived,
+                creation,
+            },
+        )
         .boxed()
 }
 
 fn command() -> impl Strategy<Value = WriteCommand> {
-    let kind = prop_oneof![Just(WriteKind::Update), Just(WriteKind::Create), Just(WriteKind::Delete), Just(WriteKind::Archive), Just(WriteKind::Unarchive)];
+    let kind = prop_oneof![
+        Just(WriteKind::Update),
+        Just(WriteKind::Create),
+        Just(WriteKind::Delete),
+        Just(WriteKind::Archive),
+        Just(WriteKind::Unarchive)
+    ];
     let what = (write_number(), side(), kind, option::of(word()), values(), values(), btree_map(word(), word(), 0..3));
     let why = (any::<bool>(), any::<bool>(), word(), any::<i64>(), option::of(word()), option::of(conflict_number()));
     (what, why).prop_map(
@@ -210,8 +221,14 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         side().prop_map(|side| Demand::Create { side }),
         side().prop_map(|side| Demand::Refuse { side }),
     ];
-    (word(), word(), any::<i64>(), option::of(word()), any::<bool>(), demand)
-        .prop_map(|(id, actor, at, batch, force, demand)| Verdict { id, actor, at, batch, force, demand })
+    (word(), word(), any::<i64>(), option::of(word()), any::<bool>(), demand).prop_map(|(id, actor, at, batch, force, demand)| Verdict {
+        id,
+        actor,
+        at,
+        batch,
+        force,
+        demand,
+    })
 }
 
 fn conflict() -> impl Strategy<Value = ConflictRecord> {
@@ -261,7 +278,19 @@ fn stored() -> impl Strategy<Value = Stored> {
             (fields, references, writes, conflicts, decided, queued),
             (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at),
         )| Stored {
-            state: EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict },
+            state: EntityState {
+                entity,
+                sides,
+                fields,
+                references,
+                writes,
+                conflicts,
+                decided,
+                queued,
+                may_create,
+                next_write,
+                next_conflict,
+            },
             kind,
             sync_ids,
             waiting,
