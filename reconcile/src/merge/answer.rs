@@ -96,6 +96,8 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
         delete::not_done(turn, command, Some(actual), "the target refused it although it holds what was expected");
         return;
     }
+    // Another column than those still on their way may be why it was refused.
+    learnt |= command.expected.iter().any(|(name, value)| actual.get(name).is_some_and(|actual| actual != value));
     let mut failures = Vec::new();
     for field in fields {
         let flight = turn.field(&field.name).in_flight.as_ref();

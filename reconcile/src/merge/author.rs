@@ -1,7 +1,7 @@
 //! Which of our writes made a change that a side's stream shows.
 //!
 //! A stream shows writes in the order in which they were made, which is the order of their numbers. A value that a write
-//! was to put there tells which one it was. Where the target made another value of it (a trim), only the name that the
+//! was to put there, whole or cut short, tells which one it was. Where the target made another value of it, only the name that the
 //! change was made under is left to go by, and a trigger of another write may have put the value there: so the change is
 //! given to a write only if no other could have made it. What is given to none is taken for an edit, and carried across.
 
@@ -23,9 +23,10 @@ pub(super) fn exact(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber>
     }
     let news = carried(turn, change).filter(|(state, value)| is_news(state, side, value));
     let writes = news.filter_map(|(state, value)| {
-        let flight = state.in_flight.as_ref().filter(|flight| flight.target == side && flight.value == *value);
+        let shows = |written: &Value| written == value || change.ours && is_cut(written, value);
+        let flight = state.in_flight.as_ref().filter(|flight| flight.target == side && shows(&flight.value));
         let flight = flight.filter(|flight| change.ours || flight.answered).map(|flight| flight.write);
-        let unseen = state.unseen[side].iter().find(|unseen| change.ours && unseen.value == *value);
+        let unseen = state.unseen[side].iter().find(|unseen| change.ours && shows(&unseen.value));
         flight.or(unseen.map(|unseen| unseen.write))
     });
     writes.min()
@@ -65,6 +66,14 @@ pub(super) fn likely(turn: &Turn<'_>, change: &SideChange, fresh: bool) -> Optio
 
 fn carried<'a>(turn: &'a Turn<'_>, change: &'a SideChange) -> impl Iterator<Item = (&'a FieldState, &'a Value)> {
     turn.state.fields.iter().filter_map(|(name, state)| Some((state, change.fields.get(name)?)))
+}
+
+/// A text that begins as the written one does and is shorter: what a target makes of a text that is too long.
+fn is_cut(written: &Value, shown: &Value) -> bool {
+    match (written.as_text(), shown.as_text()) {
+        (Some(written), Some(shown)) => !shown.is_empty() && shown.len() < written.len() && written.starts_with(shown),
+        _ => false,
+    }
 }
 
 /// A value is not what the side's stream showed last.
