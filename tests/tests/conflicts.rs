@@ -248,6 +248,12 @@ async fn deletes_returns_merges_and_conversions_follow_their_policies() {
     };
     let made = eventually("the order", orders, |orders| !orders.is_empty()).await;
     assert_eq!((made.len(), made[0].1.as_str()), (1, "1234.50"));
+    let read_model = world.stack.read_model().await.expect("the read model");
+    let known = || async {
+        let sql = "select count(*) from link where record = $1 and linked";
+        read_model.query_one(sql, &[&opportunity.to_string()]).await.expect("links").get::<_, i64>(0)
+    };
+    eventually("the pages know the opportunity", known, |known| *known > 0).await;
     let again = eventually(
         "the answer that it is converted already",
         || async { decide(&world, json!({"action": "convert", "entity": opportunity.to_string()})).await },

@@ -226,10 +226,13 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     agreed[side.other()] = if planted::on(planted::Bug::ForgetBasePair) { value.clone() } else { flight.source.clone() };
     state.agreed = Some(agreed.clone());
     state.failed = None;
-    if let Some(resolution) = &mut state.resolution
-        && flight.conflict == Some(resolution.conflict)
-    {
-        resolution.shown[side] = Some(value.clone());
+    if let Some(resolution) = &mut state.resolution {
+        // A write of an earlier decision may have carried what this one wants; and what was to stand there is what it became.
+        if flight.conflict == Some(resolution.conflict) || resolution.value[side] == flight.value {
+            resolution.shown[side] = Some(value.clone());
+        } else if resolution.before[side] == flight.value {
+            resolution.before[side] = value.clone();
+        }
     }
     turn.golden = true;
     if *value != flight.value {
