@@ -1,6 +1,5 @@
 //! The first copy, with the world going on around it.
 
-use std::time::Duration;
 
 use anyhow::Result;
 use ingest::erp::State;
@@ -59,7 +58,8 @@ async fn a_copy_and_the_writes_around_it_make_exactly_the_table() -> Result<()> 
     let (stop, writes) = busy(world.postgres.url("erp"));
     let mut source = world.start()?;
     source.streaming().await?;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let copied = world.changes("public.moves").await?.len();
+    world.wait_for("public.moves", copied + 50).await?;
     stop.cancel();
     assert!(writes.await?? > 0);
     world.confirmed().await?;

@@ -97,7 +97,7 @@ fn row(here: &str, shape: Row) -> Result<RowMapping> {
     let mut insert: BTreeMap<String, Value> =
         shape.insert.into_iter().map(|(column, value)| Ok((column.clone(), scalar(here, &column, value)?))).collect::<Result<_>>()?;
     for condition in &conditions {
-        match (insert.get(&condition.column), condition.only()) {
+        match (insert.get(&condition.column), condition.single()) {
             (Some(value), _) if condition.holds(value) => {}
             (Some(value), _) => {
                 let column = &condition.column;
@@ -193,7 +193,7 @@ pub(super) fn check(entity: &EntityMapping) -> std::result::Result<(), String> {
     let create = entity.create.erp != CreatePolicy::Never;
     for condition in own.conditions.iter().filter(|_| create) {
         let set = own.constants.get(&condition.column).map(|constant| &constant.value);
-        let good = set.map_or(condition.only().is_some(), |value| condition.holds(value));
+        let good = set.map_or(condition.single().is_some(), |value| condition.holds(value));
         if !good {
             let column = &condition.column;
             return Err(format!("entity.{kind}.erp: a record that is made must meet where; give {column} a fitting constant"));

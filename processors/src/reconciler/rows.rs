@@ -57,7 +57,7 @@ fn target(mapping: &EntityMapping, state: &EntityState, side: Side, name: &str, 
 }
 
 fn condition(condition: &Condition) -> Field {
-    let value = match condition.only() {
+    let value = match condition.single() {
         Some(value) => convert::wire(value),
         None => schemas::Value::List(condition.one_of.iter().map(convert::wire).collect()),
     };
@@ -67,7 +67,7 @@ fn condition(condition: &Condition) -> Field {
 /// What a new root row must hold besides to be a record of the entity.
 pub(super) fn conditions(mapping: &EntityMapping, side: Side, values: &mut Vec<Field>) {
     for condition in &mapping.sides[side].conditions {
-        if let Some(value) = condition.only()
+        if let Some(value) = condition.single()
             && !values.iter().any(|field| field.name == condition.column)
         {
             values.push(Field { name: condition.column.clone(), value: convert::wire(value) });

@@ -23,7 +23,7 @@ impl Condition {
     }
 
     /// The value, where there is only one.
-    pub fn only(&self) -> Option<&Value> {
+    pub fn single(&self) -> Option<&Value> {
         match self.one_of.as_slice() {
             [value] => Some(value),
             _ => None,
@@ -110,7 +110,7 @@ mod tests {
         let condition = Condition { column: "type".to_owned(), one_of: vec![Value::Int(2), Value::Null] };
         assert!(condition.holds(&Value::Int(2)) && condition.holds(&Value::Null));
         assert!(condition.holds(&Value::Decimal("2.0".parse().expect("a number"))));
-        assert!(!condition.holds(&Value::text("2")) && condition.only().is_none());
+        assert!(!condition.holds(&Value::text("2")) && condition.single().is_none());
     }
 
     #[test]
