@@ -320,6 +320,7 @@ impl World {
                 committed_at: self.now(),
                 actor: None,
                 origin: origin.map(str::to_owned),
+                write: None,
                 snapshot: op == Op::Read,
             },
             ts_ms: self.now() / 1000,

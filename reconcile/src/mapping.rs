@@ -291,6 +291,8 @@ pub struct SideMapping {
     pub object: String,
     /// Column or external id field that holds the entity id on records that Concord created.
     pub id_column: String,
+    /// Column that holds the id of the last write of ours, where the side keeps it in its records (the CRM).
+    pub write_column: Option<String>,
     /// Columns with a fixed value: when the record is made, or with every write to it.
     pub constants: BTreeMap<String, Constant>,
     /// Columns that archive a record, with the values that do it.

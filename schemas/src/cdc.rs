@@ -53,6 +53,9 @@ record! {
         pub actor: Option<String>,
         /// Replication origin or client tag, where the source says; `concord` is ourselves.
         pub origin: Option<String>,
+        /// Id of the write of ours that made the change; of a row of a copy, of the last one carried out on it. None where
+        /// the source does not say: the CRM holds it in a field of its own.
+        pub write: Option<String>,
         /// True for rows of a first copy or a re-read.
         pub snapshot: bool,
     }

@@ -1,8 +1,8 @@
 //! The messages that Concord's parts send each other. Each is an Avro record under namespace `concord`.
 //!
 //! Times are microseconds since 1970-01-01T00:00:00Z and come from the sources or from the log, never
-//! from the clock of whoever computes. Ids are text: an entity id is a UUID, a write id is a UUID
-//! derived from its entity, a conflict id is `<entity>:<number>`.
+//! from the clock of whoever computes. Ids are text: an entity id is a UUID, a write id is
+//! `<entity>:w<number>`, a conflict id is `<entity>:<number>`.
 
 mod decision;
 mod matching;
@@ -118,6 +118,9 @@ record! {
         pub actor: Option<String>,
         /// The client or replication origin it came through, where the source says; `concord` is ourselves.
         pub origin: Option<String>,
+        /// Id of the last write of ours that the record bears, as far as the change says. Of a live change under our name
+        /// it is the write that made it; of a row of a copy, every earlier write was done or refused before the row was read.
+        pub write: Option<String>,
         /// Version of the mapping that made the canonical fields.
         pub mapping_version: i64,
     }
@@ -237,6 +240,9 @@ record! {
         pub expected: Vec<Field>,
         /// Column that holds the entity id on a create.
         pub id_column: Option<String>,
+        /// Column that takes the id of this write, where the side keeps it in the record (the CRM): its stream then shows which
+        /// write made a change, and a record that is read shows which was the last.
+        pub write_column: Option<String>,
         /// Rows beside the root row that hold some of the columns, where the entity is drawn from several tables; their
         /// columns are named `<row>.<column>`.
         pub rows: Vec<RowTarget>,

@@ -74,6 +74,7 @@ struct Fact {
     position: usize,
     at: i64,
     by_us: bool,
+    write: Option<String>,
 }
 
 impl Capture {
@@ -237,6 +238,7 @@ impl Capture {
                 committed_at: fact.at,
                 actor: Some(if fact.by_us { "Concord".to_owned() } else { format!("{} user", self.side) }),
                 origin: fact.by_us.then(|| "concord".to_owned()),
+                write: fact.write.clone(),
                 snapshot: fact.op == Op::Read,
             },
             ts_ms: self.clock.load(Relaxed) / 1000,
@@ -274,12 +276,13 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
         position: index,
         at: committed.at,
         by_us: committed.by_us,
+        write: None,
     }
 }
 
 /// A row that is gone.
 fn deleted(id: &str, kind: Kind, at: i64, by_us: bool, position: usize) -> Fact {
-    Fact { id: id.to_owned(), kind, op: Op::Delete, row: BTreeMap::new(), changed: None, position, at, by_us }
+    Fact { id: id.to_owned(), kind, op: Op::Delete, row: BTreeMap::new(), changed: None, position, at, by_us, write: None }
 }
 
 /// A row as it is now.
@@ -295,5 +298,6 @@ fn reread(system: &System, id: &str, row: &Row) -> Fact {
         position: system.stream.len(),
         at: row.modified_at - cut,
         by_us: false,
+        write: None,
     }
 }

@@ -265,6 +265,7 @@ impl Pages {
             committed_at: 5,
             actor: None,
             origin: None,
+            write: None,
             snapshot: false,
         };
         let change = Change { before: None, after, op, changed, source, ts_ms: 0 };

@@ -234,6 +234,7 @@ pub(crate) fn update(side: Side, id: &str, object: &str, record: &str, values: &
         values: fields(values),
         expected: fields(expected),
         id_column: None,
+        write_column: None,
         rows: Vec::new(),
         lane: Lane::Live,
         reason: "edited across".to_owned(),

@@ -55,6 +55,7 @@ impl Batch {
             committed_at: fact.committed_ms.saturating_mul(1000),
             actor: fact.actor,
             origin: fact.origin,
+            write: None,
             snapshot: fact.snapshot,
         };
         let change = Change { before, after, op: fact.op, changed: fact.changed, source, ts_ms: clock::now_micros() / 1000 };

@@ -92,6 +92,7 @@ impl Copy<'_> {
             committed_at: self.taken_at,
             actor: None,
             origin: None,
+            write: None,
             snapshot: true,
         };
         match table.read(&cells, facts.clone()) {

@@ -298,6 +298,7 @@ impl<'a> Streamer<'a> {
             committed_at: open.committed_at,
             actor: open.actor.clone(),
             origin: open.origin.clone(),
+            write: None,
             snapshot: false,
         };
         if self.batch.is_empty() {

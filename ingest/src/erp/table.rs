@@ -48,6 +48,7 @@ pub(crate) struct Facts {
     pub(crate) actor: Option<String>,
     pub(crate) origin: Option<String>,
     pub(crate) snapshot: bool,
+    pub(crate) write: Option<String>,
 }
 
 /// What a table's records need to know of their source.
@@ -221,6 +222,7 @@ impl Table {
                 committed_at: facts.committed_at,
                 actor: facts.actor,
                 origin: facts.origin,
+                write: facts.write,
                 snapshot: facts.snapshot,
             },
             ts_ms: clock::now_ms(),

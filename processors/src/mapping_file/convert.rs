@@ -118,6 +118,7 @@ fn side(here: &str, shape: shape::Side) -> Result<SideMapping> {
     Ok(SideMapping {
         object: shape.object.into_inner(),
         id_column: shape.id_column,
+        write_column: shape.write_column,
         constants: shape.constants.into_iter().map(|(column, value)| constant(here, column, value)).collect::<Result<_>>()?,
         archive: shape
             .archive

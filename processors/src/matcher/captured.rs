@@ -166,6 +166,7 @@ fn say(mapping: &CapturedMapping, source: &Source, id: &str, known: &Known, vers
         committed_at: known.committed_at,
         actor: known.actor.clone(),
         origin: known.origin.clone(),
+        write: known.write.clone(),
         mapping_version: version,
     }
 }

@@ -75,6 +75,7 @@ impl Matcher {
         known.offset = offset;
         known.actor = change.source.actor.or_else(|| actor(&plan, source, &known.columns));
         known.origin = change.source.origin;
+        known.write = change.source.write.or_else(|| write(&plan, source, &carried));
         known.snapshot = change.source.snapshot;
         known.position = change.source.position;
         known.committed_at = change.source.committed_at;
@@ -113,6 +114,7 @@ impl Matcher {
                 committed_at: known.committed_at,
                 actor: known.actor.clone(),
                 origin: known.origin.clone(),
+                write: known.write.clone(),
                 snapshot: known.snapshot,
             };
             self.delete(context, plan, source, id, before, &origin, known.offset)?;
@@ -227,6 +229,7 @@ pub(super) fn blank() -> Known {
         committed_at: 0,
         actor: None,
         origin: None,
+        write: None,
         sync_id: String::new(),
         offset: 0,
         rule: String::new(),
@@ -263,6 +266,13 @@ fn actor(plan: &Plan, source: &Source, columns: &[Field]) -> Option<String> {
     let Use::Entity(index) = source.purpose else { return None };
     let name = plan.mapping.entities[index].sides[convert::side(source.side)].actor_column.as_ref()?;
     column(columns, name).and_then(convert::id_text)
+}
+
+/// The write of ours that a record bears in a column of its own, if the change carries that.
+fn write(plan: &Plan, source: &Source, carried: &[Field]) -> Option<String> {
+    let Use::Entity(index) = source.purpose else { return None };
+    let name = plan.mapping.entities[index].sides[convert::side(source.side)].write_column.as_ref()?;
+    column(carried, name).and_then(convert::id_text)
 }
 
 /// Whether a change is part of the copied row that is already known: it was made before that row was read.

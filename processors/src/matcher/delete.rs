@@ -43,6 +43,7 @@ impl Matcher {
         known.position.clone_from(&origin.position);
         known.actor.clone_from(&origin.actor);
         known.origin.clone_from(&origin.origin);
+        known.write.clone_from(&origin.write);
         match source.purpose {
             Use::Captured(index) => self.captured_gone(context, plan, source, index, id, &known),
             Use::Entity(index) => {

@@ -222,6 +222,7 @@ impl Matcher {
             committed_at: known.committed_at,
             actor: known.actor.clone(),
             origin: known.origin.clone(),
+            write: known.write.clone(),
             mapping_version: mapping.version,
         }
     }

@@ -241,6 +241,7 @@ impl Matcher {
             committed_at: job.committed_at,
             actor: job.actor.clone(),
             origin: None,
+            write: None,
             snapshot: false,
         };
         let entries = context.scan::<Known>(&job.prefix, &job.cursor, most)?;

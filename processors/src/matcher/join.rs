@@ -47,6 +47,7 @@ struct Cause {
     committed_at: i64,
     actor: Option<String>,
     origin: Option<String>,
+    write: Option<String>,
     /// The row that changed; none when that is not known any more.
     row: Option<(String, String)>,
 }
@@ -99,6 +100,7 @@ impl Matcher {
             committed_at: change.source.committed_at,
             actor: change.source.actor,
             origin: change.source.origin,
+            write: change.source.write,
             row: Some((table.object.clone(), id.to_owned())),
         };
         self.row_moved(context, plan, table, id, old.as_ref(), new.as_ref(), &cause)
@@ -195,6 +197,7 @@ impl Matcher {
         known.committed_at = cause.committed_at;
         known.actor = actor;
         known.origin.clone_from(&cause.origin);
+        known.write.clone_from(&cause.write);
         self.place(context, plan, source, root, Some(&before), known, &carried)?;
         // What the root row's own changes are compared with is the root row's.
         let key = record_key(source.side, &source.object, root);
@@ -204,6 +207,7 @@ impl Matcher {
             known.committed_at = before.committed_at;
             known.actor = before.actor;
             known.origin = before.origin;
+            known.write = before.write;
             context.put(key, &known);
         }
         Ok(())
@@ -329,6 +333,7 @@ fn cause_of(job: &Job) -> Cause {
         committed_at: job.committed_at,
         actor: job.actor.clone(),
         origin: None,
+        write: None,
         row: None,
     }
 }

@@ -83,6 +83,7 @@ impl Plan {
                 let mut columns = carried.clone();
                 columns.insert(own.id_column.clone());
                 columns.extend(own.actor_column.clone());
+                columns.extend(own.write_column.clone());
                 columns.extend(entity.keys.iter().map(|key| key.columns[convert::side(side)].clone()));
                 columns.extend(compared_columns(entity, convert::side(side)).cloned());
                 let joins = join::joins(own, &columns);

@@ -164,6 +164,7 @@ impl Matcher {
             fields,
             snapshot: true,
             origin: None,
+            write: None,
             ..self.say(mapping, source, record, &known, references, may_create)
         };
         context.emit(self.changes.record(known.entity.clone(), &change));
@@ -234,6 +235,7 @@ fn nothing() -> EntityChange {
         committed_at: 0,
         actor: None,
         origin: None,
+        write: None,
         mapping_version: 0,
     }
 }

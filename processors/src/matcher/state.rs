@@ -45,6 +45,8 @@ record! {
         pub actor: Option<String>,
         /// What it came through.
         pub origin: Option<String>,
+        /// The last write of ours that it bears, as far as the change said.
+        pub write: Option<String>,
         /// Id of the edit, kept while something waits.
         pub sync_id: String,
         /// Offset of the latest change in its partition.

@@ -185,6 +185,7 @@ impl Matcher {
             columns: known.columns.iter().filter(|field| source.carried.contains(&field.name)).cloned().collect(),
             snapshot: true,
             origin: None,
+            write: None,
             ..self.say(mapping, source, id, known, references, may_create)
         };
         context.emit(self.changes.record(known.entity.clone(), &change));
@@ -197,6 +198,7 @@ impl Matcher {
             op: EntityOp::Unlinked,
             snapshot: true,
             origin: None,
+            write: None,
             ..self.say(mapping, source, id, known, Vec::new(), false)
         };
         context.emit(self.changes.record(known.entity.clone(), &change));
@@ -224,10 +226,10 @@ impl Matcher {
             return Ok(());
         }
         // What refers to it has not been edited: nobody did this at its source.
-        let said = Known { snapshot: true, origin: None, ..known.clone() };
+        let said = Known { snapshot: true, origin: None, write: None, ..known.clone() };
         self.place(context, plan, source, record, Some(&known), said, &carried)?;
         if let Some(mut now) = context.get::<Known>(&record_key(side, object, record))? {
-            (now.snapshot, now.origin) = (known.snapshot, known.origin);
+            (now.snapshot, now.origin, now.write) = (known.snapshot, known.origin, known.write);
             context.put(record_key(side, object, record), &now);
         }
         Ok(())

@@ -7,7 +7,7 @@ use reconcile::mapping::{EntityMapping, FieldType};
 use reconcile::merge::{self, Answer, EntityState, Event, Parent, SideChange, WriteNumber};
 use schemas::message::{EntityChange, EntityOp, Outcome, OutcomeResult};
 
-use super::message::write_id;
+use super::message::write_number;
 use crate::convert;
 use crate::error::{Error, Result};
 
@@ -43,7 +43,8 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
 
 /// A write was answered; none when it is not open any more.
 pub(super) fn answered(state: &EntityState, outcome: &Outcome) -> Result<Option<Event>> {
-    let Some(write) = open_writes(state).find(|number| write_id(&state.entity, *number) == outcome.write) else { return Ok(None) };
+    let number = write_number(&state.entity, &outcome.write);
+    let Some(write) = number.filter(|number| open_writes(state).any(|open| open == *number)) else { return Ok(None) };
     let answer = match outcome.result {
         OutcomeResult::Applied => Answer::Applied,
         OutcomeResult::Deferred => Answer::Deferred,

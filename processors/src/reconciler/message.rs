@@ -4,18 +4,20 @@ use reconcile::Value;
 use reconcile::mapping::{EntityMapping, Side};
 use reconcile::merge::{Confirmed, ConflictNumber, ConflictRecord, EntityState, WriteCommand, WriteKind, WriteNumber};
 use schemas::message::{AuditEntry, ColumnChange, Conflict, ConflictState, Lane, Write, WriteOp};
-use uuid::Uuid;
 
 use super::{golden, rows};
 use crate::canon;
 use crate::convert;
 
-/// Namespace of write ids.
-const WRITES: Uuid = Uuid::from_bytes(*b"concord:write-id");
-
-/// The idempotency key of a write: the same entity and number always have the same one.
+/// The idempotency key of a write: the same entity and number always have the same one. Both systems show it with what the
+/// write did, so it tells which write that was, and which came before it.
 pub(super) fn write_id(entity: &str, number: WriteNumber) -> String {
-    Uuid::new_v5(&WRITES, format!("{entity}:{}", number.0).as_bytes()).to_string()
+    format!("{entity}:w{}", number.0)
+}
+
+/// The number of an entity's write; none for another entity's, and for what is no write id.
+pub(super) fn write_number(entity: &str, id: &str) -> Option<WriteNumber> {
+    id.strip_prefix(entity)?.strip_prefix(":w")?.parse().ok().map(WriteNumber)
 }
 
 pub(super) fn conflict_id(entity: &str, number: ConflictNumber) -> String {
@@ -60,6 +62,7 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
         values,
         expected: convert::wire_fields(&command.expected),
         id_column: (command.kind == WriteKind::Create).then(|| own.id_column.clone()),
+        write_column: own.write_column.clone(),
         rows: rows::targets(mapping, state, command.side, columns),
         lane,
         reason: command.reason.clone(),

@@ -13,7 +13,7 @@
 use reconcile::merge::{Confirmed, ConflictNumber, ConflictRecord, EntityState, WriteNumber};
 use schemas::wire::{Names, Wire, WireError};
 
-use super::message::write_id;
+use super::message::write_number;
 use super::state::Keep;
 use crate::error::Result;
 use crate::task::Context;
@@ -74,8 +74,8 @@ impl Memory {
     /// A write by its id, as far as it is still remembered.
     pub(super) fn write(self, context: &Context<'_>, state: &EntityState, id: &str) -> Result<(WriteNumber, Option<Box<Confirmed>>)> {
         let newest = state.next_write.saturating_sub(self.size)..state.next_write;
-        let known = state.writes.keys().copied().chain(newest.rev()).map(WriteNumber);
-        let Some(number) = known.into_iter().find(|number| write_id(&state.entity, *number) == id) else {
+        let known = |number: &WriteNumber| newest.contains(&number.0) || state.writes.contains_key(&number.0);
+        let Some(number) = write_number(&state.entity, id).filter(known) else {
             // None of those that are remembered.
             return Ok((WriteNumber(u64::MAX), None));
         };

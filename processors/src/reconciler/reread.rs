@@ -122,6 +122,7 @@ fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, d
         rows: rows::targets(mapping, state, side, expected.iter().map(|field| field.name.as_str())),
         expected,
         id_column: None,
+        write_column: None,
         lane: Lane::Live,
         reason: "an answered write has not been shown".to_owned(),
         caused_at: now,

@@ -433,6 +433,7 @@ mod tests {
             values: field("new"),
             expected: field("old"),
             id_column: None,
+            write_column: None,
             rows: Vec::new(),
             lane: Lane::Live,
             reason: String::new(),

@@ -216,6 +216,7 @@ mod tests {
             values: fields.clone(),
             expected: fields,
             id_column: (op == WriteOp::Create).then(|| "eid".to_owned()),
+            write_column: None,
             rows: Vec::new(),
             lane: Lane::Live,
             reason: String::new(),

@@ -90,6 +90,7 @@ mod tests {
             committed_at: 7,
             actor: None,
             origin: None,
+            write: None,
             snapshot: false,
         };
         Change { before: None, after, op, changed, source, ts_ms: 0 }

@@ -217,6 +217,7 @@ mod tests {
             values: Vec::new(),
             expected: Vec::new(),
             id_column: None,
+            write_column: None,
             rows: Vec::new(),
             lane,
             reason: String::new(),
