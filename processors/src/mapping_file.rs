@@ -4,7 +4,7 @@
 //! version = 1
 //! [entity.customer]
 //! title = "name"                                        # field that names the entity for people
-//! crm = { object = "Account", id_column = "Concord_Id__c" }
+//! crm = { object = "Account", id_column = "Concord_Id__c", write_column = "Concord_Write__c" }
 //! erp = { object = "public.customers", id_column = "concord_id" }
 //! [entity.customer.field.name]
 //! type = "text"
@@ -33,6 +33,9 @@ pub use places::Places;
 use reconcile::mapping::Mapping;
 
 use crate::error::{Error, Result};
+
+/// Characters that a field for the ids of writes has room for: an entity id, `:w` and a number are less.
+pub const WRITE_LENGTH: usize = 60;
 
 /// Reads a mapping file.
 ///

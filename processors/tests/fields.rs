@@ -14,7 +14,7 @@ const ACCOUNT: &str = "001000000000001AAA";
 const MAPPING: &str = r#"
 [entity.customer]
 title = "name"
-crm = { object = "Account", id_column = "Concord_Id__c", constants = { Description = { value = "kept by Concord", on = "always" } } }
+crm = { object = "Account", id_column = "Concord_Id__c", write_column = "Concord_Write__c", constants = { Description = { value = "kept by Concord", on = "always" } } }
 erp = { object = "public.customers", id_column = "concord_id", constants = { priority = 3 } }
 
 [entity.customer.field.name]                     # one line in Salesforce, two columns in the ERP
@@ -39,7 +39,7 @@ erp = "tax_id"
 
 [entity.contact]
 title = "last_name"
-crm = { object = "Contact", id_column = "Concord_Id__c" }
+crm = { object = "Contact", id_column = "Concord_Id__c", write_column = "Concord_Write__c" }
 erp = { object = "public.contacts", id_column = "concord_id" }
 [entity.contact.field.last_name]
 type = "text"

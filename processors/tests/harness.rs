@@ -373,6 +373,9 @@ impl World {
         if let Some(column) = &write.id_column {
             values.push((column, text(&write.entity)));
         }
+        if let Some(column) = &write.write_column {
+            values.push((column, text(&write.id)));
+        }
         let id = write.record.clone().unwrap_or_else(|| new_id.to_owned());
         let op = if write.record.is_some() { Op::Update } else { Op::Create };
         self.answer(write, OutcomeResult::Applied, Some(&id), &[]).await;
@@ -413,6 +416,7 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
             ("Description", ColumnType::Text),
             ("ParentId", ColumnType::Text),
             ("Concord_Id__c", ColumnType::Text),
+            ("Concord_Write__c", ColumnType::Text),
         ],
         (Side::Erp, "public.customers") => vec![
             ("id", ColumnType::Int),
@@ -434,6 +438,7 @@ pub(crate) fn schema(side: Side, object: &str) -> ChangeSchema {
                 ("Email", ColumnType::Text),
                 ("AccountId", ColumnType::Text),
                 ("Concord_Id__c", ColumnType::Text),
+                ("Concord_Write__c", ColumnType::Text),
             ]
         }
         (Side::Erp, "public.contacts") => {

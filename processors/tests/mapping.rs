@@ -63,6 +63,24 @@ fn a_mistake_is_named_with_its_line_and_field() {
         ),
         ("object = \"public.contacts\"", "object = \"public.customers\"", "mapped twice"),
         (
+            ", write_column = \"Concord_Write__c\"",
+            "",
+            "line 6: entity.customer.crm has no write_column, which tells whose a change is; add write_column = \"Concord_Write__c\", and to Account in Salesforce such a field: text of 60 characters",
+        ),
+        (
+            "id_column = \"concord_id\", constants",
+            "id_column = \"concord_id\", write_column = \"write\", constants",
+            "line 7: entity.customer.erp.write_column is the CRM side's alone: the ERP's ledger says which write changed a row",
+        ),
+        (
+            "\"Concord_Write__c\"",
+            "\"Concord_Id__c\"",
+            "entity.customer: crm column Concord_Id__c holds the ids of writes and cannot be the id_column too",
+        ),
+        ("\"Concord_Write__c\"", "\"Name\"", "cannot be field name too"),
+        ("\"Concord_Write__c\"", "\"Last__c\", constants = { Last__c = \"x\" }", "cannot be a constant too"),
+        ("\"Concord_Write__c\"", "\"Last__c\", archive = { Last__c = \"x\" }", "cannot be an archive column too"),
+        (
             "[entity.contact]\n",
             "[entity.customer.field.main]\ntype = \"reference(contact)\"\ncrm = \"Main__c\"\nerp = \"main\"\n\n[entity.contact]\n",
             "entities customer, contact refer to each other in a circle",

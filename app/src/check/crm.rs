@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingest::crm::{Field, Use};
+use processors::mapping_file::WRITE_LENGTH;
 use schemas::cdc::ColumnType;
 
 use super::field::Holds;
@@ -35,8 +36,12 @@ pub(super) async fn look(config: &Config, needs: Needs, events_too: bool) -> Loo
                 problem.place.clone_from(&place);
             } else if problem.place.starts_with(CHANNEL) {
                 problem.place = format!("{} at {}", problem.place, reader.pubsub_endpoint);
-            } else if let Some(said) = said(&needs, &problem.place) {
-                problem.place = format!("{}, mapped by {said}", problem.place);
+            } else if let Some(need) = need(&needs, &problem.place) {
+                problem.place = format!("{}, mapped by {}", problem.place, need.said);
+                if need.written.write {
+                    problem.remedy =
+                        format!("{}; and give the integration user read and edit access to it (field-level security)", make_write_field());
+                }
             }
             problem
         })
@@ -93,6 +98,13 @@ fn fault(place: &str, field: &Field, need: &Need) -> Option<Problem> {
     if need.update && !field.updateable && field.createable {
         return Some(Problem::new(place, "it can be set on new records, but not changed later", security));
     }
+    if need.written.write && !(matches!(field.kind.as_str(), "string" | "textarea") && field.length >= WRITE_LENGTH) {
+        return Some(Problem::new(
+            place,
+            format!("it takes the ids of writes, and its type {} of {} characters cannot hold them", field.kind, field.length),
+            make_write_field(),
+        ));
+    }
     if need.written.id && need.insert && !field.external_id {
         return Some(Problem::new(
             place,
@@ -147,8 +159,12 @@ pub(super) fn place(config: &Config) -> String {
     format!("Salesforce at {}", config.capture_crm.login_url)
 }
 
-/// Which line of the mapping names the field of `Salesforce field Account.Name`.
-fn said<'a>(needs: &'a Needs, place: &str) -> Option<&'a str> {
+/// What the mapping asks of the field of `Salesforce field Account.Name`.
+fn need<'a>(needs: &'a Needs, place: &str) -> Option<&'a Need> {
     let (object, field) = place.strip_prefix("Salesforce field ")?.split_once('.')?;
-    Some(needs.get(object)?.get(field)?.said.as_str())
+    needs.get(object)?.get(field)
+}
+
+fn make_write_field() -> String {
+    format!("Setup, Object Manager: make a Text field of {WRITE_LENGTH} characters for it, not unique, no external id")
 }

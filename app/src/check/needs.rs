@@ -38,6 +38,8 @@ pub(super) struct Written {
     pub(super) list_as_text: Option<bool>,
     /// It holds entity ids.
     pub(super) id: bool,
+    /// It takes the ids of writes.
+    pub(super) write: bool,
 }
 
 impl Written {
@@ -48,6 +50,7 @@ impl Written {
         self.nothing |= more.nothing;
         self.list_as_text = self.list_as_text.or(more.list_as_text);
         self.id |= more.id;
+        self.write |= more.write;
     }
 
     /// What a field writes to one of its columns.
@@ -133,6 +136,10 @@ pub(super) fn of(mapping: &Mapping, side: Side) -> Needs {
             format!("entity.{}.{}.id_column", entity.kind, side.as_str()),
             Written { id: true, ..Written::default() },
         );
+        if let Some(column) = &own.write_column {
+            let said = format!("entity.{}.{}.write_column", entity.kind, side.as_str());
+            ask(column, true, create, None, said, Written { write: true, ..Written::default() });
+        }
         if let Some(actor) = &own.actor_column {
             ask(actor, false, false, None, format!("entity.{}.{}.actor_column", entity.kind, side.as_str()), Written::default());
         }

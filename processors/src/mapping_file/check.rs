@@ -53,6 +53,7 @@ fn entity(mapping: &Mapping, entity: &EntityMapping) -> Result<(), String> {
         return Err(format!("entity.{error}"));
     }
     super::rows::check(entity)?;
+    write_column(entity)?;
     for field in &entity.fields {
         for side in Side::BOTH {
             let column = &entity.sides[side].id_column;
@@ -69,6 +70,39 @@ fn entity(mapping: &Mapping, entity: &EntityMapping) -> Result<(), String> {
             && !mapping.entities.iter().any(|other| other.kind == *kind)
         {
             return Err(format!("entity.{}.field.{} refers to {kind:?}, which is not an entity", entity.kind, field.name));
+        }
+    }
+    Ok(())
+}
+
+/// The column of write ids is for them alone: a value that somebody else puts there would name no write.
+fn write_column(entity: &EntityMapping) -> Result<(), String> {
+    for side in Side::BOTH {
+        let own = &entity.sides[side];
+        let Some(column) = &own.write_column else { continue };
+        let refused = |what: &str| {
+            let side = side.as_str();
+            Err(format!("entity.{}: {side} column {column} holds the ids of writes and cannot be {what} too; name another", entity.kind))
+        };
+        if column.is_empty() {
+            return Err(format!("entity.{}.{}.write_column is empty; name a field", entity.kind, side.as_str()));
+        }
+        if own.id_column == *column {
+            return refused("the id_column");
+        }
+        if let Some(field) = entity.fields.iter().find(|field| field.columns[side].has(column)) {
+            return refused(&format!("field {}", field.name));
+        }
+        if let Some(key) = entity.keys.iter().find(|key| key.columns[side] == *column) {
+            return refused(&format!("key {}", key.name));
+        }
+        let taken = [
+            (own.constants.contains_key(column), "a constant"),
+            (own.archive.contains_key(column), "an archive column"),
+            (own.actor_column.as_ref() == Some(column), "the actor_column"),
+        ];
+        if let Some((_, what)) = taken.into_iter().find(|(taken, _)| *taken) {
+            return refused(what);
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use toml::Spanned;
 
 use super::shape::{self, Word};
-use super::{Wrong, conversion};
+use super::{WRITE_LENGTH, Wrong, conversion};
 
 const WHENS: &[(&str, When)] = &[("create", When::Create), ("always", When::Always)];
 const SKEW_US: i64 = 2_000_000;
@@ -93,7 +93,7 @@ fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapp
     }
     Ok(EntityMapping {
         title: shape.title.into_inner(),
-        sides: Pair { crm: side(&format!("{here}.crm"), shape.crm)?, erp: side(&format!("{here}.erp"), shape.erp)? },
+        sides: Pair { crm: side(&here, Side::Crm, shape.crm)?, erp: side(&here, Side::Erp, shape.erp)? },
         fields,
         keys: shape.keys.into_iter().map(|shape| key(&here, shape)).collect::<Result<_>>()?,
         scored: shape.scored.map(|scored| super::scored::rules(&here, scored)).transpose()?,
@@ -114,11 +114,12 @@ fn policies<T: Copy>(shape: &shape::Policies, what: &str, choices: &[(&str, T)],
     })
 }
 
-fn side(here: &str, shape: shape::Side) -> Result<SideMapping> {
+fn side(entity: &str, side: Side, shape: shape::Side) -> Result<SideMapping> {
+    let here = &format!("{entity}.{}", side.as_str());
     Ok(SideMapping {
+        write_column: write_column(here, side, &shape)?,
         object: shape.object.into_inner(),
         id_column: shape.id_column,
-        write_column: shape.write_column,
         constants: shape.constants.into_iter().map(|(column, value)| constant(here, column, value)).collect::<Result<_>>()?,
         archive: shape
             .archive
@@ -129,6 +130,28 @@ fn side(here: &str, shape: shape::Side) -> Result<SideMapping> {
         conditions: super::rows::conditions(here, shape.conditions)?,
         rows: super::rows::beside(here, shape.rows)?,
     })
+}
+
+/// The column that takes the ids of writes: a record of the CRM has no other sign of which write it bears.
+fn write_column(here: &str, side: Side, shape: &shape::Side) -> Result<Option<String>> {
+    match (side, &shape.write_column) {
+        (Side::Crm, Some(column)) => Ok(Some(column.get_ref().clone())),
+        (Side::Crm, None) => {
+            let object = shape.object.get_ref();
+            Err(wrong(
+                shape.object.span().start,
+                format!(
+                    "{here} has no write_column, which tells whose a change is; add write_column = \"Concord_Write__c\", and to {object} \
+                     in Salesforce such a field: text of {WRITE_LENGTH} characters, not unique, no external id, that the integration user may edit"
+                ),
+            ))
+        }
+        (Side::Erp, None) => Ok(None),
+        (Side::Erp, Some(column)) => Err(wrong(
+            column.span().start,
+            format!("{here}.write_column is the CRM side's alone: the ERP's ledger says which write changed a row; take it out"),
+        )),
+    }
 }
 
 pub(super) fn constant(here: &str, column: String, value: Spanned<toml::Value>) -> Result<(String, Constant)> {

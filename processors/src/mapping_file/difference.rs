@@ -107,6 +107,8 @@ fn entity(found: &mut Found, old: &EntityMapping, new: &EntityMapping) {
         let path = format!("{path}.{}", side.as_str());
         found.changed(&path, "object", &before.object, &after.object, Weight::Never, String::clone);
         found.changed(&path, "id_column", &before.id_column, &after.id_column, Weight::Never, String::clone);
+        let shown = |column: &Option<String>| column.clone().unwrap_or_else(|| "none".to_owned());
+        found.changed(&path, "write_column", &before.write_column, &after.write_column, Weight::Never, shown);
         found.differs(&path, "where is another", &before.conditions, &after.conditions, Weight::Never);
         found.differs(&path, "rows are others", &before.rows, &after.rows, Weight::Never);
         found.differs(&path, "constants are others", &before.constants, &after.constants, Weight::Policy);
@@ -145,6 +147,7 @@ fn entity(found: &mut Found, old: &EntityMapping, new: &EntityMapping) {
             keyed
                 || old.fields.iter().any(|field| field.columns[side].has(column))
                 || own.id_column == column
+                || own.write_column.as_deref() == Some(column)
                 || own.archive.contains_key(column)
         };
         for field in &new.fields {

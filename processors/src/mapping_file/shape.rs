@@ -52,7 +52,7 @@ pub(super) struct Entity {
 pub(super) struct Side {
     pub(super) object: Word,
     pub(super) id_column: String,
-    pub(super) write_column: Option<String>,
+    pub(super) write_column: Option<Word>,
     #[serde(default)]
     pub(super) constants: BTreeMap<String, Spanned<toml::Value>>,
     #[serde(default)]

@@ -58,6 +58,7 @@ NaicsDesc text 120
 YearStarted text 4
 SicDesc text 80
 Concord_Id__c text 36 extid unique
+Concord_Write__c text 60
 ERP_Id__c text 40 extid
 Tax_Id__c text 20
 Email__c email 80
@@ -92,6 +93,7 @@ EmailBouncedReason text 255
 EmailBouncedDate datetime
 Jigsaw text 20
 Concord_Id__c text 36 extid unique
+Concord_Write__c text 60
 MasterRecordId ref Contact ro noevent
 IsEmailBounced bool ro noevent
 ";
@@ -122,6 +124,7 @@ OwnerId ref User default:me
 LastStageChangeDate datetime ro
 ContactId ref Contact createonly
 Concord_Id__c text 36 extid unique
+Concord_Write__c text 60
 ";
 
 const QUOTE: &str = "
@@ -182,6 +185,7 @@ OrderNumber auto lookup
 TotalAmount currency 18,2 ro
 @
 Concord_Id__c text 36 extid unique
+Concord_Write__c text 60
 ";
 
 const ORDER_ITEM: &str = "
