@@ -223,7 +223,7 @@ fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
         WriteOp::Create => systems.find(Side::Crm, &write.entity),
         WriteOp::Update | WriteOp::Delete => write.record.clone(),
     };
-    let seen = id.as_deref().and_then(|id| systems.crm.rows.get(id).map(|row| Retrieved { id, values: &row.values, by_us: row.by_us }));
+    let seen = id.as_deref().and_then(|id| systems.crm.rows.get(id).map(|row| Retrieved { id, values: &row.values }));
     let decided = decide_crm(attempt, seen.as_ref());
     if let Some(Reply::Rejected { .. }) = &decided {
         systems.fault("precondition_failed");

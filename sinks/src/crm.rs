@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! writes.crm ─▶ batch ─▶ one retrieve per object ─▶ expected ≠ actual: rejected, with the actual values
-//!                                                 ─▶ actual = wanted: done before (an answer was lost)
+//!                                                 ─▶ its id stands on the record: done before (an answer was lost)
 //!                                                 ─▶ else Collections update, upsert by external id, or delete: 200 a call
 //! ```
 //!
 //! Promises: an outcome for every record, never for a batch as a whole; a create tried again cannot make a second
-//! record, for its key is the entity id; records of one parent are never written in parallel; never more than the
+//! record, for its key is the entity id; every record that is written takes the write's id, in a field of its own, so that a later
+//! try and the change stream know what it did; records of one parent are never written in parallel; never more than the
 //! configured share of the org's daily calls. What a race between read and write still lets through, the change stream
 //! shows and the reconciler settles; `strict` closes that gap at one call a record. One process writes at a time.
 

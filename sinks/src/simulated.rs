@@ -29,8 +29,6 @@ pub struct Attempt {
     pub write: Write,
     /// How often it has been tried before.
     pub attempts: i64,
-    /// It was sent before, and never answered.
-    pub unanswered: bool,
 }
 
 /// The target's answer to one write.
@@ -117,8 +115,6 @@ pub struct Retrieved<'a> {
     pub id: &'a str,
     /// Field values.
     pub values: &'a BTreeMap<String, Value>,
-    /// The last hand on it was ours.
-    pub by_us: bool,
 }
 
 /// What the Salesforce sink does with a write after reading the record; none when it must call.
@@ -127,10 +123,9 @@ pub fn decide_crm(attempt: &Attempt, seen: Option<&Retrieved<'_>>) -> Option<Rep
     let seen = seen.map(|seen| {
         let mut record: Map<String, Json> = seen.values.iter().map(|(name, value)| (name.clone(), compare::json(value))).collect();
         record.insert("Id".to_owned(), json!(seen.id));
-        record.insert("LastModifiedById".to_owned(), json!(if seen.by_us { "us" } else { "them" }));
         Json::Object(record)
     });
-    batch::decide(&job(attempt), seen.as_ref(), Some("us")).map(reply)
+    batch::decide(&job(attempt), seen.as_ref()).map(reply)
 }
 
 struct Adapted<T>(T);
@@ -147,8 +142,7 @@ impl<T: Target> writer::Target for Adapted<T> {
     }
 
     async fn apply(&mut self, jobs: &[Job]) -> Applied {
-        let attempts: Vec<Attempt> =
-            jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts, unanswered: job.unanswered }).collect();
+        let attempts: Vec<Attempt> = jobs.iter().map(|job| Attempt { write: job.write.clone(), attempts: job.attempts }).collect();
         let replies = self.0.apply(&attempts).await;
         let halt = replies.halted.map(|after| Error::Busy {
             target: "the simulated system",
@@ -173,7 +167,6 @@ fn job(attempt: &Attempt) -> Job {
         value: None,
         sync: None::<Bytes>,
         attempts: attempt.attempts,
-        unanswered: attempt.unanswered,
         read_at: 0,
     }
 }

@@ -265,9 +265,6 @@ impl<'a> Session<'a> {
                 Answer::Done(verdict) => self.answer::<T>(id, job, &verdict, now).await?,
                 Answer::Later(later) => {
                     let attempts = job.attempts + i64::from(later.tried);
-                    if later.unanswered {
-                        self.window.sent(id);
-                    }
                     if later.tried && attempts >= self.shell.pace.attempts {
                         let verdict = later.give_up(attempts);
                         self.answer::<T>(id, job, &verdict, now).await?;

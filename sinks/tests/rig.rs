@@ -234,7 +234,7 @@ pub(crate) fn update(side: Side, id: &str, object: &str, record: &str, values: &
         values: fields(values),
         expected: fields(expected),
         id_column: None,
-        write_column: None,
+        write_column: (side == Side::Crm).then(|| "Concord_Write__c".to_owned()),
         rows: Vec::new(),
         lane: Lane::Live,
         reason: "edited across".to_owned(),

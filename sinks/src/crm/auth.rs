@@ -21,16 +21,12 @@ const ASSERTION_SECONDS: i64 = 180;
 pub(crate) struct Token {
     pub(crate) bearer: crate::config::Secret,
     pub(crate) instance: String,
-    /// Id of the user we act as, 18 characters.
-    pub(crate) user: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Granted {
     access_token: String,
     instance_url: String,
-    #[serde(default)]
-    id: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -107,11 +103,9 @@ impl Tokens {
                 code: status.to_string(),
                 reason: "the answer holds no token".to_owned(),
             })?;
-            let user = granted.id.rsplit('/').next().filter(|id| id.starts_with("005")).map(str::to_owned);
             return Ok(Token {
                 bearer: crate::config::Secret::new(granted.access_token),
                 instance: granted.instance_url.trim_end_matches('/').to_owned(),
-                user,
             });
         }
         let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();

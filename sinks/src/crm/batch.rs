@@ -22,7 +22,7 @@ const PER_QUERY: usize = 200;
 
 /// Tries a batch.
 pub(crate) async fn run(client: &Client, jobs: &[Job]) -> Applied {
-    let mut batch = Batch { client, jobs, answers: vec![None; jobs.len()], seen: vec![None; jobs.len()], user: None, halt: None };
+    let mut batch = Batch { client, jobs, answers: vec![None; jobs.len()], seen: vec![None; jobs.len()], halt: None };
     batch.go().await;
     let answers = batch.answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::untried)).collect();
     Applied { answers, halt: batch.halt }
@@ -34,8 +34,6 @@ struct Batch<'a> {
     answers: Vec<Option<Answer>>,
     /// The record as it is there.
     seen: Vec<Option<Json>>,
-    /// Who we are, when some answer was lost before.
-    user: Option<String>,
     halt: Option<Error>,
 }
 
@@ -52,12 +50,6 @@ struct Read {
 
 impl Batch<'_> {
     async fn go(&mut self) {
-        if self.jobs.iter().any(|job| job.unanswered) {
-            match self.client.user().await {
-                Ok(user) => self.user = user,
-                Err(error) => return self.halt = Some(error),
-            }
-        }
         self.refuse_unfit();
         self.read().await;
         if self.halt.is_some() {
@@ -136,6 +128,7 @@ impl Batch<'_> {
         let mut fields: BTreeSet<&str> = BTreeSet::from(["Id"]);
         for job in read.jobs.iter().map(|index| &self.jobs[*index]) {
             fields.extend(job.write.values.iter().chain(&job.write.expected).map(|field| field.name.as_str()));
+            fields.extend(job.write.write_column.as_deref().filter(|_| job.write.op == WriteOp::Update));
         }
         if let Some(by) = &read.by {
             fields.insert(by);
@@ -150,9 +143,6 @@ impl Batch<'_> {
         }
         if config.strict {
             fields.insert("LastModifiedDate");
-        }
-        if self.user.is_some() {
-            fields.insert("LastModifiedById");
         }
         if let Some(parent) = config.parents.get(&read.object) {
             fields.insert(parent);
@@ -191,7 +181,7 @@ impl Batch<'_> {
     fn decide(&mut self) {
         for index in 0..self.jobs.len() {
             if self.answers[index].is_none() {
-                self.answers[index] = decide(&self.jobs[index], self.seen[index].as_ref(), self.user.as_deref()).map(Answer::Done);
+                self.answers[index] = decide(&self.jobs[index], self.seen[index].as_ref()).map(Answer::Done);
             }
         }
     }
@@ -318,12 +308,15 @@ impl Batch<'_> {
     }
 }
 
-/// A record for a Collections call.
+/// A record for a Collections call, with the write's id on it.
 fn record<'a>(job: &Job, more: impl IntoIterator<Item = (&'a str, Json)>) -> Json {
     let mut record = Map::new();
     record.insert("attributes".to_owned(), json!({"type": job.write.object}));
     for (name, value) in more {
         record.insert(name.to_owned(), value);
+    }
+    if let Some(column) = &job.write.write_column {
+        record.insert(column.clone(), json!(job.write.id));
     }
     for field in &job.write.values {
         // The key was set above, from the entity.
@@ -333,7 +326,11 @@ fn record<'a>(job: &Job, more: impl IntoIterator<Item = (&'a str, Json)>) -> Jso
 }
 
 /// What becomes of a write without a call; none when it must be made.
-pub(crate) fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Option<Verdict> {
+///
+/// What an update finds there is told apart by the id of the last write that the record bears. Equal values alone say nothing:
+/// had somebody else put them there, a write answered as applied would be waited for in the stream for ever. So it is written
+/// all the same, where it may be, and an event with its id follows.
+pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
     let write = &job.write;
     let all = |fields: &[Field], seen: &Json| fields.iter().all(|field| compare::same(&field.value, &seen[field.name.as_str()]));
     let Some(seen) = seen else {
@@ -348,14 +345,22 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>, user: Option<&str>) -> Opti
         // Made by an earlier try; whatever was edited since stays.
         WriteOp::Create => Some(Verdict::applied(id(), actual(job, seen))),
         WriteOp::Delete => (!all(&write.expected, seen)).then(|| Verdict::rejected(id(), actual(job, seen))),
-        WriteOp::Update if all(&write.values, seen) => Some(Verdict::applied(id(), actual(job, seen))),
-        WriteOp::Update if all(&write.expected, seen) || planted::on(planted::Bug::CrmOverwrites) => None,
-        // Our answer was lost and the org altered the value (a trim, a flow). Before that try was sent the record held what was
-        // expected, so that whoever changed it since was followed by us, if the last hand on it is ours.
-        WriteOp::Update if job.unanswered && user.is_some_and(|user| seen["LastModifiedById"].as_str() == Some(user)) => {
-            Some(Verdict::applied(id(), actual(job, seen)))
+        // It only reads.
+        WriteOp::Update if write.values.is_empty() => Some(Verdict::applied(id(), actual(job, seen))),
+        WriteOp::Update => {
+            let done = match &write.write_column {
+                // An earlier try whose answer was lost, whatever the org made of the values or a person of the record since.
+                Some(column) => seen[column.as_str()].as_str() == Some(write.id.as_str()),
+                None => all(&write.values, seen),
+            };
+            if done {
+                Some(Verdict::applied(id(), actual(job, seen)))
+            } else if all(&write.expected, seen) || planted::on(planted::Bug::CrmOverwrites) {
+                None
+            } else {
+                Some(Verdict::rejected(id(), actual(job, seen)))
+            }
         }
-        WriteOp::Update => Some(Verdict::rejected(id(), actual(job, seen))),
     }
 }
 
@@ -420,10 +425,10 @@ mod tests {
 
     use super::*;
 
-    fn update(unanswered: bool) -> Job {
+    fn update(write_column: Option<&str>) -> Job {
         let field = |value: &str| vec![Field { name: "Name".to_owned(), value: Value::text(value) }];
         let write = Write {
-            id: "w".to_owned(),
+            id: "e:w7".to_owned(),
             entity: "e".to_owned(),
             kind: "customer".to_owned(),
             side: Side::Crm,
@@ -433,7 +438,7 @@ mod tests {
             values: field("new"),
             expected: field("old"),
             id_column: None,
-            write_column: None,
+            write_column: write_column.map(str::to_owned),
             rows: Vec::new(),
             lane: Lane::Live,
             reason: String::new(),
@@ -442,34 +447,48 @@ mod tests {
             conflict: None,
             mapping_version: 1,
         };
-        Job { attempts: i64::from(unanswered), unanswered, ..Job::of(write, 0) }
+        Job::of(write, 0)
     }
 
     fn check(job: &Job, seen: Option<Json>, expected: Option<OutcomeResult>) {
-        assert_eq!(decide(job, seen.as_ref(), Some("005me")).map(|verdict| verdict.result), expected, "{seen:?}");
+        assert_eq!(decide(job, seen.as_ref()).map(|verdict| verdict.result), expected, "{seen:?}");
     }
 
     #[test]
     fn what_is_there_decides_what_is_written() {
-        check(&update(false), Some(json!({"Name": "old"})), None);
-        check(&update(false), Some(json!({"Name": "new"})), Some(OutcomeResult::Applied));
-        check(&update(false), Some(json!({"Name": "edited"})), Some(OutcomeResult::Rejected));
-        check(&update(false), None, Some(OutcomeResult::Rejected));
+        for job in [update(None), update(Some("By__c"))] {
+            check(&job, Some(json!({"Name": "old", "By__c": "e:w6"})), None);
+            check(&job, Some(json!({"Name": "edited", "By__c": "e:w6"})), Some(OutcomeResult::Rejected));
+            check(&job, None, Some(OutcomeResult::Rejected));
+        }
+        check(&update(None), Some(json!({"Name": "new"})), Some(OutcomeResult::Applied));
     }
 
     #[test]
-    fn a_value_that_the_org_altered_after_a_lost_answer_is_ours() {
-        check(&update(true), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Applied));
-        check(&update(true), Some(json!({"Name": "NEW", "LastModifiedById": "005other"})), Some(OutcomeResult::Rejected));
-        check(&update(false), Some(json!({"Name": "NEW", "LastModifiedById": "005me"})), Some(OutcomeResult::Rejected));
-        // The try before never sent it: the last hand on the record wrote something else.
-        let unsent = Job { attempts: 1, ..update(false) };
-        check(&unsent, Some(json!({"Name": "edited", "LastModifiedById": "005me"})), Some(OutcomeResult::Rejected));
+    fn a_write_was_done_before_if_the_record_bears_it_and_only_then() {
+        let job = update(Some("By__c"));
+        check(&job, Some(json!({"Name": "new", "By__c": "e:w7"})), Some(OutcomeResult::Applied));
+        // A flow altered what was written, or a person edited it since.
+        check(&job, Some(json!({"Name": "NEW", "By__c": "e:w7"})), Some(OutcomeResult::Applied));
+        // Somebody else put the same value there.
+        check(&job, Some(json!({"Name": "new", "By__c": "e:w6"})), Some(OutcomeResult::Rejected));
+        check(&job, Some(json!({"Name": "new", "By__c": null})), Some(OutcomeResult::Rejected));
+        // What was expected is what is wanted: written, so that the stream shows the write.
+        let mut same = update(Some("By__c"));
+        same.write.expected = same.write.values.clone();
+        check(&same, Some(json!({"Name": "new ", "By__c": null})), None);
+    }
+
+    #[test]
+    fn a_write_without_values_only_reads() {
+        let mut job = update(Some("By__c"));
+        job.write.values.clear();
+        check(&job, Some(json!({"Name": "edited", "By__c": "e:w6"})), Some(OutcomeResult::Applied));
     }
 
     #[test]
     fn each_row_of_a_partial_batch_has_its_own_answer() {
-        let job = update(false);
+        let job = update(None);
         let locked = json!({"success": false, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "m", "fields": []}]});
         let long = json!({"success": false, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "m", "fields": ["Name"]}]});
         assert!(

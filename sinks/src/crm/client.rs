@@ -84,11 +84,6 @@ impl Client {
         self.known().instance
     }
 
-    /// Id of the user we act as.
-    pub(crate) async fn user(&self) -> Result<Option<String>, Error> {
-        Ok(self.tokens.get().await?.user.clone())
-    }
-
     fn known(&self) -> Known {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

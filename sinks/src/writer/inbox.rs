@@ -117,7 +117,7 @@ impl Inbox {
             Ok(Some(write)) if write.side == self.side => {
                 let sync = sync_id(&record);
                 let Record { partition, offset, key, value, .. } = record;
-                window.push(Job { write, partition, offset, key, value, sync, attempts: 0, unanswered: false, read_at });
+                window.push(Job { write, partition, offset, key, value, sync, attempts: 0, read_at });
             }
             Ok(Some(write)) => {
                 let reason = format!("a write to the {} stands among those to the {}", write.side, self.side);

@@ -17,8 +17,6 @@ pub(crate) struct Job {
     pub(crate) sync: Option<Bytes>,
     /// Tries so far.
     pub(crate) attempts: i64,
-    /// A try was sent and its answer never came: it may have been carried out.
-    pub(crate) unanswered: bool,
     /// When it was read.
     pub(crate) read_at: i64,
 }
@@ -31,17 +29,7 @@ impl Job {
 
     #[cfg(test)]
     pub(crate) fn of(write: Write, offset: u64) -> Self {
-        Self {
-            write,
-            partition: TopicPartition::new("writes", 0),
-            offset,
-            key: None,
-            value: None,
-            sync: None,
-            attempts: 0,
-            unanswered: false,
-            read_at: 0,
-        }
+        Self { write, partition: TopicPartition::new("writes", 0), offset, key: None, value: None, sync: None, attempts: 0, read_at: 0 }
     }
 }
 
@@ -100,8 +88,6 @@ pub(crate) struct Later {
     pub(crate) after: Option<Duration>,
     /// Whether the target was asked at all, so that the try counts.
     pub(crate) tried: bool,
-    /// Whether the write was sent without an answer.
-    pub(crate) unanswered: bool,
 }
 
 impl Later {
@@ -124,25 +110,18 @@ pub(crate) enum Answer {
 impl Answer {
     /// Was not reached; does not count as a try.
     pub(crate) fn untried() -> Self {
-        Self::Later(Later { code: None, reason: None, remedy: None, after: None, tried: false, unanswered: false })
+        Self::Later(Later { code: None, reason: None, remedy: None, after: None, tried: false })
     }
 
     /// Tried, and failed for a reason that should pass.
     pub(crate) fn later(code: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>, after: Option<Duration>) -> Self {
-        Self::Later(Later {
-            code: Some(code.into()),
-            reason: Some(reason.into()),
-            remedy: Some(remedy.into()),
-            after,
-            tried: true,
-            unanswered: false,
-        })
+        Self::Later(Later { code: Some(code.into()), reason: Some(reason.into()), remedy: Some(remedy.into()), after, tried: true })
     }
 
     /// Sent, and never answered: whether it took effect is not known.
     pub(crate) fn unanswered(reason: impl Into<String>, after: Option<Duration>) -> Self {
         let (code, reason) = (Some("NO_ANSWER".to_owned()), Some(reason.into()));
-        Self::Later(Later { code, reason, remedy: Some(String::new()), after, tried: true, unanswered: true })
+        Self::Later(Later { code, reason, remedy: Some(String::new()), after, tried: true })
     }
 }
 

@@ -145,13 +145,6 @@ impl Window {
         }
     }
 
-    /// A write was sent and its answer never came.
-    pub(crate) fn sent(&mut self, id: JobId) {
-        if let Some(job) = self.entries.get_mut(&id).and_then(|entry| entry.job.as_mut()) {
-            job.unanswered = true;
-        }
-    }
-
     /// Writes that have been in hand for longer than `longest` and were not yet told of, with their last trouble.
     pub(crate) fn overdue(&mut self, now: i64, longest: i64) -> Vec<(Job, Option<String>, Option<String>)> {
         let mut found = Vec::new();
