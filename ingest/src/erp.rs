@@ -26,6 +26,7 @@ mod copy;
 mod error;
 mod lsn;
 mod metrics;
+mod ours;
 pub mod pgoutput;
 mod publication;
 mod reader;

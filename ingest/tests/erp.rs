@@ -5,6 +5,7 @@ mod checks;
 mod faults;
 mod gate;
 pub(crate) mod harness;
+mod ours;
 mod restart;
 mod secure;
 mod snapshot;

@@ -9,6 +9,7 @@
 pub mod cdc;
 pub mod frame;
 pub mod message;
+pub mod stamp;
 pub mod topic;
 pub mod value;
 pub mod wire;

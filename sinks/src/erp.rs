@@ -19,6 +19,7 @@ mod failure;
 mod ledger;
 mod plan;
 mod setup;
+mod stamp;
 mod statement;
 mod tls;
 mod value;

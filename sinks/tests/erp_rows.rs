@@ -17,14 +17,14 @@ const ROWS: &str = r#"
     insert into party."Address" (id, "Party Id", "Street", city, invoice) select n, n, 'Mill Lane ' || n, 'Leeds', true from generate_series(1, 9) n;
     select setval('party_party_id_seq', 100), setval('party_contact_mechanism_id_seq', 100), setval('party."Address_id_seq"', 100)"#;
 
-async fn erp() -> Result<Erp> {
+pub(crate) async fn erp() -> Result<Erp> {
     let erp = Erp::new().await?;
     erp.client.batch_execute(SCHEMA).await?;
     erp.client.batch_execute(ROWS).await?;
     Ok(erp)
 }
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::text(text)
 }
 
@@ -44,7 +44,7 @@ fn row(name: &str, table: &str, key: &str, columns: &[&str], when_empty: WhenEmp
     }
 }
 
-fn email() -> RowTarget {
+pub(crate) fn email() -> RowTarget {
     let conditions: Vec<Field> = fields(&[("type", text("email")), ("active", Value::Bool(true))]);
     RowTarget {
         constants: conditions.clone(),
@@ -54,7 +54,7 @@ fn email() -> RowTarget {
     }
 }
 
-fn phone() -> RowTarget {
+pub(crate) fn phone() -> RowTarget {
     RowTarget {
         conditions: fields(&[("type", Value::List(vec![text("phone"), text("mobile")])), ("active", Value::Bool(true))]),
         constants: fields(&[("type", text("phone")), ("active", Value::Bool(true))]),
@@ -63,7 +63,7 @@ fn phone() -> RowTarget {
     }
 }
 
-fn invoice() -> RowTarget {
+pub(crate) fn invoice() -> RowTarget {
     let conditions = fields(&[("invoice", Value::Bool(true))]);
     RowTarget {
         constants: conditions.clone(),
@@ -72,7 +72,7 @@ fn invoice() -> RowTarget {
     }
 }
 
-fn term(when_empty: WhenEmpty) -> RowTarget {
+pub(crate) fn term(when_empty: WhenEmpty) -> RowTarget {
     RowTarget {
         parent: true,
         order: Vec::new(),
@@ -80,7 +80,7 @@ fn term(when_empty: WhenEmpty) -> RowTarget {
     }
 }
 
-fn update(id: &str, party: i32, values: &[(&str, Value)], expected: &[(&str, Value)]) -> Write {
+pub(crate) fn update(id: &str, party: i32, values: &[(&str, Value)], expected: &[(&str, Value)]) -> Write {
     let rows = vec![email(), phone(), invoice(), term(WhenEmpty::Delete)];
     let named = |row: &RowTarget| values.iter().chain(expected).any(|(name, _)| name.starts_with(&format!("{}.", row.name)));
     let rows = rows.into_iter().filter(named).collect();

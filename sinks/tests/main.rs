@@ -5,5 +5,6 @@ mod erp;
 mod erp_faults;
 mod erp_rows;
 mod erp_secure;
+mod erp_stamps;
 mod readmodel;
 mod rig;

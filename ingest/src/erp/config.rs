@@ -18,6 +18,8 @@ pub struct Config {
     pub publication: String,
     /// Replication slot; made when it is missing.
     pub slot: String,
+    /// Replication origin under which our own writes are made; the writer's.
+    pub origin: String,
     /// At most so many changes in one log transaction.
     pub batch_changes: usize,
     /// At most so many bytes of encoded changes in one log transaction.
@@ -40,6 +42,7 @@ impl Default for Config {
             tables: Vec::new(),
             publication: "concord".to_owned(),
             slot: "concord".to_owned(),
+            origin: "concord".to_owned(),
             batch_changes: 5_000,
             batch_bytes: 4 << 20,
             linger_ms: 20,

@@ -15,6 +15,9 @@ static DEAD_LETTERS: LazyLock<Option<IntCounter>> =
     LazyLock::new(|| counter("ingest_erp_dead_letters_total", "Rows set aside because a value cannot be carried."));
 static GAPS: LazyLock<Option<IntCounter>> =
     LazyLock::new(|| counter("ingest_erp_gaps_total", "Gaps in the stream found at a start and healed by reading the tables again."));
+static UNSTAMPED: LazyLock<Option<IntCounter>> = LazyLock::new(|| {
+    counter("ingest_erp_unstamped_transactions_total", "Transactions of our own that were too large to tell which write made which change.")
+});
 static PAUSES: LazyLock<Option<IntCounterVec>> = LazyLock::new(|| {
     registered(
         IntCounterVec::new(
@@ -57,6 +60,11 @@ pub(crate) fn dead_letter() {
 /// A gap was found.
 pub(crate) fn gap() {
     count(&GAPS, 1);
+}
+
+/// A transaction of ours goes on without saying which write made which change.
+pub(crate) fn unstamped() {
+    count(&UNSTAMPED, 1);
 }
 
 /// Reading pauses.

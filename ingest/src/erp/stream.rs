@@ -21,7 +21,8 @@ use super::connection::message_length;
 use super::error::{Error, Result};
 use super::lsn::Lsn;
 use super::metrics;
-use super::pgoutput::{self, Message, Relation};
+use super::ours::Ours;
+use super::pgoutput::{self, Message, Old, Relation, Tuple};
 use super::reader::{Chunk, Replication};
 use super::source::Setup;
 use super::sql::Sql;
@@ -30,6 +31,9 @@ use super::table::{Facts, Place, Table};
 
 /// What our own logical messages start with; `concord.actor` names who makes the changes that follow in its transaction.
 const ACTOR: &str = "concord.actor";
+
+/// Our own origin on the log, whatever its name is at the source.
+const OURSELVES: &str = "concord";
 
 /// A source transaction of which the commit has not come yet.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub(crate) struct Streamer<'a> {
     relations: HashMap<u32, Option<Arc<Table>>>,
     /// What was on the log when the stream began.
     covered: Position,
+    /// Transactions of our own, until they are whole.
+    ours: Ours,
     open: Option<Open>,
     batch: Batch,
     batch_since: Instant,
@@ -82,6 +88,7 @@ impl<'a> Streamer<'a> {
             infos,
             relations: HashMap::new(),
             covered: memory.position,
+            ours: Ours::new(&setup.config.origin),
             open: None,
             batch: Batch::default(),
             batch_since: Instant::now(),
@@ -131,14 +138,14 @@ impl<'a> Streamer<'a> {
                     *free = Some(writer);
                     self.confirm(replication, position, changes, committed_at);
                 }
-                chunk = replication.chunks.recv(), if self.pending.is_empty() && !self.is_full() => {
+                chunk = replication.chunks.recv(), if !self.has_more() && !self.is_full() => {
                     let Chunk { bytes, behind } = chunk.unwrap_or_else(|| Err(ended()))?;
                     metrics::received(bytes.len());
                     self.pending = bytes;
                     self.behind = behind;
                     self.work().await?;
                 }
-                () = std::future::ready(()), if !self.pending.is_empty() && !self.is_full() => self.work().await?,
+                () = std::future::ready(()), if self.has_more() && !self.is_full() => self.work().await?,
                 () = tokio::time::sleep_until(deadline), if free.is_some() => {}
             }
         }
@@ -148,12 +155,17 @@ impl<'a> Streamer<'a> {
         self.batch.changes >= self.setup.config.batch_changes || self.batch.bytes >= self.setup.config.batch_bytes
     }
 
+    /// Whether messages are here that were not looked at.
+    fn has_more(&self) -> bool {
+        self.ours.is_waiting() || !self.pending.is_empty()
+    }
+
     /// Whether what is there should be written now.
     fn is_due(&self, nothing_more: bool) -> bool {
         if self.is_full() {
             return true;
         }
-        if self.open.is_some() || !self.pending.is_empty() {
+        if self.open.is_some() || self.has_more() {
             return false;
         }
         if self.batch.is_empty() {
@@ -218,12 +230,20 @@ impl<'a> Streamer<'a> {
     /// Looks at pending messages until there are none or the batch is full.
     async fn work(&mut self) -> Result<()> {
         while !self.is_full() {
+            if let Some(message) = self.ours.next() {
+                self.message(message).await?;
+                continue;
+            }
             let Some(length) = message_length(&self.pending)? else {
                 return if self.pending.is_empty() { Ok(()) } else { Err(odd("a chunk that ends inside a message")) };
             };
             let message = self.pending.split_to(length);
             match (message.first(), message.get(5)) {
-                (Some(b'd'), Some(b'w')) if message.len() >= 30 => self.message(message.slice(30..)).await?,
+                (Some(b'd'), Some(b'w')) if message.len() >= 30 => {
+                    if let Some(message) = self.ours.pass(message.slice(30..)) {
+                        self.message(message).await?;
+                    }
+                }
                 (Some(b'd'), Some(b'k')) if message.len() >= 14 => {
                     let sent = Lsn(message.slice(6..).get_u64());
                     if self.open.is_none() && sent > self.memory.position.lsn {
@@ -257,6 +277,7 @@ impl<'a> Streamer<'a> {
                 }
             }
             Message::Origin { name, .. } => {
+                let name = if self.ours.is_origin(name) { OURSELVES } else { name };
                 if let Some(open) = &mut self.open {
                     open.origin = Some(name.to_owned());
                 }
@@ -267,27 +288,41 @@ impl<'a> Streamer<'a> {
                 }
             }
             Message::Relation(relation) => self.relation(relation).await?,
-            Message::Insert { relation, new } => self.change(&[relation], &bytes, |table, facts| table.insert(&new, facts)).await?,
+            Message::Insert { relation, new } => self.change(&[relation], &[new], &bytes, |table, facts| table.insert(&new, facts)).await?,
             Message::Update { relation, old, new } => {
-                self.change(&[relation], &bytes, |table, facts| table.update(&old, &new, facts)).await?
+                let rows = match old {
+                    Old::None => vec![new],
+                    Old::Key(old) | Old::Full(old) => vec![old, new],
+                };
+                self.change(&[relation], &rows, &bytes, |table, facts| table.update(&old, &new, facts)).await?
             }
-            Message::Delete { relation, old } => self.change(&[relation], &bytes, |table, facts| table.delete(&old, facts)).await?,
-            Message::Truncate { relations, .. } => self.change(&relations, &bytes, Table::truncate).await?,
+            Message::Delete { relation, old } => {
+                let rows = match old {
+                    Old::None => Vec::new(),
+                    Old::Key(old) | Old::Full(old) => vec![old],
+                };
+                self.change(&[relation], &rows, &bytes, |table, facts| table.delete(&old, facts)).await?
+            }
+            Message::Truncate { relations, .. } => self.change(&relations, &[], &bytes, Table::truncate).await?,
             Message::Type { .. } | Message::Logical { .. } => {}
         }
         Ok(())
     }
 
-    /// Counts a change and, unless the log has it already, adds its records to the batch.
+    /// Counts a change and, unless the log has it already, adds its records to the batch. `rows` are the row before, as far
+    /// as it is known, and after.
     async fn change(
         &mut self,
         relations: &[u32],
+        rows: &[Tuple<'_>],
         bytes: &[u8],
         records: impl Fn(&Table, Facts) -> Result<Vec<stream::NewRecord>>,
     ) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(|| odd("a change outside a transaction"))?;
         let ordinal = open.seen;
         open.seen += 1;
+        // Asked for those that the log has, too: each takes its turn.
+        let write = if self.ours.has_stamps() { write(&mut self.ours, &self.relations, relations, rows) } else { None };
         if self.covered.covers(open.commit_lsn, ordinal) {
             return Ok(());
         }
@@ -298,7 +333,7 @@ impl<'a> Streamer<'a> {
             committed_at: open.committed_at,
             actor: open.actor.clone(),
             origin: open.origin.clone(),
-            write: None,
+            write,
             snapshot: false,
         };
         if self.batch.is_empty() {
@@ -388,6 +423,12 @@ async fn finished(writing: &mut Option<Writing>) -> (Writer, Result<(Position, u
             },
         },
     }
+}
+
+/// The write of ours that changed a row, by the row's key before or after.
+fn write(ours: &mut Ours, known: &HashMap<u32, Option<Arc<Table>>>, relations: &[u32], rows: &[Tuple<'_>]) -> Option<String> {
+    let table = known.get(relations.first()?)?.as_ref()?;
+    rows.iter().find_map(|row| ours.write(&table.object, &table.record(row)?))
 }
 
 fn odd(what: &str) -> Error {

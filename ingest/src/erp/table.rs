@@ -143,6 +143,11 @@ impl Table {
             .collect())
     }
 
+    /// What names the record that a row belongs to, where the row has its key.
+    pub(crate) fn record(&self, row: &Tuple<'_>) -> Option<String> {
+        String::from_utf8(self.record_id(&self.cells(row).ok()?).ok()?).ok()
+    }
+
     /// The id that follows one change of this table to its last effect.
     pub(crate) fn sync_id(&self, facts: &Facts) -> SyncId<'_> {
         SyncId { copied: facts.snapshot.then_some(self.object.as_str()), position: facts.position, ordinal: facts.ordinal }

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::failure;
 use super::ledger;
 use super::plan::{self, Group, Row};
+use super::stamp::{self, Touched};
 use super::statement::{self, Statement};
 use crate::writer::{Answer, Job, Verdict};
 
@@ -64,20 +65,29 @@ async fn within(
     )?;
     let known = ledger::answers(&known);
     let mut answers: Vec<Option<Answer>> = jobs.iter().map(|job| known.get(job.write.id.as_str()).cloned().map(Answer::Done)).collect();
+    let mut touched = Touched::default();
     for group in plan::plan(jobs, tables, &mut answers) {
         let rows: Vec<&Row> = group.rows.iter().collect();
         match care {
             Care::None => {
-                for (job, answer) in attempt(connection, &group, &rows).await? {
+                for (job, answer) in attempt(connection, &group, &rows, &mut touched).await? {
                     answers[job] = Some(answer);
                 }
             }
-            Care::EachRow => carefully(connection, &group, rows, &mut answers).await?,
+            Care::EachRow => carefully(connection, &group, rows, &mut answers, &mut touched).await?,
         }
     }
     let answers: Vec<Answer> = answers.into_iter().map(|answer| answer.unwrap_or_else(Answer::untried)).collect();
     let entries = ledger::entries(jobs, &answers, |id| known.contains_key(id));
     let insert = connection.prepared(ledger::INSERT).await?;
+    let emit = connection.prepared(stamp::EMIT).await?;
+    let text = touched.text(jobs);
+    let tell = async {
+        match &text {
+            Some(text) => connection.client().execute(&emit, &[&schemas::stamp::PREFIX, text]).await,
+            None => Ok(0),
+        }
+    };
     let commit = connection.client().batch_execute(COMMIT);
     if entries.is_empty() {
         commit.await?;
@@ -86,20 +96,27 @@ async fn within(
         let params: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
             params.iter().map(|param| param as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
         // After a failed insert nothing behind it runs; it is the error that is returned.
-        futures::try_join!(connection.client().query(&insert, &params), commit)?;
+        futures::try_join!(connection.client().query(&insert, &params), tell, commit)?;
     }
     Ok(answers)
 }
 
 /// Does a group in ever smaller parts behind savepoints, until those that fail stand alone.
-async fn carefully(connection: &mut Connection, group: &Group, rows: Vec<&Row>, answers: &mut [Option<Answer>]) -> Result<(), PgError> {
+async fn carefully(
+    connection: &mut Connection,
+    group: &Group,
+    rows: Vec<&Row>,
+    answers: &mut [Option<Answer>],
+    touched: &mut Touched,
+) -> Result<(), PgError> {
     let mut parts = vec![(rows, false)];
     while let Some((part, free)) = parts.pop() {
         if part.is_empty() {
             continue;
         }
         connection.client().batch_execute("SAVEPOINT part").await?;
-        match attempt(connection, group, &part).await {
+        let mark = touched.mark();
+        match attempt(connection, group, &part, touched).await {
             Ok(done) => {
                 connection.client().batch_execute("RELEASE SAVEPOINT part").await?;
                 for (job, answer) in done {
@@ -108,6 +125,7 @@ async fn carefully(connection: &mut Connection, group: &Group, rows: Vec<&Row>, 
             }
             Err(error) if failure::of(&error).of_one_row() && !connection.is_closed() => {
                 connection.client().batch_execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part").await?;
+                touched.back_to(mark);
                 if let [row] = part.as_slice() {
                     answers[row.job] = Some(failure::answer(&error));
                 } else if failure::of(&error) == failure::Kind::Locked && group.op != WriteOp::Create && !free {
@@ -139,17 +157,22 @@ async fn part_locked<'a>(connection: &mut Connection, group: &Group, rows: Vec<&
 }
 
 /// Does some rows of a group with one statement, and finds the answer to each.
-async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+async fn attempt(
+    connection: &mut Connection,
+    group: &Group,
+    rows: &[&Row],
+    touched: &mut Touched,
+) -> Result<Vec<(usize, Answer)>, PgError> {
     if !group.beside.is_empty() {
-        return beside::attempt(connection, group, rows).await;
+        return beside::attempt(connection, group, rows, touched).await;
     }
     match group.op {
         WriteOp::Create => match group.id_column {
-            Some(id_column) => create(connection, group, id_column, rows).await,
-            None => create_unnamed(connection, group, rows).await,
+            Some(id_column) => create(connection, group, id_column, rows, touched).await,
+            None => create_unnamed(connection, group, rows, touched).await,
         },
         WriteOp::Update if group.set.is_empty() => compare(connection, group, rows).await,
-        WriteOp::Update | WriteOp::Delete => change(connection, group, rows).await,
+        WriteOp::Update | WriteOp::Delete => change(connection, group, rows, touched).await,
     }
 }
 
@@ -167,13 +190,14 @@ async fn compare(connection: &mut Connection, group: &Group, rows: &[&Row]) -> R
     Ok(rows.iter().enumerate().map(answer).collect())
 }
 
-async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+async fn change(connection: &mut Connection, group: &Group, rows: &[&Row], touched: &mut Touched) -> Result<Vec<(usize, Answer)>, PgError> {
     let done = query(connection, &statement::change(group, rows)).await?;
     let mut answers: BTreeMap<i64, Answer> = BTreeMap::new();
     let by_ordinal = |ordinal: i64| usize::try_from(ordinal - 1).ok().and_then(|place| rows.get(place));
     for found in &done {
         let ordinal: i64 = found.get(0);
         if let Some(row) = by_ordinal(ordinal) {
+            touched.row(&group.table, &row.key, row.job);
             let actual = if group.op == WriteOp::Delete { Vec::new() } else { group.fields(texts(found, 1, group.shown().len())) };
             answers.insert(ordinal, Answer::Done(Verdict::applied(row.record.clone(), actual)));
         }
@@ -204,8 +228,21 @@ async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Re
     Ok(out)
 }
 
-async fn create(connection: &mut Connection, group: &Group, id_column: usize, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
-    let mut made = by_entity(group, &query(connection, &statement::insert(group, rows)).await?);
+async fn create(
+    connection: &mut Connection,
+    group: &Group,
+    id_column: usize,
+    rows: &[&Row],
+    touched: &mut Touched,
+) -> Result<Vec<(usize, Answer)>, PgError> {
+    let inserted = query(connection, &statement::insert(group, rows)).await?;
+    let keys = keys_by_entity(group, &inserted);
+    for row in rows {
+        if let Some(key) = keys.get(&same(&row.entity)) {
+            touched.row(&group.table, key, row.job);
+        }
+    }
+    let mut made = by_entity(group, &inserted);
     if made.len() < rows.len() {
         let missing: Vec<&Row> = rows.iter().filter(|row| !made.contains_key(&same(&row.entity))).copied().collect();
         made.append(&mut by_entity(group, &query(connection, &statement::existing(group, id_column, &missing)).await?));
@@ -223,12 +260,20 @@ async fn create(connection: &mut Connection, group: &Group, id_column: usize, ro
 }
 
 /// Without a column for the entity id only the ledger keeps a create from being done twice; row by row.
-async fn create_unnamed(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Vec<(usize, Answer)>, PgError> {
+async fn create_unnamed(
+    connection: &mut Connection,
+    group: &Group,
+    rows: &[&Row],
+    touched: &mut Touched,
+) -> Result<Vec<(usize, Answer)>, PgError> {
     let mut answers = Vec::with_capacity(rows.len());
     for row in rows {
         let made = query(connection, &statement::insert(group, &[row])).await?;
         let answer = match made.first() {
-            Some(found) => Answer::Done(created(group, found)),
+            Some(found) => {
+                touched.row(&group.table, &texts(found, 1, group.table.key.len()), row.job);
+                Answer::Done(created(group, found))
+            }
             None => Answer::later(
                 "NOT_CREATED",
                 format!("{} did not take the row", group.table.name),
@@ -241,8 +286,13 @@ async fn create_unnamed(connection: &mut Connection, group: &Group, rows: &[&Row
     Ok(answers)
 }
 
-pub(super) fn by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Verdict> {
+fn by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Verdict> {
     rows.iter().filter_map(|row| Some((same(&row.get::<_, Option<String>>(0)?), created(group, row)))).collect()
+}
+
+/// The keys of rows just made, or found, by their entity ids.
+pub(super) fn keys_by_entity(group: &Group, rows: &[PgRow]) -> BTreeMap<String, Vec<Option<String>>> {
+    rows.iter().filter_map(|row| Some((same(&row.get::<_, Option<String>>(0)?), texts(row, 1, group.table.key.len())))).collect()
 }
 
 fn created(group: &Group, row: &PgRow) -> Verdict {

@@ -19,10 +19,11 @@ use schemas::Value;
 use schemas::message::{Field, WriteOp};
 use tokio_postgres::{Error as PgError, Row as PgRow};
 
-use super::batch::{by_entity, ordinal, queries, query, texts};
+use super::batch::{keys_by_entity, ordinal, queries, query, same, texts};
 use super::catalog::Table;
 use super::connection::Connection;
 use super::plan::{Group, Row, record_id};
+use super::stamp::Touched;
 use super::statement::{self as root_statement, Statement};
 use super::value;
 use crate::writer::{Answer, Verdict};
@@ -47,9 +48,9 @@ struct Chosen {
 }
 
 /// Does some rows of a group, and finds the answer to each.
-pub(crate) async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Answers, PgError> {
+pub(crate) async fn attempt(connection: &mut Connection, group: &Group, rows: &[&Row], touched: &mut Touched) -> Result<Answers, PgError> {
     match group.op {
-        WriteOp::Create => create(connection, group, rows).await,
+        WriteOp::Create => create(connection, group, rows, touched).await,
         WriteOp::Update if group.set.is_empty() && group.beside.iter().all(|beside| beside.set.is_empty()) => {
             let found = look(connection, group, rows, false).await?;
             let answer = |(row, found): (&&Row, Option<Found>)| {
@@ -61,11 +62,11 @@ pub(crate) async fn attempt(connection: &mut Connection, group: &Group, rows: &[
             };
             Ok(rows.iter().zip(found).map(answer).collect())
         }
-        WriteOp::Update | WriteOp::Delete => change(connection, group, rows).await,
+        WriteOp::Update | WriteOp::Delete => change(connection, group, rows, touched).await,
     }
 }
 
-async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Answers, PgError> {
+async fn change(connection: &mut Connection, group: &Group, rows: &[&Row], touched: &mut Touched) -> Result<Answers, PgError> {
     let mut answers = Vec::with_capacity(rows.len());
     let mut fit: Vec<(&Row, Found)> = Vec::new();
     for (row, found) in rows.iter().zip(look(connection, group, rows, true).await?) {
@@ -86,17 +87,19 @@ async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Re
     let fitting: Vec<&Row> = fit.iter().map(|(row, _)| *row).collect();
     if group.op == WriteOp::Delete {
         done(connection, &root_statement::change(group, &fitting), fitting.len(), &group.table).await?;
+        fitting.iter().for_each(|row| touched.row(&group.table, &row.key, row.job));
         answers.extend(fitting.iter().map(|row| (row.job, Answer::Done(Verdict::applied(row.record.clone(), Vec::new())))));
         return Ok(answers);
     }
     for (place, beside) in group.beside.iter().enumerate().filter(|(_, beside)| beside.target.parent) {
-        deeds(connection, group, beside, place, &fit).await?;
+        deeds(connection, group, beside, place, &fit, touched).await?;
     }
     if !group.set.is_empty() {
         done(connection, &root_statement::change(group, &fitting), fitting.len(), &group.table).await?;
+        fitting.iter().for_each(|row| touched.row(&group.table, &row.key, row.job));
     }
     for (place, beside) in group.beside.iter().enumerate().filter(|(_, beside)| !beside.target.parent) {
-        deeds(connection, group, beside, place, &fit).await?;
+        deeds(connection, group, beside, place, &fit, touched).await?;
     }
     let after = look(connection, group, &fitting, false).await?;
     for (row, found) in fitting.iter().zip(after) {
@@ -107,7 +110,14 @@ async fn change(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Re
 }
 
 /// Does what is to be done to one of the rows beside each root row.
-async fn deeds(connection: &mut Connection, group: &Group, beside: &Beside, place: usize, rows: &[(&Row, Found)]) -> Result<(), PgError> {
+async fn deeds(
+    connection: &mut Connection,
+    group: &Group,
+    beside: &Beside,
+    place: usize,
+    rows: &[(&Row, Found)],
+    touched: &mut Touched,
+) -> Result<(), PgError> {
     let mut by_deed: BTreeMap<Deed, Vec<(&Row, &Chosen)>> = BTreeMap::new();
     for (row, found) in rows {
         let chosen = &found.beside[place];
@@ -117,6 +127,21 @@ async fn deeds(connection: &mut Connection, group: &Group, beside: &Beside, plac
     let table = &beside.table;
     for (deed, rows) in by_deed {
         let keys: Vec<&[Text]> = rows.iter().filter_map(|(_, chosen)| chosen.key.as_deref()).collect();
+        let (of_root, of_table) = match deed {
+            Deed::Keep => (false, false),
+            Deed::Set | Deed::Retire => (false, true),
+            Deed::Remove => (beside.target.parent, !beside.target.parent),
+            // The keys of new rows are known once they are made.
+            Deed::Insert => (beside.target.parent, false),
+        };
+        for (row, chosen) in &rows {
+            if of_root {
+                touched.row(&group.table, &row.key, row.job);
+            }
+            if let (true, Some(key)) = (of_table, &chosen.key) {
+                touched.row(table, key, row.job);
+            }
+        }
         match deed {
             Deed::Keep => {}
             Deed::Set => {
@@ -135,39 +160,49 @@ async fn deeds(connection: &mut Connection, group: &Group, beside: &Beside, plac
                 let columns: Vec<(usize, Vec<Text>)> = beside.key.iter().map(|column| (*column, vec![None; rows.len()])).collect();
                 done(connection, &statement::set(&group.table, &roots, &columns), rows.len(), &group.table).await?;
             }
-            Deed::Remove => done(connection, &statement::remove(table, &keys), rows.len(), table).await?,
+            Deed::Remove => {
+                done(connection, &statement::remove(table, &keys), rows.len(), table).await?;
+            }
             Deed::Insert if beside.target.parent => {
                 for (row, _) in rows {
                     let key = made(connection, beside, &row.beside[place]).await?;
+                    touched.row(table, &key, row.job);
                     let columns: Vec<(usize, Vec<Text>)> =
                         beside.key.iter().zip(&key).map(|(column, text)| (*column, vec![text.clone()])).collect();
                     done(connection, &statement::set(&group.table, &[&row.key], &columns), 1, &group.table).await?;
                 }
             }
             Deed::Insert => {
-                let rows: Vec<(&[Text], &BesideValues)> = rows.iter().map(|(row, _)| (row.key.as_slice(), &row.beside[place])).collect();
-                insert(connection, beside, &rows).await?;
+                let rows: Vec<New<'_>> = rows.iter().map(|(row, _)| (row.key.as_slice(), &row.beside[place], row.job)).collect();
+                insert(connection, beside, &rows, touched).await?;
             }
         }
     }
     Ok(())
 }
 
+/// A row to be made: the key of its root row, its values, and the write.
+type New<'a> = (&'a [Text], &'a BesideValues, usize);
+
 /// Inserts rows that point at root rows with these keys. Columns without a value are left to the table's defaults.
-async fn insert(connection: &mut Connection, beside: &Beside, rows: &[(&[Text], &BesideValues)]) -> Result<(), PgError> {
-    let mut alike: BTreeMap<Vec<bool>, Vec<(&[Text], &BesideValues)>> = BTreeMap::new();
+async fn insert(connection: &mut Connection, beside: &Beside, rows: &[New<'_>], touched: &mut Touched) -> Result<(), PgError> {
+    let mut alike: BTreeMap<Vec<bool>, Vec<New<'_>>> = BTreeMap::new();
     for row in rows {
         alike.entry(row.1.set.iter().map(Option::is_some).collect()).or_default().push(*row);
     }
     for (given, rows) in alike {
         let mut columns = constants(&beside.table, &beside.target.constants, rows.len());
         for (number, column) in beside.set.iter().enumerate().filter(|(number, _)| given[*number]) {
-            put(&mut columns, *column, rows.iter().map(|(_, values)| values.set[number].clone()).collect());
+            put(&mut columns, *column, rows.iter().map(|(_, values, _)| values.set[number].clone()).collect());
         }
         for (number, column) in beside.key.iter().enumerate() {
-            put(&mut columns, *column, rows.iter().map(|(key, _)| key.get(number).cloned().flatten()).collect());
+            put(&mut columns, *column, rows.iter().map(|(key, ..)| key.get(number).cloned().flatten()).collect());
         }
-        done(connection, &statement::insert(&beside.table, &columns), rows.len(), &beside.table).await?;
+        let made = done(connection, &statement::insert(&beside.table, &columns), rows.len(), &beside.table).await?;
+        // They come back in the order in which they went in.
+        for (made, (_, _, job)) in made.iter().zip(rows) {
+            touched.row(&beside.table, &texts(made, 0, beside.table.key.len()), job);
+        }
     }
     Ok(())
 }
@@ -194,28 +229,41 @@ fn put(columns: &mut Vec<(usize, Vec<Text>)>, column: usize, texts: Vec<Text>) {
     columns.push((column, texts));
 }
 
-async fn create(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<Answers, PgError> {
+async fn create(connection: &mut Connection, group: &Group, rows: &[&Row], touched: &mut Touched) -> Result<Answers, PgError> {
     let mut answers = Vec::with_capacity(rows.len());
     let mut new: Vec<&Row> = rows.to_vec();
     if let Some(id_column) = group.id_column {
         // Made together with the rows beside it, by an earlier try.
-        let there = by_entity(group, &query(connection, &root_statement::existing(group, id_column, rows)).await?);
-        new.retain(|row| match there.get(&super::batch::same(&row.entity)) {
-            Some(verdict) => {
-                answers.push((row.job, Answer::Done(verdict.clone())));
+        let keys = keys_by_entity(group, &query(connection, &root_statement::existing(group, id_column, rows)).await?);
+        let mut there: Vec<Row> = Vec::new();
+        new.retain(|row| match keys.get(&same(&row.entity)) {
+            Some(key) => {
+                there.push(root(group, row, key.clone()));
                 false
             }
             None => true,
         });
+        if !there.is_empty() {
+            let there: Vec<&Row> = there.iter().collect();
+            for (row, found) in there.iter().zip(look(connection, group, &there, false).await?) {
+                let actual = found.map_or_else(Vec::new, |found| fields(group, &found));
+                answers.push((row.job, Answer::Done(Verdict::applied(row.record.clone(), actual))));
+            }
+        }
     }
     for row in new {
-        answers.push((row.job, one(connection, group, row).await?));
+        answers.push((row.job, one(connection, group, row, touched).await?));
     }
     Ok(answers)
 }
 
+/// A row of a create whose root row is there, to be looked at.
+fn root(group: &Group, row: &Row, key: Vec<Text>) -> Row {
+    Row { record: record_id(key.clone()), key, expect: vec![None; group.expect.len()], ..row.clone() }
+}
+
 /// Makes a root row and the rows beside it.
-async fn one(connection: &mut Connection, group: &Group, row: &Row) -> Result<Answer, PgError> {
+async fn one(connection: &mut Connection, group: &Group, row: &Row, touched: &mut Touched) -> Result<Answer, PgError> {
     let mut columns: Vec<(usize, Vec<Text>)> = group.set.iter().zip(&row.set).map(|(column, text)| (*column, vec![text.clone()])).collect();
     if let Some(id_column) = group.id_column {
         put(&mut columns, id_column, vec![Some(row.entity.clone())]);
@@ -223,6 +271,7 @@ async fn one(connection: &mut Connection, group: &Group, row: &Row) -> Result<An
     let wanted = |values: &BesideValues| values.set.iter().any(Option::is_some);
     for (beside, values) in group.beside.iter().zip(&row.beside).filter(|(beside, values)| beside.target.parent && wanted(values)) {
         let key = made(connection, beside, values).await?;
+        touched.row(&beside.table, &key, row.job);
         for (column, text) in beside.key.iter().zip(key) {
             put(&mut columns, *column, vec![text]);
         }
@@ -230,13 +279,14 @@ async fn one(connection: &mut Connection, group: &Group, row: &Row) -> Result<An
     let rows = query(connection, &statement::insert(&group.table, &columns)).await?;
     let Some(found) = rows.first() else { return Err(dropped(connection, &group.table).await) };
     let key = texts(found, 0, group.table.key.len());
+    touched.row(&group.table, &key, row.job);
     for (beside, values) in group.beside.iter().zip(&row.beside).filter(|(beside, values)| !beside.target.parent && wanted(values)) {
-        insert(connection, beside, &[(&key, values)]).await?;
+        insert(connection, beside, &[(&key, values, row.job)], touched).await?;
     }
-    let row = Row { key: key.clone(), expect: vec![None; group.expect.len()], ..row.clone() };
+    let row = root(group, row, key);
     let after = look(connection, group, &[&row], false).await?;
     let actual = after.into_iter().next().flatten().map_or_else(Vec::new, |found| fields(group, &found));
-    Ok(Answer::Done(Verdict::applied(record_id(key), actual)))
+    Ok(Answer::Done(Verdict::applied(row.record, actual)))
 }
 
 /// Reads what is there, for each row, after locking it if asked to.
@@ -281,9 +331,9 @@ fn fields(group: &Group, found: &Found) -> Vec<Field> {
 }
 
 /// Runs a statement that must do so many rows.
-async fn done(connection: &mut Connection, statement: &Statement, rows: usize, table: &Table) -> Result<(), PgError> {
-    let done = query(connection, statement).await?.len();
-    if done == rows { Ok(()) } else { Err(dropped(connection, table).await) }
+async fn done(connection: &mut Connection, statement: &Statement, rows: usize, table: &Table) -> Result<Vec<PgRow>, PgError> {
+    let done = query(connection, statement).await?;
+    if done.len() == rows { Ok(done) } else { Err(dropped(connection, table).await) }
 }
 
 /// Rows that fit were not all done: nothing of the write may stay, and the transaction has to know.

@@ -30,8 +30,11 @@ pub(crate) struct Column {
 pub(crate) struct Table {
     /// Schema and name, quoted.
     pub(crate) name: String,
+    /// `schema.table`, as capture names it.
+    pub(crate) object: String,
     pub(crate) columns: Vec<Column>,
-    /// Columns of the primary key, in its order.
+    /// Columns of the key that names a record, in its order: those of the primary key, or of the index that the table's
+    /// replica identity names. Capture goes by the same.
     pub(crate) key: Vec<usize>,
 }
 
@@ -84,7 +87,8 @@ const KEY: &str = "
     FROM pg_catalog.pg_index i
     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE i.indrelid = $1 AND i.indisprimary
+    JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+    WHERE i.indrelid = $1 AND k.place <= i.indnkeyatts AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END
     ORDER BY k.place";
 
 /// Reads a table's description; none when there is no such table.
@@ -104,7 +108,8 @@ pub(crate) async fn table(client: &Client, object: &str) -> Result<Option<Arc<Ta
             Column { name: row.get(0), type_name: row.get(1), kind, compare: compare(&base_name) }
         })
         .collect();
-    let mut table = Table { name: format!("{}.{}", quoted(&schema), quoted(&name)), columns, key: Vec::new() };
+    let mut table =
+        Table { name: format!("{}.{}", quoted(&schema), quoted(&name)), object: format!("{schema}.{name}"), columns, key: Vec::new() };
     table.key = key.iter().filter_map(|row| table.column(row.get(0))).collect();
     Ok(Some(Arc::new(table)))
 }

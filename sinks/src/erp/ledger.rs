@@ -14,6 +14,10 @@ use crate::writer::{Answer, Job, Verdict};
 /// What creates the ledger; safe to run again.
 pub(crate) const CREATE: &str = include_str!("../../../migrations/erp/0001_ledger.sql");
 
+/// What brings an older ledger up to date; safe to run again. Nothing here needs it: it tells capture which write of a row
+/// was the last.
+pub(crate) const ORDER: &str = include_str!("../../../migrations/erp/0002_ledger_order.sql");
+
 pub(crate) const LOOK_UP: &str = "SELECT write_id, record, result, actual::text FROM concord.ledger WHERE write_id = ANY($1::text[])";
 
 pub(crate) const INSERT: &str = "

@@ -90,7 +90,8 @@ pub(crate) fn plan(jobs: &[Job], tables: &BTreeMap<String, Option<Arc<Table>>>, 
                 };
                 groups[place].rows.push(Row {
                     job: index,
-                    record: write.record.clone(),
+                    // As capture spells it, whatever the write does.
+                    record: record_id(key.clone()),
                     entity: write.entity.clone(),
                     key,
                     set: texts(&set, &write.values),
@@ -198,6 +199,7 @@ mod tests {
         let column = |name: &str, kind: Kind| Column { name: name.to_owned(), type_name: "text".to_owned(), kind, compare: Compare::Plain };
         Arc::new(Table {
             name: "\"public\".\"c\"".to_owned(),
+            object: "public.c".to_owned(),
             columns: vec![column("id", Kind::Int), column("name", Kind::Text), column("limit", Kind::Numeric), column("eid", Kind::Text)],
             key,
         })
@@ -269,6 +271,7 @@ mod tests {
     fn composite_keys_are_json_arrays() {
         let (groups, _) = check(&[job(WriteOp::Delete, Some(r#"[7,"a \" b"]"#), &[])], vec![0, 1]);
         assert_eq!(groups[0].rows[0].key, [Some("7".to_owned()), Some("a \" b".to_owned())]);
+        assert_eq!(groups[0].rows[0].record.as_deref(), Some(r#"["7","a \" b"]"#));
         assert_eq!(record_id(vec![Some("7".to_owned()), Some("x".to_owned())]).as_deref(), Some(r#"["7","x"]"#));
         assert_eq!(record_id(vec![Some("7".to_owned())]).as_deref(), Some("7"));
     }

@@ -18,6 +18,8 @@ struct Rights {
     origin: bool,
     may_create_origin: bool,
     may_use_origin: bool,
+    /// The functions that tell capture which write made a change, as far as we may not use them.
+    mute: Option<String>,
 }
 
 const RIGHTS: &str = "
@@ -31,7 +33,15 @@ const RIGHTS: &str = "
            EXISTS (SELECT FROM pg_catalog.pg_replication_origin WHERE roname = $1),
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
            (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
-            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup'))";
+            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup')),
+           (SELECT string_agg(oid::regprocedure::text, ', ' ORDER BY oid) FROM pg_catalog.pg_proc
+            WHERE proname = 'pg_logical_emit_message' AND NOT has_function_privilege(oid, 'EXECUTE')),
+           EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'concord' AND c.relname = 'ledger' AND a.attname = 'ordinal' AND NOT a.attisdropped),
+           coalesce((SELECT pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE')
+                     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = 'concord' AND c.relname = 'ledger'), false)";
 
 /// Connects, checks rights, creates the ledger and the replication origin where they are missing, and checks that the
 /// tables (named `schema.table`) can be written. Returns what was done, for people.
@@ -61,7 +71,9 @@ pub(crate) async fn prepare(client: &Client, config: &Config) -> Result<Vec<Stri
         origin: row.get(6),
         may_create_origin: row.get::<_, Option<bool>>(7).unwrap_or(false),
         may_use_origin: row.get::<_, Option<bool>>(8).unwrap_or(false),
+        mute: row.get(9),
     };
+    let (ordered, owned): (bool, bool) = (row.get(10), row.get(11));
     if let Some((what, remedy)) = lacks(&rights, &config.origin) {
         return Err(Error::Missing { what, remedy });
     }
@@ -69,6 +81,14 @@ pub(crate) async fn prepare(client: &Client, config: &Config) -> Result<Vec<Stri
     if !rights.ledger {
         client.batch_execute(ledger::CREATE).await.map_err(|error| failure::whole("creating the ledger", &error))?;
         done.push(format!("created table concord.ledger in database {}", rights.database));
+    }
+    if !ordered && (owned || !rights.ledger) {
+        // A new column is written into every entry, which may take longer than a statement of ours is given.
+        let order = format!("BEGIN; SET LOCAL statement_timeout = 0; {} COMMIT", ledger::ORDER);
+        client.batch_execute(&order).await.map_err(|error| failure::whole("bringing the ledger up to date", &error))?;
+        if rights.ledger {
+            done.push(format!("brought table concord.ledger in database {} up to date", rights.database));
+        }
     }
     if !rights.origin {
         match client.execute("SELECT pg_catalog.pg_replication_origin_create($1)", &[&config.origin]).await {
@@ -109,6 +129,12 @@ fn lacks(rights: &Rights, origin: &str) -> Option<(String, String)> {
             format!(
                 "run as superuser: GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, timestamptz), pg_replication_origin_create(text) TO {user_name};"
             ),
+        );
+    }
+    if let Some(functions) = &rights.mute {
+        return lack(
+            format!("user {user} may not use {functions}, so capture could not tell which write made a change"),
+            format!("run as superuser: GRANT EXECUTE ON FUNCTION {functions} TO {user_name};"),
         );
     }
     if !rights.origin && !rights.may_create_origin {
@@ -168,6 +194,7 @@ mod tests {
             origin: true,
             may_create_origin: false,
             may_use_origin: true,
+            mute: None,
         }
     }
 
@@ -182,6 +209,10 @@ mod tests {
         check(Rights { ledger: false, ..all() }, "GRANT CREATE ON DATABASE \"erp\" TO \"sync\"");
         check(Rights { ledger_usable: false, ..all() }, "ON concord.ledger TO \"sync\"");
         check(Rights { may_use_origin: false, ..all() }, "pg_replication_origin_session_setup(text)");
+        check(
+            Rights { mute: Some("pg_logical_emit_message(boolean,text,text)".to_owned()), ..all() },
+            "GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean,text,text) TO \"sync\"",
+        );
         check(Rights { origin: false, ..all() }, "SELECT pg_replication_origin_create('concord')");
     }
 }

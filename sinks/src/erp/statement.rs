@@ -209,6 +209,7 @@ mod tests {
         };
         let table = Table {
             name: "\"public\".\"Odd \"\"name\"".to_owned(),
+            object: "public.Odd \"name".to_owned(),
             columns: vec![
                 column("id", "bigint", Compare::Plain),
                 column("na me", "text", Compare::Plain),

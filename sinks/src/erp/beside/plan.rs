@@ -201,7 +201,12 @@ mod tests {
             when_empty,
             retire: Vec::new(),
         };
-        let table = Table { name: "address".to_owned(), columns: vec![column("id"), column("street"), column("city")], key: vec![0] };
+        let table = Table {
+            name: "address".to_owned(),
+            object: "address".to_owned(),
+            columns: vec![column("id"), column("street"), column("city")],
+            key: vec![0],
+        };
         Beside { target, table: Arc::new(table), key: vec![0], set: vec![1], expect: vec![1], seen: vec![1, 2] }
     }
 

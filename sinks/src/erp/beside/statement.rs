@@ -237,9 +237,15 @@ mod tests {
             kind,
             compare: Compare::Plain,
         };
-        let root = Table { name: "\"public\".\"party\"".to_owned(), columns: vec![column("id", "integer", Kind::Int)], key: vec![0] };
+        let root = Table {
+            name: "\"public\".\"party\"".to_owned(),
+            object: "public.party".to_owned(),
+            columns: vec![column("id", "integer", Kind::Int)],
+            key: vec![0],
+        };
         let contact = Table {
             name: "\"public\".\"contact\"".to_owned(),
+            object: "public.contact".to_owned(),
             columns: vec![
                 column("id", "integer", Kind::Int),
                 column("party", "integer", Kind::Int),
