@@ -23,11 +23,14 @@ pub(crate) struct Known {
     pub(crate) topic: Arc<str>,
     /// Id of the change schema in the registry.
     pub(crate) registered: u32,
+    /// The field that takes the ids of our writes.
+    pub(crate) write_field: Option<String>,
 }
 
 /// All versions seen.
 pub(crate) struct Catalog {
     followed: BTreeSet<String>,
+    write_fields: BTreeMap<String, String>,
     topics: Topics,
     codec: Codec,
     /// By event schema id; none for objects that are not followed.
@@ -36,8 +39,8 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn new(followed: BTreeSet<String>, topics: Topics, codec: Codec) -> Self {
-        Self { followed, topics, codec, versions: BTreeMap::new(), current: BTreeMap::new() }
+    pub(crate) fn new(followed: BTreeSet<String>, write_fields: BTreeMap<String, String>, topics: Topics, codec: Codec) -> Self {
+        Self { followed, write_fields, topics, codec, versions: BTreeMap::new(), current: BTreeMap::new() }
     }
 
     pub(crate) fn followed(&self) -> &BTreeSet<String> {
@@ -79,7 +82,8 @@ impl Catalog {
         let topic: Arc<str> = self.topics.cdc_crm(&object).into();
         let registered = self.codec.schema_id(&topic, &layout.schema.schema_text().into()).await?;
         tracing::info!(crm.object = %object, crm.schema = %id, columns = layout.schema.columns.len(), "change event schema is known");
-        let known = Arc::new(Known { layout, described, topic, registered });
+        let write_field = self.write_fields.get(&object).cloned();
+        let known = Arc::new(Known { layout, described, topic, registered, write_field });
         self.versions.insert(id.to_owned(), Some(known.clone()));
         self.current.insert(object, known.clone());
         Ok(Some(known))

@@ -1,5 +1,6 @@
 //! Settings of one Salesforce org.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -70,6 +71,9 @@ pub struct Config {
     pub root_certificate: Option<String>,
     /// API names of the objects to follow.
     pub objects: Vec<String>,
+    /// The field of each object that takes the ids of our writes. It is read before the others, so that no row names a write
+    /// that it does not show.
+    pub write_fields: BTreeMap<String, String>,
     /// Which event channel is read.
     pub channel: Channel,
     /// Events asked for at a time, at most 100 (the service's own limit).
@@ -105,6 +109,7 @@ impl Default for Config {
             pubsub_endpoint: "api.pubsub.salesforce.com:443".to_owned(),
             root_certificate: None,
             objects: Vec::new(),
+            write_fields: BTreeMap::new(),
             channel: Channel::All,
             credit: MAX_CREDIT,
             batch_events: 500,

@@ -11,6 +11,7 @@ use super::clock;
 use super::config::{Auth, Config, pem};
 use super::error::{Error, Result};
 use super::fault::{self, Fault};
+use super::ids;
 
 /// What a sign-in gives.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Access {
     pub(crate) instance_url: String,
     /// Id of the org, which Pub/Sub calls the tenant.
     pub(crate) org: String,
+    /// Id of the user we sign in as, where the answer says it.
+    pub(crate) user: Option<String>,
     since: Instant,
 }
 
@@ -122,9 +125,11 @@ impl Login {
             .map_err(|error| Error::Answer { doing: format!("signing in at {}", self.url), reason: error.to_string() })?;
         // `id` ends in `/id/<org>/<user>`; a token begins with the org's id.
         let mut parts = granted.id.rsplit('/');
-        let org = parts.nth(1).filter(|org| org.starts_with("00D")).or_else(|| granted.access_token.split_once('!').map(|(org, _)| org));
+        let user = parts.next().filter(|user| user.starts_with("005")).map(ids::long_id);
+        let org = parts.next().filter(|org| org.starts_with("00D")).or_else(|| granted.access_token.split_once('!').map(|(org, _)| org));
         Ok(Access {
             org: org.unwrap_or_default().to_owned(),
+            user,
             instance_url: granted.instance_url.trim_end_matches('/').to_owned(),
             token: granted.access_token,
             since: Instant::now(),

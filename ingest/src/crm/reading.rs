@@ -145,12 +145,15 @@ fn stamp(known: &Known) -> &'static str {
     if known.described.field("SystemModstamp").is_some() { "SystemModstamp" } else { "LastModifiedDate" }
 }
 
-/// Field lists that together name every column, each short enough for a request's address.
+/// Field lists that together name every column, each short enough for a request's address. The first has the field for the
+/// ids of our writes: what a write did shows in every field that is read with its id or later.
 fn selects(known: &Known, max: usize) -> Vec<String> {
     const ALWAYS: [&str; 6] = ["Id", "IsDeleted", "SystemModstamp", "LastModifiedDate", "LastModifiedById", MASTER];
     let always = ALWAYS.iter().filter(|name| known.described.field(name).is_some()).copied().collect::<Vec<_>>().join(",");
     let mut lists = vec![always.clone()];
-    for column in known.layout.schema.columns.iter().filter(|column| !ALWAYS.contains(&column.name.as_str())) {
+    let is_first = |name: &str| known.write_field.as_deref() == Some(name);
+    let (first, others): (Vec<_>, Vec<_>) = known.layout.schema.columns.iter().partition(|column| is_first(&column.name));
+    for column in first.into_iter().chain(others).filter(|column| !ALWAYS.contains(&column.name.as_str())) {
         if let Some(list) = lists.last_mut().filter(|list| list.len() + column.name.len() < max) {
             list.push(',');
             list.push_str(&column.name);
@@ -183,10 +186,12 @@ mod tests {
             .collect::<Vec<_>>();
         let event = serde_json::json!({"type": "record", "name": "AccountChangeEvent", "fields": fields}).to_string();
         let layout = Layout::new(&event, &described).expect("a layout");
-        let known = Known { layout, described, topic: "t".into(), registered: 0 };
+        let last = names.last().cloned();
+        let known = Known { layout, described, topic: "t".into(), registered: 0, write_field: last.clone() };
         let lists = selects(&known, MAX_SELECT);
         assert!(lists.len() > 1 && lists.iter().all(|list| list.len() <= MAX_SELECT && list.starts_with("Id,LastModifiedDate,")));
         let all: std::collections::BTreeSet<&str> = lists.iter().flat_map(|list| list.split(',')).collect();
         assert_eq!(all.len(), 902);
+        assert!(last.is_some_and(|last| lists[0].split(',').any(|name| name == last)));
     }
 }

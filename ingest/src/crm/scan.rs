@@ -91,6 +91,8 @@ impl Source {
         let sync_id = || format!("crm-read-{}-{}", found.id, found.modified_ms);
         let row = if found.deleted { Ok(known.layout.id_row(&found.id)) } else { known.layout.row_of(&found.record) };
         let position = self.progress.position.hex();
+        // A record in the recycle bin need not name who put it there.
+        let origin = self.users.origin(found.user.as_deref()).filter(|_| !found.deleted);
         let actor = found.user.as_deref().and_then(|user| self.users.name(user));
         let added = row.and_then(|row| {
             let fact = Fact {
@@ -103,7 +105,7 @@ impl Source {
                 ordinal: 0,
                 committed_ms: found.modified_ms,
                 actor,
-                origin: None,
+                origin,
                 snapshot: true,
                 sync_id: sync_id(),
                 merged_into: found.merged_into.clone().filter(|_| found.deleted),

@@ -72,7 +72,7 @@ impl Source {
         let status = Status::start(component(&config.name), log.clone(), codec.clone(), &topics, every);
         Ok(Self {
             channel,
-            catalog: Catalog::new(followed, topics.clone(), codec.clone()),
+            catalog: Catalog::new(followed, config.write_fields.clone(), topics.clone(), codec.clone()),
             users: Users::default(),
             recent: Recent::default(),
             producer: None,
@@ -162,6 +162,7 @@ impl Source {
     async fn read(&mut self) -> Result<std::convert::Infallible> {
         self.open_log().await?;
         let access = self.login.access().await?;
+        self.users.signed_in_as(access.user.clone());
         self.status.fact("org", &access.org);
         self.status.fact("server", &access.instance_url);
         self.progress.read_from(&access.org)?;

@@ -1,4 +1,4 @@
-//! Names of the people behind user ids, looked up once.
+//! Names of the people behind user ids, looked up once; and which user is Concord itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,24 @@ const IDS_PER_QUERY: usize = 150;
 #[derive(Default)]
 pub(crate) struct Users {
     names: BTreeMap<String, String>,
+    /// Whom we sign in as, to read and to write.
+    own: Option<String>,
 }
 
+/// The client tag under which Concord writes.
+const OURS: &str = "concord";
+
 impl Users {
+    /// We signed in as this user. What a record says of its last hand is compared with it.
+    pub(crate) fn signed_in_as(&mut self, user: Option<String>) {
+        self.own = user;
+    }
+
+    /// Where the last change of a record came from, as far as its last hand tells: from us, or from who knows where.
+    pub(crate) fn origin(&self, last: Option<&str>) -> Option<String> {
+        self.own.as_deref().filter(|own| last == Some(*own)).map(|_| OURS.to_owned())
+    }
+
     /// The name of a user, or the id where the name is not known.
     pub(crate) fn name(&self, id: &str) -> Option<String> {
         (!id.is_empty()).then(|| self.names.get(id).cloned().unwrap_or_else(|| id.to_owned()))

@@ -68,6 +68,59 @@ async fn an_update_says_what_it_carries_who_made_it_and_where_it_comes_from() ->
 }
 
 #[tokio::test]
+async fn a_change_carries_the_id_of_the_write_that_made_it_and_a_record_that_is_read_has_the_last() -> Result<()> {
+    let stamp = "Concord_Write__c";
+    let mut world = World::new(&["Account"]).await?;
+    world.config.write_fields = [("Account".to_owned(), stamp.to_owned())].into();
+    let ours = Actor::rest(world.org.integration_user(), Some("concord"));
+    let ids = world.org.load("Account", [json!({"Name": "Acme"}), json!({"Name": "Bolt"})])?;
+    world.org.update(&ours, ids[0], &json!({"Name": "Acme 1", stamp: "e:w1"}))?;
+    world.org.update(&ours, ids[1], &json!({"Name": "Bolt 1", stamp: "b:w1"}))?;
+    world.org.update(&world.person(), ids[1], &json!({"Name": "Bolt 2"}))?;
+    let running = world.start_following().await?;
+    world.update(ids[0], json!({"Phone": "1"}))?;
+    world.clock.advance_ms(1_000);
+    world.org.update(&ours, ids[0], &json!({"Phone": "2", stamp: "e:w2"}))?;
+    // The same value again, under another id, is a change all the same.
+    world.clock.advance_ms(1_000);
+    world.org.update(&ours, ids[0], &json!({"Phone": "2", stamp: "e:w3"}))?;
+    world.delete(ids[0])?;
+    world.clock.advance_ms(1_000);
+    world.org.undelete(&world.person(), ids[0])?;
+    world.update(ids[1], json!({"Phone": "3"}))?;
+    world.clock.advance_ms(1_000);
+    world.simulator.settings().update(|live| live.gap_next = 1);
+    world.org.update(&ours, ids[1], &json!({"Phone": "4", stamp: "b:w2"}))?;
+    let seen = world.changes_when("Account", "the record that is read again", |seen| ops(seen).ends_with("ur")).await?;
+    let told: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.change.is_some())
+        .map(|seen| {
+            let carried = seen.carried().is_none_or(|carried| carried.contains(stamp));
+            let origin = seen.change.as_ref().and_then(|change| change.source.origin.clone());
+            let id = seen.after(stamp).filter(|_| carried).and_then(|id| id.as_text().map(str::to_owned)).unwrap_or_default();
+            (seen.op().map_or("", Op::as_str), id, origin.as_deref() == Some("concord"))
+        })
+        .collect();
+    let told: Vec<_> = told.iter().map(|(op, id, ours)| (*op, id.as_str(), *ours)).collect();
+    assert_eq!(
+        told,
+        [
+            ("r", "e:w1", true),
+            ("r", "b:w1", false),
+            ("u", "", false),
+            ("u", "e:w2", true),
+            ("u", "e:w3", true),
+            ("d", "", false),
+            ("c", "e:w3", false),
+            ("u", "", false),
+            ("r", "b:w2", true),
+        ]
+    );
+    running.stop().await
+}
+
+#[tokio::test]
 async fn compound_fields_arrive_under_their_own_names() -> Result<()> {
     let world = World::new(&["Account", "Contact"]).await?;
     let account =
