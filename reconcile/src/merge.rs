@@ -44,7 +44,7 @@ mod undo;
 pub use effect::{Confirmed, ConflictRecord, DecisionResult, Effect, Reply, Settlement, WriteCommand, WriteKind};
 pub use event::{Answer, Choice, Demand, Event, SideChange, Verdict};
 pub use state::{
-    Ahead, ConflictNumber, Creation, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Parent, Resolution, Seen, SideState,
+    Ahead, ConflictNumber, Creation, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Owed, Parent, Resolution, Seen, SideState,
     Step, Unseen, WriteNumber,
 };
 
@@ -74,10 +74,16 @@ pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, no
 }
 
 /// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an
-/// edit older than `before`, or the value that a rejection before `before` told of.
+/// edit older than `before`, or what a refusal before `before` told of.
 pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
     let record = |side: Side| state.sides[side].record.clone().map(|record| (side, record));
-    Side::BOTH.into_iter().filter(|side| !unshown(state, *side, before).is_empty()).filter_map(record).collect()
+    let owes = |side: &Side| owes_record(state, *side, before) || !unshown(state, *side, before).is_empty();
+    Side::BOTH.into_iter().filter(owes).filter_map(record).collect()
+}
+
+/// A side's stream owes what became of its record as a whole.
+pub fn owes_record(state: &EntityState, side: Side, before: Micros) -> bool {
+    state.sides[side].owed.is_some_and(|owed| owed.since < before)
 }
 
 /// The fields of a side's record for which [`unconfirmed`] names it.
@@ -88,7 +94,7 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && flight.answered
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        unshown || field.ahead[side].as_ref().is_some_and(|ahead| ahead.waits && ahead.at < before)
+        unshown || field.owed[side].is_some_and(|since| since < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

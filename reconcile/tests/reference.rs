@@ -36,9 +36,9 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
         }
         let there = Side::BOTH.iter().all(|side| {
             let side = &state.sides[*side];
-            side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none()
+            side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none() && side.owed.is_none()
         });
-        let waits = Side::BOTH.iter().any(|side| field.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits))
+        let waits = Side::BOTH.iter().any(|side| field.owed[*side].is_some())
             || field.failed.is_some()
             || field.in_flight.is_some();
         let (Some(crm), Some(erp)) = (&field.seen.crm, &field.seen.erp) else { continue };

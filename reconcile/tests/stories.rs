@@ -62,6 +62,7 @@ pub(crate) fn released() -> SideChange {
         at: 0,
         actor: None,
         ours: false,
+        write: None,
     }
 }
 

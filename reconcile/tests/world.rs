@@ -6,7 +6,7 @@ use reconcile::Value;
 use reconcile::mapping::{CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping};
 use reconcile::merge::{
     self, Answer, Choice, Confirmed, ConflictRecord, DecisionResult, Effect, EntityState, Event, SideChange, Verdict, WriteCommand,
-    WriteKind,
+    WriteKind, WriteNumber,
 };
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -65,10 +65,12 @@ pub(crate) struct System {
     pub checked: bool,
     /// The last hand on the record was ours.
     pub by_us: bool,
+    /// The last write of ours that the record bears.
+    pub bears: Option<u64>,
     /// Commands answered since the sink's last commit: a kill loses the answers and brings the commands back.
     pub uncommitted: VecDeque<(WriteCommand, Event)>,
-    /// Writes carried out, by number.
-    pub ledger: BTreeMap<u64, String>,
+    /// Writes carried out, by number: the record, and what it held right after.
+    pub ledger: BTreeMap<u64, (String, BTreeMap<String, Value>)>,
     pub made: u32,
     pub last: Option<SideChange>,
 }
@@ -121,6 +123,7 @@ impl World {
             commands: VecDeque::new(),
             checked: false,
             by_us: false,
+            bears: None,
             uncommitted: VecDeque::new(),
             ledger: BTreeMap::new(),
             made: 0,
@@ -181,7 +184,7 @@ impl World {
     /// A person deletes the record.
     pub(crate) fn delete(&mut self, side: Side) {
         let Some(record) = self.systems[side].record.clone() else { return };
-        let change = self.change(side, &record, true, Vec::new(), false);
+        let change = self.change(side, &record, true, Vec::new(), None);
         self.deletions.push((side, self.history.len()));
         let system = &mut self.systems[side];
         system.row.clear();
@@ -199,7 +202,7 @@ impl World {
         }
     }
 
-    fn change(&self, side: Side, record: &str, deleted: bool, columns: Vec<String>, ours: bool) -> SideChange {
+    fn change(&self, side: Side, record: &str, deleted: bool, columns: Vec<String>, write: Option<u64>) -> SideChange {
         let system = &self.systems[side];
         let mut fields = BTreeMap::new();
         let mut values = BTreeMap::new();
@@ -220,8 +223,9 @@ impl World {
             snapshot: false,
             released: false,
             at: self.clock,
-            actor: Some(if ours { "Concord".to_owned() } else { format!("{} user", side.as_str()) }),
-            ours: ours && !system.manner.nameless,
+            actor: Some(if write.is_some() { "Concord".to_owned() } else { format!("{} user", side.as_str()) }),
+            ours: write.is_some() && !system.manner.nameless,
+            write: write.filter(|_| !system.manner.nameless).map(WriteNumber),
         }
     }
 
@@ -237,6 +241,7 @@ impl World {
             last.at = change.at;
             last.actor = change.actor;
             last.ours = change.ours;
+            last.write = change.write;
             return;
         }
         system.stream.push_back(change);
@@ -281,11 +286,12 @@ impl World {
             }
         }
         system.by_us = asked;
+        system.bears = write.or(system.bears);
         let columns = if system.manner.whole_rows { system.row.keys().cloned().collect() } else { changed };
-        if columns.is_empty() {
+        if columns.is_empty() && !asked {
             return;
         }
-        let change = self.change(side, &record, false, columns, asked);
+        let change = self.change(side, &record, false, columns, write);
         self.push(side, change);
     }
 
@@ -293,9 +299,14 @@ impl World {
     pub(crate) fn read_again(&mut self, side: Side) {
         let Some(record) = self.systems[side].record.clone() else { return };
         let columns = self.systems[side].row.keys().cloned().collect();
-        let mut change = self.change(side, &record, false, columns, false);
+        let mut change = self.change(side, &record, false, columns, None);
         change.snapshot = true;
-        self.systems[side].stream.push_back(change);
+        let system = &mut self.systems[side];
+        if !system.manner.nameless {
+            change.write = system.bears.map(WriteNumber);
+            change.ours = system.by_us && !system.manner.whole_rows;
+        }
+        system.stream.push_back(change);
     }
 
     /// The next change of a side reaches the core.
@@ -321,7 +332,8 @@ impl World {
             // What its stream does not owe any more is left to the stream.
             let owed = merge::unshown(&self.state, change.side, i64::MAX);
             change.fields.retain(|field, _| owed.contains(&field.as_str()));
-            if owed.is_empty() || self.state.sides[change.side].record.as_ref() != Some(&change.record) {
+            let owes = !owed.is_empty() || merge::owes_record(&self.state, change.side, i64::MAX);
+            if !owes || self.state.sides[change.side].record.as_ref() != Some(&change.record) {
                 return;
             }
         }
@@ -333,7 +345,7 @@ impl World {
         let Some(record) = self.state.sides[side].record.clone() else { return };
         let gone = self.systems[side].record.as_ref() != Some(&record);
         let columns = self.systems[side].row.keys().filter(|_| !gone).cloned().collect();
-        let mut change = self.change(side, &record, gone, columns, false);
+        let mut change = self.change(side, &record, gone, columns, None);
         change.snapshot = true;
         change.actor = None;
         self.answers.push_back(Event::Read(change));
@@ -343,12 +355,10 @@ impl World {
     pub(crate) fn check(&mut self, side: Side) {
         let Some(command) = self.systems[side].commands.front().cloned() else { return };
         let system = &self.systems[side];
-        let tried = system.ledger.contains_key(&command.number.0);
-        let there = system.record.is_some() && command.kind == WriteKind::Update;
-        let same = there && command.values.iter().all(|(name, value)| system.row.get(name) == Some(value));
         let holds = self.holds(side, &command) || command.kind == WriteKind::Create;
-        // Somebody may have put in the same; or an earlier try did, and the target made something else of it.
-        if same || tried && there && !holds && system.by_us || tried && command.kind != WriteKind::Update && system.record.is_none() {
+        let done = system.record.is_some() && system.bears == Some(command.number.0);
+        // An earlier try did it, whatever became of it since.
+        if done || command.kind == WriteKind::Delete && system.record.is_none() {
             let record = system.record.clone();
             self.systems[side].commands.pop_front();
             self.reply(&command, Answer::Applied, record);
@@ -420,7 +430,7 @@ impl World {
         if let Some(record) = kept.cloned() {
             self.systems[side].commands.pop_front();
             self.systems[side].checked = false;
-            self.reply(&command, Answer::Applied, Some(record));
+            self.reply(&command, told(racy, record.1), Some(record.0));
             return;
         }
         let checked = self.systems[side].checked;
@@ -431,10 +441,13 @@ impl World {
         self.systems[side].checked = false;
         self.carry_out(side, &command);
         let record = self.systems[side].record.clone();
-        self.systems[side].ledger.insert(number, record.clone().unwrap_or_default());
+        let row = &self.systems[side].row;
+        let after: BTreeMap<String, Value> =
+            command.values.keys().map(|name| (name.clone(), row.get(name).cloned().unwrap_or_default())).collect();
+        self.systems[side].ledger.insert(number, (record.clone().unwrap_or_default(), after.clone()));
         if !lost {
             self.systems[side].commands.pop_front();
-            self.reply(&command, Answer::Applied, record);
+            self.reply(&command, told(racy, after), record);
         }
     }
 
@@ -464,7 +477,7 @@ impl World {
             }
             WriteKind::Delete => {
                 if let Some(record) = self.systems[side].record.clone() {
-                    let change = self.change(side, &record, true, Vec::new(), true);
+                    let change = self.change(side, &record, true, Vec::new(), Some(command.number.0));
                     self.systems[side].row.clear();
                     self.systems[side].record = None;
                     self.push(side, change);
@@ -546,6 +559,11 @@ impl World {
         let text = |side| self.value(side, field).as_text().unwrap_or("-").to_owned();
         (text(Side::Crm), text(Side::Erp))
     }
+}
+
+/// A system that compares and writes in one transaction also says what it holds then.
+fn told(racy: bool, after: BTreeMap<String, Value>) -> Answer {
+    if racy { Answer::Applied } else { Answer::AppliedAs(after) }
 }
 
 pub(crate) fn column(side: Side, field: &str) -> String {

@@ -276,7 +276,7 @@ fn captured(side: Side, committed: &Committed, index: usize) -> Fact {
         position: index,
         at: committed.at,
         by_us: committed.by_us,
-        write: None,
+        write: committed.write.clone().filter(|_| side == Side::Erp),
     }
 }
 
@@ -297,7 +297,7 @@ fn reread(system: &System, id: &str, row: &Row) -> Fact {
         changed: None,
         position: system.stream.len(),
         at: row.modified_at - cut,
-        by_us: false,
-        write: None,
+        by_us: system.side == Side::Crm && row.by_us,
+        write: row.write.clone().filter(|_| system.side == Side::Erp),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use reconcile::mapping::Mapping;
 use schemas::message::Side;
 
-use super::shape::{FIELDS, Kind, Mapped, Shape, TERMS, TIERS, fields, id_column};
+use super::shape::{FIELDS, Kind, Mapped, Shape, TERMS, TIERS, fields, id_column, write_column};
 
 /// What differs between the mappings.
 struct Policies {
@@ -94,7 +94,8 @@ fn entity(text: &mut String, kind: Kind, policies: &Policies) -> std::fmt::Resul
     writeln!(text, "[entity.{name}]\ntitle = \"{title}\"\ntie = \"{tie}\"\ndelete = {{ crm = \"{delete}\", erp = \"{delete}\" }}")?;
     for (side, archive) in [(Side::Crm, "Archived__c"), (Side::Erp, "archived")] {
         let (object, id) = (kind.object(side), id_column(side));
-        writeln!(text, "{side} = {{ object = \"{object}\", id_column = \"{id}\", archive = {{ {archive} = true }} }}")?;
+        let own = write_column(side).map_or_else(String::new, |column| format!(" write_column = \"{column}\","));
+        writeln!(text, "{side} = {{ object = \"{object}\", id_column = \"{id}\",{own} archive = {{ {archive} = true }} }}")?;
     }
     writeln!(text, "keys = [{{ name = \"number\", crm = \"Number__c\", erp = \"number\" }}]")?;
     writeln!(text, "[entity.{name}.field.number]\ntype = \"text\"\ncrm = \"Number__c\"\nerp = \"number\"")?;

@@ -125,11 +125,20 @@ pub(super) const fn id_column(side: Side) -> &'static str {
     }
 }
 
+/// The column that holds the last write's id.
+pub(super) const fn write_column(side: Side) -> Option<&'static str> {
+    match side {
+        Side::Crm => Some("Concord_Write__c"),
+        Side::Erp => None,
+    }
+}
+
 /// The row schema of an object in a side's stream.
 pub(super) fn schema(kind: Kind, side: Side) -> ChangeSchema {
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
     let mut columns: Vec<Column> = fields(kind).map(|(_, field)| column(field.column(side), field.column_type(side))).collect();
-    columns.extend([number_column(side), id_column(side)].map(|name| column(name, ColumnType::Text)));
+    let own = [number_column(side), id_column(side)].into_iter().chain(write_column(side));
+    columns.extend(own.map(|name| column(name, ColumnType::Text)));
     ChangeSchema { side, object: kind.object(side).to_owned(), columns }
 }
 

@@ -39,6 +39,15 @@ pub(super) enum By {
     Trigger,
 }
 
+impl By {
+    fn write(&self) -> Option<String> {
+        match self {
+            Self::Write(id) => Some(id.clone()),
+            Self::Person | Self::Trigger => None,
+        }
+    }
+}
+
 /// A value that came to stand in a field.
 #[derive(Debug, Clone)]
 pub(super) struct Put {
@@ -60,6 +69,8 @@ pub(super) struct Row {
     pub(super) values: BTreeMap<String, Value>,
     pub(super) modified_at: i64,
     pub(super) by_us: bool,
+    /// The last write of ours that was carried out on it.
+    pub(super) write: Option<String>,
 }
 
 /// A row that was deleted.
@@ -88,6 +99,8 @@ pub(super) struct Committed {
     pub(super) changed: Vec<String>,
     pub(super) at: i64,
     pub(super) by_us: bool,
+    /// The write of ours that made it.
+    pub(super) write: Option<String>,
     /// The stream says only that something happened.
     pub(super) gap: bool,
     /// It is on the log.
@@ -261,6 +274,7 @@ impl System {
             changed: Vec::new(),
             at,
             by_us,
+            write: by.write(),
             gap,
             shown: false,
         });
@@ -294,7 +308,8 @@ impl System {
         let link = FIELDS[LINK].column(self.side);
         let there = |value: &Value| value.as_text().is_none_or(|parent| self.rows.contains_key(parent));
         let values = row.values.into_iter().filter(|(column, value)| column != link || there(value)).collect();
-        self.rows.insert(id.to_owned(), Row { kind: row.kind, values: BTreeMap::new(), modified_at: 0, by_us: false });
+        let blank = Row { kind: row.kind, values: BTreeMap::new(), modified_at: 0, by_us: false, write: row.write };
+        self.rows.insert(id.to_owned(), blank);
         *self.returned.entry(id.to_owned()).or_default() += 1;
         self.commit(now, row.kind, Some(id), values, &By::Person, puts);
         if let Some(last) = self.stream.last_mut() {
@@ -318,7 +333,7 @@ impl System {
             None => (self.next_id(kind), Did::Made),
         };
         let ours = *by != By::Person;
-        let blank = Row { kind, values: BTreeMap::new(), modified_at: 0, by_us: false };
+        let blank = Row { kind, values: BTreeMap::new(), modified_at: 0, by_us: false, write: None };
         let mut row = self.rows.remove(&id).unwrap_or(blank);
         let mut changed = Vec::new();
         let mut put = |row: &mut Row, column: &str, field: Option<usize>, value: Value, by: &By, altered: bool| {
@@ -357,10 +372,12 @@ impl System {
         let at = self.time(now);
         row.modified_at = at;
         row.by_us = ours;
-        if !changed.is_empty() || did == Did::Made {
+        let write = by.write();
+        row.write = write.clone().or(row.write);
+        if !changed.is_empty() || did == Did::Made || write.is_some() {
             let gap = std::mem::take(&mut self.fault.gap);
             let row = row.values.clone();
-            self.stream.push(Committed { id: id.clone(), did, kind, row, changed, at, by_us: ours, gap, shown: false });
+            self.stream.push(Committed { id: id.clone(), did, kind, row, changed, at, by_us: ours, write, gap, shown: false });
         }
         self.rows.insert(id.clone(), row);
         id

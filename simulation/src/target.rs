@@ -27,6 +27,11 @@ pub(super) struct Crm {
     pub(super) turn: Turn,
 }
 
+/// A write's id as the trace shows it.
+fn short(id: &str) -> &str {
+    id.get(id.len().saturating_sub(10)..).unwrap_or(id)
+}
+
 fn halted(attempts: &[Attempt]) -> Replies {
     Replies { replies: vec![Reply::Untried; attempts.len()], halted: Some(AGAIN) }
 }
@@ -68,6 +73,9 @@ impl Systems {
         let mut values: Vec<_> = write.values.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
         if let Some(column) = &write.id_column {
             values.push((column.clone(), schemas::Value::text(write.entity.clone())));
+        }
+        if let Some(column) = &write.write_column {
+            values.push((column.clone(), schemas::Value::text(write.id.clone())));
         }
         let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
         let id = self.commit(side, kind, write.record.as_deref(), values, &By::Write(write.id.clone()));
@@ -165,7 +173,7 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
     };
     let actual = record.as_ref().map_or_else(Vec::new, |id| systems.erp.actual(id, shown(write)));
     systems.erp.ledger.insert(write.id.clone(), Kept { applied, record: record.clone(), actual: actual.clone() });
-    systems.trace.note(format_args!("erp answers write {}: {}", &write.id[..8], if applied { "applied" } else { "rejected" }));
+    systems.trace.note(format_args!("erp answers write {}: {}", short(&write.id), if applied { "applied" } else { "rejected" }));
     if applied {
         Reply::Applied { record, actual }
     } else {
@@ -244,7 +252,7 @@ fn write(systems: &mut Systems, write: &Write) -> Reply {
         // Deleted since it was read; reading again will tell.
         return Reply::Later { code: "ENTITY_IS_DELETED".to_owned(), after: AGAIN };
     }
-    systems.trace.note(format_args!("crm takes write {}", &write.id[..8]));
+    systems.trace.note(format_args!("crm takes write {}", short(&write.id)));
     if let (WriteOp::Delete, Some(id)) = (write.op, &write.record) {
         systems.delete(Side::Crm, id, &By::Write(write.id.clone()));
         return Reply::Applied { record: Some(id.clone()), actual: Vec::new() };

@@ -38,6 +38,7 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
         at: change.committed_at,
         actor: change.actor,
         ours: change.origin.as_deref() == Some(OURSELVES),
+        write: change.write.as_deref().and_then(|id| write_number(&change.entity, id)),
     }))
 }
 
@@ -46,21 +47,27 @@ pub(super) fn answered(state: &EntityState, outcome: &Outcome) -> Result<Option<
     let number = write_number(&state.entity, &outcome.write);
     let Some(write) = number.filter(|number| open_writes(state).any(|open| open == *number)) else { return Ok(None) };
     let answer = match outcome.result {
+        // What the CRM is found to hold may be somebody's edit since; the ERP says so in the transaction of the write.
+        OutcomeResult::Applied if outcome.side == schemas::message::Side::Erp && !outcome.actual.is_empty() => {
+            Answer::AppliedAs(actual(outcome)?)
+        }
         OutcomeResult::Applied => Answer::Applied,
         OutcomeResult::Deferred => Answer::Deferred,
         OutcomeResult::Failed => Answer::Failed(failure(outcome)),
         OutcomeResult::Rejected if outcome.actual.is_empty() => Answer::Rejected(None),
-        OutcomeResult::Rejected => {
-            let actual = convert::fields(&outcome.actual).map_err(|(field, reason)| Error::MapValue {
-                field,
-                object: outcome.object.clone(),
-                record: outcome.record.clone().unwrap_or_default(),
-                reason,
-            })?;
-            Answer::Rejected(Some(actual))
-        }
+        OutcomeResult::Rejected => Answer::Rejected(Some(actual(outcome)?)),
     };
     Ok(Some(Event::Answered { write, answer, record: outcome.record.clone() }))
+}
+
+/// The values that a target was found to hold.
+fn actual(outcome: &Outcome) -> Result<BTreeMap<String, Value>> {
+    convert::fields(&outcome.actual).map_err(|(field, reason)| Error::MapValue {
+        field,
+        object: outcome.object.clone(),
+        record: outcome.record.clone().unwrap_or_default(),
+        reason,
+    })
 }
 
 /// A record was read again because its stream owes something: what that is, and nothing else, is taken as a re-read. None
@@ -73,7 +80,8 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
     let waiting = merge::unshown(state, side, i64::MAX);
     let gone = outcome.result == OutcomeResult::Rejected && outcome.actual.is_empty();
     let told = matches!(outcome.result, OutcomeResult::Applied | OutcomeResult::Rejected) && (gone || !outcome.actual.is_empty());
-    if waiting.is_empty() || !told {
+    let owes = merge::owes_record(state, side, i64::MAX);
+    if (waiting.is_empty() && !owes) || !told {
         return Ok(None);
     }
     let misfit =
@@ -99,7 +107,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         };
         fields.insert(field.name.clone(), value);
     }
-    if fields.is_empty() && !gone {
+    if fields.is_empty() && !gone && !owes {
         return Ok(None);
     }
     let columns = columns
@@ -120,6 +128,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         at: outcome.at,
         actor: None,
         ours: false,
+        write: None,
     })))
 }
 

@@ -98,8 +98,13 @@ fn look_at(context: &mut Context<'_>, stored: &mut Stored, due: i64) {
 
 /// A write without values: what it expects are the columns to be read, as they should be.
 fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, due: i64, now: i64) -> Write {
-    let unshown = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name));
+    let mut unshown: Vec<_> = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name)).collect();
+    if unshown.is_empty() {
+        // Whether the record is there at all: any of its columns tells.
+        unshown.extend(mapping.fields.first());
+    }
     let expected: Vec<Field> = unshown
+        .into_iter()
         .flat_map(|field| {
             let flight = state.fields.get(&field.name).and_then(|field| field.in_flight.as_ref());
             let written = flight.and_then(|flight| state.writes.get(&flight.write.0)).map(|open| &open.command.values);

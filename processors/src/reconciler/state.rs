@@ -9,7 +9,7 @@ use reconcile::Value;
 use reconcile::convert::{Convertible, Stage, Wish};
 use reconcile::mapping::{Pair, Policy, Side};
 use reconcile::merge::{
-    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite,
+    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite, Owed,
     Parent, Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
 };
 use rust_decimal::Decimal;
@@ -133,14 +133,15 @@ macro_rules! keep_struct {
 
 keep_struct! {
     Seen { value, at, actor }
-    InFlight { write, target, value, source, expected, answered, conflict, between, echo, shared }
+    InFlight { write, target, value, source, expected, answered, conflict, between, told, sealed }
     Failure { target, reason, at, values }
-    Unseen { write, target, value, source, instead, base, altered }
-    Ahead { stream, at, waits }
+    Unseen { write, target, value, source, instead, base }
+    Ahead { stream, at }
+    Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }
-    FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead }
+    FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }
     SideState {
-        record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation,
+        record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation,
     }
     EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }

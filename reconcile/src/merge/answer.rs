@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::author;
 use super::delete;
 use super::echo;
 use super::effect::{WriteCommand, WriteKind};
 use super::event::Answer;
-use super::settle;
-use super::state::{Ahead, Failure, InFlight, Micros, Seen, Unseen, WriteNumber};
+use super::state::{Failure, InFlight, Micros, Owed, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::{FieldMapping, Pair, Side};
 use crate::value::Value;
@@ -18,7 +16,8 @@ pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer,
     // Late or repeated: the write has ended.
     let Some(command) = turn.state.writes.get(&write.0).map(|open| open.command.clone()) else { return };
     match answer {
-        Answer::Applied => applied(turn, &command, record),
+        Answer::Applied => applied(turn, &command, record, &BTreeMap::new()),
+        Answer::AppliedAs(told) => applied(turn, &command, record, told),
         Answer::Rejected(actual) => match (command.kind, actual) {
             (WriteKind::Create, _) => failed(turn, &command, "the record could not be created as it was found changed"),
             (_, None) => vanished(turn, &command),
@@ -27,7 +26,6 @@ pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer,
         Answer::Failed(reason) => failed(turn, &command, reason),
         Answer::Deferred => {}
     }
-    author::share(turn, command.side);
 }
 
 fn fields_of<'m>(turn: &Turn<'m>, write: WriteNumber) -> Vec<&'m FieldMapping> {
@@ -37,51 +35,50 @@ fn fields_of<'m>(turn: &Turn<'m>, write: WriteNumber) -> Vec<&'m FieldMapping> {
     turn.mapping.fields.iter().filter(flying).collect()
 }
 
-fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>) {
-    let write = command.number;
+fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, told: &BTreeMap<String, Value>) {
+    let (write, side) = (command.number, command.side);
     if let Some(open) = turn.state.writes.get_mut(&write.0) {
         open.done = true;
     }
     if command.kind == WriteKind::Create {
-        let side = &mut turn.state.sides[command.side];
-        if side.record.is_none() && side.creating == Some(write) {
-            side.record = record.map(ToOwned::to_owned);
+        let there = &mut turn.state.sides[side];
+        if there.record.is_none() && there.creating == Some(write) {
+            there.record = record.map(ToOwned::to_owned);
         }
     }
     for field in fields_of(turn, write) {
+        let spoken = field.columns[side].names().any(|column| told.contains_key(column));
+        let told = if spoken { turn.canonical(field, side, told) } else { None };
         let Some(flight) = &mut turn.field(&field.name).in_flight else { continue };
         flight.answered = true;
-        let flight = flight.clone();
+        flight.told = told;
+        let (value, sealed) = (flight.value.clone(), flight.sealed.is_some());
         if planted::on(planted::Bug::SettleOnAnswer) {
-            let value = flight.value.clone();
             echo::end(turn, field, &value);
-        } else if let Some(value) = flight.echo.clone().filter(|_| !flight.shared) {
-            echo::end(turn, field, &value);
-        } else if !flight.shared && flight.between.as_ref().is_some_and(|between| !turn.stood_before(&flight, &between.value)) {
-            echo::inferred(turn, field);
+        } else if sealed {
+            echo::unshown(turn, field);
         }
     }
-    let side = command.side;
     let archives = matches!(command.kind, WriteKind::Archive | WriteKind::Unarchive);
-    let archived = archives && turn.state.sides[side].deleting == Some(write);
-    if archived {
+    if archives && turn.state.sides[side].deleting == Some(write) {
         turn.state.sides[side].deleting = None;
     }
 }
 
-/// The record is gone; the stream will say so too.
+/// The record is gone; the stream will say so too, after whatever came before.
 fn vanished(turn: &mut Turn<'_>, command: &WriteCommand) {
     turn.refused(command.number);
-    for field in fields_of(turn, command.number) {
+    let fields = fields_of(turn, command.number);
+    for field in &fields {
         turn.field(&field.name).in_flight = None;
     }
+    let since = turn.now;
     let side = &mut turn.state.sides[command.side];
+    let open = !fields.is_empty() || side.deleting == Some(command.number);
     side.deleting = side.deleting.filter(|number| *number != command.number);
-    if side.record == command.record && !side.deleted {
-        side.deleted = true;
-        side.at = turn.now;
-        side.actor = None;
-        turn.golden = true;
+    // The stream has not ended the write, so it has not shown the end of the record.
+    if open && side.record == command.record && !side.deleted {
+        side.owed = Some(Owed { since, gone: true });
     }
 }
 
@@ -89,34 +86,26 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     let side = command.side;
     let fields = fields_of(turn, command.number);
     turn.refused(command.number);
-    let mut learnt = false;
     if turn.state.sides[side].deleting == Some(command.number) {
         turn.state.sides[side].deleting = None;
-        found(turn, side, command, actual, |_| true);
         delete::not_done(turn, command, Some(actual), "the target refused it although it holds what was expected");
         return;
     }
+    let other = |name: &str| actual.get(name).is_some_and(|actual| command.expected.get(name) != Some(actual));
     // Another column than those still on their way may be why it was refused.
-    learnt |= command.expected.iter().any(|(name, value)| actual.get(name).is_some_and(|actual| actual != value));
+    let mut learnt = !planted::on(planted::Bug::IgnoreActual) && command.expected.keys().any(|name| other(name));
     let mut failures = Vec::new();
     for field in fields {
-        let flight = turn.field(&field.name).in_flight.as_ref();
-        let news = |flight: &&InFlight| !flight.shared && flight.echo.as_ref().is_some_and(|value| *value != flight.expected);
-        if let Some(value) = flight.filter(news).and_then(|flight| flight.echo.clone()) {
-            // The stream has shown what the target made of it, and that was not there before: an earlier try did it.
-            echo::end(turn, field, &value);
-            found(turn, side, command, actual, |f| f.name == field.name);
-            learnt = true;
-            continue;
-        }
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };
         remember(turn, field, command, &flight);
-        if flight.between.is_some() {
-            // The stream already tells more than the answer.
-            learnt = true;
-        } else {
-            learnt |= found(turn, side, command, actual, |f| f.name == field.name);
+        let now = turn.now;
+        let state = turn.field(&field.name);
+        // The stream has gone on since the write was decided: it is decided again by what is there now.
+        let gone_on = flight.between.is_some() || state.seen[side].as_ref().is_none_or(|seen| seen.value != flight.expected);
+        if !gone_on && learnt && field.columns[side].names().any(other) {
+            state.owed[side] = Some(now);
         }
+        learnt |= gone_on;
         failures.push((field, flight));
     }
     if !learnt {
@@ -129,54 +118,15 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
 
 /// A rejected write may have been carried out by a try whose answer was lost; its target's stream would show it.
 fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, flight: &InFlight) {
+    if flight.sealed.is_some() {
+        return;
+    }
     let source = Seen { value: flight.source.clone(), at: command.caused_at, actor: command.actor.clone() };
     let state = turn.field(&field.name);
     let Some(instead) = state.seen[flight.target].clone() else { return };
     let base = flight.base(state.agreed.as_ref());
     let (write, target, value) = (flight.write, flight.target, flight.value.clone());
-    state.owe(Unseen { write, target, value, source, instead, base, altered: false });
-}
-
-/// Takes the found values for seen, ahead of the stream. True when they differ from what was expected.
-fn found(
-    turn: &mut Turn<'_>,
-    side: Side,
-    command: &WriteCommand,
-    actual: &BTreeMap<String, Value>,
-    which: impl Fn(&FieldMapping) -> bool,
-) -> bool {
-    let mut learnt = false;
-    let mapping = turn.mapping;
-    for field in mapping.fields.iter().filter(|field| which(field)) {
-        let found: Vec<(&str, &Value)> = field.columns[side].names().filter_map(|name| Some((name, actual.get(name)?))).collect();
-        if found.is_empty() {
-            continue;
-        }
-        learnt |= found.iter().any(|(name, value)| command.expected.get(*name) != Some(*value));
-        for (name, value) in found {
-            turn.state.sides[side].columns.insert(name.to_owned(), value.clone());
-        }
-        let Some(value) = turn.canonical(field, side) else { continue };
-        let now = turn.now;
-        let state = turn.field(&field.name);
-        let Some(seen) = state.seen[side].clone() else { continue };
-        if seen.value == value || planted::on(planted::Bug::IgnoreActual) {
-            continue;
-        }
-        let stream = match &state.ahead[side] {
-            Some(ahead) => ahead.stream.clone(),
-            _ => seen,
-        };
-        state.ahead[side] = Some(Ahead { stream, at: now, waits: true });
-        let seen = Seen { value, at: now, actor: None };
-        state.seen[side] = Some(seen.clone());
-        let held = state.held_by;
-        turn.golden = true;
-        if let Some(number) = held {
-            settle::update(turn, number, side, &seen);
-        }
-    }
-    learnt
+    state.owe(Unseen { write, target, value, source, instead, base });
 }
 
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {

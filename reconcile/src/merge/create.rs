@@ -152,9 +152,9 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     turn.state.sides[gone] = SideState::default();
     for field in turn.state.fields.values_mut() {
         let seen = std::mem::take(&mut field.seen[kept]);
-        let ahead = field.ahead[kept].take();
+        let (ahead, owed) = (field.ahead[kept].take(), field.owed[kept]);
         *field = FieldState::default();
-        field.ahead[kept] = ahead;
+        (field.ahead[kept], field.owed[kept]) = (ahead, owed);
         field.seen[kept] = seen;
     }
 }
@@ -218,18 +218,7 @@ fn create(turn: &mut Turn<'_>, target: Side) {
         let state = turn.field(&field.name);
         state.resolution = None;
         state.failed = None;
-        state.in_flight = Some(InFlight {
-            write: number,
-            target,
-            value,
-            source: seen.value,
-            expected: Value::Null,
-            answered: false,
-            conflict: None,
-            between: None,
-            echo: None,
-            shared: false,
-        });
+        state.in_flight = Some(InFlight::sent(number, target, value, seen.value, Value::Null, None));
     }
     let mut reason = format!("created {}", whence(source, actor.as_deref()));
     let person = match &turn.state.sides[target].creation {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::create;
 use super::effect::{WriteCommand, WriteKind};
 use super::settle;
-use super::state::{Micros, WriteNumber};
+use super::state::{Micros, Owed, WriteNumber};
 use super::turn::{Turn, whence};
 use crate::mapping::{DeletePolicy, Policy, Side};
 use crate::value::Value;
@@ -18,14 +18,15 @@ pub(super) fn evaluate(turn: &mut Turn<'_>) {
         let gone = &turn.state.sides[deleted];
         let there = &turn.state.sides[other];
         let open = gone.deleted && !gone.followed && (gone.deletion.is_none() || gone.follow.is_some());
-        if open && there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none() && !flying(turn, other)
+        let ready = there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none();
+        if open && ready && there.owed.is_none() && !flying(turn, other)
         {
             decide(turn, deleted);
         }
     }
     for side in Side::BOTH {
         let (here, back) = (&turn.state.sides[side], &turn.state.sides[side.other()]);
-        if here.archived.is_some() && !here.deleted && here.deleting.is_none() && back.record.is_some() && !back.deleted {
+        if here.archived.is_some() && !here.deleted && here.deleting.is_none() && here.owed.is_none() && back.record.is_some() && !back.deleted {
             let reason = format!("the other record is back {}", whence(side.other(), back.actor.as_deref()));
             let (at, actor) = (back.at, back.actor.clone());
             unarchive(turn, side, reason, at, actor, false);
@@ -171,12 +172,16 @@ pub(super) fn unarchive(turn: &mut Turn<'_>, side: Side, reason: String, caused_
     true
 }
 
-/// A write about a whole record was refused, with what was found or why. What that record holds now is known to the state.
+/// A write about a whole record was refused, with what was found or why.
 pub(super) fn not_done(turn: &mut Turn<'_>, command: &WriteCommand, found: Option<&BTreeMap<String, Value>>, reason: &str) {
     let (side, other) = (command.side, command.side.other());
     let changed = found.is_some_and(|found| found.iter().any(|(column, value)| command.expected.get(column) != Some(value)));
-    for (column, value) in found.into_iter().flatten() {
-        turn.state.sides[side].columns.insert(column.clone(), value.clone());
+    let since = turn.now;
+    let there = &mut turn.state.sides[side];
+    let gone_on = command.expected.iter().any(|(column, value)| there.columns.get(column) != Some(value));
+    if changed && !gone_on {
+        // The stream has yet to show by whom.
+        there.owed = Some(Owed { since, gone: false });
     }
     match command.kind {
         WriteKind::Archive => turn.state.sides[side].archived = None,

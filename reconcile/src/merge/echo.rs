@@ -1,7 +1,7 @@
 //! What a value in the target's stream says about our write: nothing yet, done, altered, overtaken.
 //!
-//! Decided by value. The name a change was made under only helps where values cannot tell: whether another value than the
-//! one written is the target's own version of it (a trim), or somebody's edit.
+//! A change says which write made it, so nothing is concluded from values alone: one that was made by the write in flight
+//! ends it, with whatever the target made of the value; any other is somebody's edit.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::author::is_news;
 use super::event::SideChange;
 use super::settle;
 use super::speaks;
-use super::state::{Ahead, Seen, Step, Unseen, WriteNumber};
+use super::state::{Ahead, InFlight, Seen, Step, Unseen, WriteNumber};
 use super::turn::Turn;
 use super::undo;
 use crate::mapping::{FieldMapping, FieldType, Pair, Side};
@@ -21,8 +21,9 @@ pub(super) struct Shown {
     pub(super) seen: Seen,
     /// The side's own values of its columns, as far as the change carries them.
     pub(super) columns: BTreeMap<String, Value>,
-    /// Our write that made the change, as far as can be told.
+    /// Our write that made the change.
     pub(super) author: Option<WriteNumber>,
+    /// It is a row as it was found, not a change.
     pub(super) snapshot: bool,
     /// Read on our asking, perhaps ahead of the stream.
     pub(super) read: bool,
@@ -34,6 +35,8 @@ pub(super) struct Shown {
 pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let side = shown.side;
     let skew = turn.mapping.skew_us;
+    let kept = &turn.state.sides[side].columns;
+    let same_columns = shown.columns.iter().all(|(name, value)| kept.get(name) == Some(value));
     let state = turn.field(&field.name);
     let news = is_news(state, side, &shown.seen.value);
     let known = state.seen[side].clone();
@@ -42,17 +45,10 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
-        if shown.read && caught_up && ahead.waits {
-            // It stands there, so the stream will show it, with its time and its name.
-            return;
-        }
-        if !shown.read && !caught_up && shown.seen.at <= ahead.at.saturating_add(skew) {
-            if news {
-                // Older than what is known, and not what was shown before: more is to come.
-                ahead.stream = shown.seen.clone();
-                ahead.waits = true;
-            }
-            judge(turn, field, &shown, before, false, news);
+        if !shown.read && !caught_up && (shown.seen.at <= ahead.at.saturating_add(skew)) {
+            // Older than what is known.
+            ahead.stream = shown.seen.clone();
+            judge(turn, field, &shown, before, false);
             return;
         }
         state.ahead[side] = None;
@@ -65,11 +61,14 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         && news
         && let Some(stream) = before.clone()
     {
-        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, waits: false });
+        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at });
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
         state.seen[side] = Some(shown.seen.clone());
+    }
+    if !shown.read && (moved || shown.snapshot || !same_columns) {
+        state.owed[side] = None;
     }
     let held = state.held_by;
     let columns = match shown.columns.is_empty() {
@@ -83,11 +82,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             settle::update(turn, number, side, &shown.seen);
         }
     }
-    judge(turn, field, &shown, before, moved, news);
-    if shown.ours {
-        // Shown now, whichever of them it was.
-        turn.field(&field.name).unseen[side].retain(|unseen| unseen.value != shown.seen.value);
-    }
+    judge(turn, field, &shown, before, moved);
 }
 
 /// A change without the field: for the write that made it, the field is as it was.
@@ -126,85 +121,26 @@ pub(super) fn passed_over(
     shown(turn, field, Shown { side, seen, columns, author, snapshot: change.snapshot, read: false, ours: change.ours });
 }
 
-fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool, news: bool) {
+fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
     let side = shown.side;
-    let state = turn.field(&field.name);
     let value = &shown.seen.value;
-    // Under our name, and by no other write than one that is still to be shown.
-    let flying = state.in_flight.as_ref().is_some_and(|flight| flight.target == side);
-    let versions = versions(field);
-    let unseen = state.unseen[side].iter().filter(|unseen| versions || unseen.value == *value).find(|unseen| match shown.author {
-        Some(author) => author == unseen.write,
-        None => !unseen.altered && !flying,
-    });
-    let late = unseen.filter(|_| news && shown.ours).cloned();
-    if let (Some(late), Some(resolution)) = (&late, &mut state.resolution)
-        && resolution.shown[side].is_none()
-    {
-        // Ours, so no edit made after the decision; and perhaps what was decided.
-        resolution.before[side] = value.clone();
-        resolution.shown[side] =
-            Some(value.clone()).filter(|_| shown.author.is_some() && late.source.value == resolution.value[side.other()]);
-    }
+    let state = turn.field(&field.name);
+    let late = shown.author.and_then(|author| state.unseen[side].iter().find(|unseen| unseen.write == author).cloned());
     if let Some(late) = late {
-        let flight = state.in_flight.as_mut().filter(|flight| flight.target == side);
-        if flight.as_ref().is_none_or(|flight| flight.value != *value) {
-            if let Some(flight) = flight.filter(|_| moved) {
-                // An earlier write of ours, while the next one is on its way: that one's precondition will fail.
-                flight.between = Some(shown.seen.clone());
-            }
-            late_echo(turn, field, shown, late, before);
-            return;
-        }
+        late_echo(turn, field, shown, late, before);
+        return;
     }
-    let flight = match &mut state.in_flight {
-        Some(flight) if flight.target == side => flight,
-        _ => {
+    match state.in_flight.as_mut().filter(|flight| flight.target == side) {
+        Some(flight) if shown.author == Some(flight.write) => done(turn, field, value),
+        Some(flight) if moved && flight.sealed.is_none() => {
+            flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
+        }
+        Some(_) => {}
+        None => {
             if let Some(replaced) = before.filter(|_| moved && shown.ours) {
                 replaced_early(turn, field, side, replaced);
             }
-            return;
         }
-    };
-    if *value == flight.value {
-        let overtaken = flight.between.clone().filter(|between| between.value != flight.expected && (flight.answered || shown.ours));
-        let (write, source) = (flight.write, flight.source.clone());
-        let base = flight.base(state.agreed.as_ref());
-        let source = source_edit(turn, write, source);
-        end(turn, field, &shown.seen.value);
-        if !shown.ours {
-            // Somebody may have put in the same value; then our own write is still to be shown.
-            let (value, instead) = (shown.seen.value.clone(), shown.seen.clone());
-            let unseen = Unseen { write, target: side, value, source: source.clone(), instead, base: base.clone(), altered: false };
-            turn.field(&field.name).owe(unseen);
-        }
-        if let Some(replaced) = overtaken {
-            settle::overtaken(turn, field, side, replaced, source, base, false);
-        }
-    } else if versions && shown.ours && (shown.author == Some(flight.write) || shown.author.is_none() && news) {
-        flight.echo = Some(value.clone());
-        let (write, source, answered) = (flight.write, flight.source.clone(), flight.answered);
-        let overtaken = flight.between.take().filter(|between| between.value != flight.expected);
-        // It stood there before this change, which may be another write's: perhaps this one is refused for it.
-        flight.shared = shown.author.is_none() || !news && *value != flight.expected;
-        let base = flight.base(state.agreed.as_ref());
-        let source = source_edit(turn, write, source);
-        let ended = answered && shown.author.is_some();
-        if ended {
-            end(turn, field, value);
-        }
-        if let Some(replaced) = overtaken {
-            settle::overtaken(turn, field, side, replaced, source, base, !ended);
-        }
-    } else if moved {
-        flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
-        let flight = flight.clone();
-        if flight.answered && !flight.shared && !turn.stood_before(&flight, value) {
-            inferred(turn, field);
-        }
-    } else if shown.snapshot && flight.answered && flight.between.is_none() {
-        // Read after the answer: the target made of our value what it held before.
-        end(turn, field, &value.clone());
     }
 }
 
@@ -213,14 +149,37 @@ pub(super) fn versions(field: &FieldMapping) -> bool {
     !matches!(field.kind, FieldType::Reference { .. })
 }
 
+/// The write in flight has been carried out, and left `value`. An edit that its target's stream showed first, and that the
+/// write was not decided upon, has been replaced by it.
+fn done(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
+    let Some(flight) = turn.field(&field.name).in_flight.clone() else { return };
+    let replaced = overtaken(&flight, value);
+    let base = flight.base(turn.field(&field.name).agreed.as_ref());
+    let source = source_edit(turn, flight.write, flight.source);
+    end(turn, field, value);
+    if let Some(replaced) = replaced {
+        settle::overtaken(turn, field, flight.target, replaced, source, base, false);
+    }
+}
+
+fn overtaken(flight: &InFlight, left: &Value) -> Option<Seen> {
+    flight.between.clone().filter(|between| between.value != flight.expected && between.value != *left)
+}
+
+/// The write in flight has been carried out, and its stream will not show it: it left what the target said, or what can be
+/// told by what was found later.
+pub(super) fn unshown(turn: &mut Turn<'_>, field: &FieldMapping) {
+    let Some(flight) = turn.field(&field.name).in_flight.clone() else { return };
+    let left = flight.told.clone().or(flight.sealed).unwrap_or(flight.value);
+    done(turn, field, &left);
+}
+
 /// The write is done; its target holds `value`.
 pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let state = turn.field(&field.name);
     let Some(flight) = state.in_flight.take() else { return };
     let side = flight.target;
     let before = undo::before(state.agreed.as_ref(), &flight);
-    let base = flight.base(state.agreed.as_ref());
-    let instead = state.seen[side].clone().unwrap_or_default();
     let mut agreed = Pair::default();
     agreed[side] = value.clone();
     agreed[side.other()] = if planted::on(planted::Bug::ForgetBasePair) { value.clone() } else { flight.source.clone() };
@@ -235,13 +194,6 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
         }
     }
     turn.golden = true;
-    if *value != flight.value {
-        // Taken for the target's version of it; should the value itself show up yet, it was not.
-        let source = source_edit(turn, flight.write, flight.source.clone());
-        let altered = flight.echo.is_some();
-        let unseen = Unseen { write: flight.write, target: side, value: flight.value.clone(), source, instead, base, altered };
-        turn.field(&field.name).owe(unseen);
-    }
     let mut after = turn.columns(field, side, value).ok().flatten().unwrap_or_default();
     let current = turn.state.fields.get(&field.name).and_then(|f| f.seen[side].as_ref()).is_some_and(|s| s.value == *value);
     if current {
@@ -260,43 +212,33 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     }
 }
 
-/// The write answered `Applied` and somebody's later value has been seen, so ours was there in between.
-pub(super) fn inferred(turn: &mut Turn<'_>, field: &FieldMapping) {
-    let state = turn.field(&field.name);
-    let Some(flight) = state.in_flight.clone() else { return };
-    let base = flight.base(state.agreed.as_ref());
-    let Some(instead) = flight.between.clone() else { return };
-    end(turn, field, &flight.value);
-    let source = source_edit(turn, flight.write, flight.source);
-    let target = flight.target;
-    let unseen = Unseen { write: flight.write, target, value: flight.value, source, instead, base, altered: false };
-    turn.field(&field.name).owe(unseen);
-}
-
-/// A write that counted as done without being seen, or as rejected, is seen after all: it replaced what was seen instead.
+/// A write that was rejected by its last try is shown after all: an earlier one had carried it out.
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Unseen, before: Option<Seen>) {
     if planted::on(planted::Bug::IgnoreLateEcho) {
         return;
     }
-    let (side, sure) = (shown.side, shown.author.is_some());
+    let side = shown.side;
     let state = turn.field(&field.name);
+    state.unseen[side].retain(|unseen| unseen.write != late.write);
     let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
     // Something newer is known to stand there by now.
     let newer = state.ahead[side].is_some();
-    if sure {
-        state.unseen[side].retain(|unseen| unseen.write != late.write);
-        let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
-        let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
-        if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
-            let mut agreed = Pair::default();
-            agreed[side] = shown.seen.value.clone();
-            agreed[side.other()] = late.source.value.clone();
-            state.agreed = Some(agreed);
-        }
+    if let Some(resolution) = state.resolution.as_mut().filter(|resolution| resolution.shown[side].is_none()) {
+        // Ours, so no edit made after the decision; and perhaps what was decided.
+        resolution.before[side] = shown.seen.value.clone();
+        resolution.shown[side] = Some(shown.seen.value.clone()).filter(|_| late.source.value == resolution.value[side.other()]);
+    }
+    let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
+    let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
+    if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
+        let mut agreed = Pair::default();
+        agreed[side] = shown.seen.value.clone();
+        agreed[side.other()] = late.source.value.clone();
+        state.agreed = Some(agreed);
     }
     let replaced = before.unwrap_or(late.instead);
-    if replaced.value != late.base[side] && busy.as_ref() != Some(&replaced.value) {
-        settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer || !sure);
+    if replaced.value != late.base[side] && replaced.value != shown.seen.value && busy.as_ref() != Some(&replaced.value) {
+        settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer);
     }
 }
 

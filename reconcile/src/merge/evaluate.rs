@@ -9,8 +9,8 @@ use crate::mapping::{Drift, FieldMapping, Pair, Side};
 
 /// Decides for one field, when nothing is in flight for it.
 ///
-/// While a rejection has told of a value that its stream has yet to show, nothing is written: the stream may show older
-/// edits first, and only it knows when and by whom they were made. A person may be asked at once.
+/// While a refusal has told of an edit that its stream has yet to show, nothing is decided: the stream may show older
+/// edits first, and only it knows when and by whom they were made.
 pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     let Some(state) = turn.state.fields.get(&field.name) else { return };
     if state.in_flight.is_some() && !planted::on(planted::Bug::WriteWhileInFlight) {
@@ -28,7 +28,6 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         turn.field(&field.name).failed = None;
     }
     if turn.field(&field.name).waits() {
-        settle::ask_early(turn, field, &both);
         return;
     }
     if turn.field(&field.name).held_by.is_some() && settle::still_held(turn, field) && !planted::on(planted::Bug::WriteWhileHeld) {

@@ -34,8 +34,12 @@ pub struct SideChange {
     pub at: Micros,
     /// Who, where known.
     pub actor: Option<String>,
-    /// It came through Concord's own origin or client tag; says who, never what.
+    /// It came through Concord's own origin or client tag; says who, never what. Of a row that was read: the last hand on it
+    /// was ours.
     pub ours: bool,
+    /// The last write of this entity that the record bears. A live change bears the write that made it, and none if somebody
+    /// else did; a record that comes back bears what it bore.
+    pub write: Option<WriteNumber>,
 }
 
 /// What became of a write.
@@ -43,6 +47,8 @@ pub struct SideChange {
 pub enum Answer {
     /// Done.
     Applied,
+    /// Done, and what the written columns held right after.
+    AppliedAs(BTreeMap<String, Value>),
     /// A precondition did not hold; the values found, by column; none when the record is gone.
     Rejected(Option<BTreeMap<String, Value>>),
     /// Refused for good, with the reason.

@@ -7,8 +7,9 @@ use super::create;
 use super::echo::{self, Shown};
 use super::event::SideChange;
 use super::settle;
-use super::state::{Parent, Seen};
+use super::state::{Parent, Seen, WriteNumber};
 use super::turn::Turn;
+use crate::value::Value;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
     turn.backfill = change.snapshot || change.released;
@@ -68,6 +69,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         None => state.record = Some(change.record.clone()),
     }
     let deleting = state.deleting.take();
+    state.owed = None;
     // A refused write may have told so before; what else was on its way there goes only now, as the stream shows no more.
     if !state.deleted || deleting.is_some() {
         state.deleted = true;
@@ -83,6 +85,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         }
         field.unseen[side].clear();
         field.ahead[side] = None;
+        field.owed[side] = None;
     }
     if let Some(open) = deleting.and_then(|number| turn.state.writes.get_mut(&number.0)) {
         open.done |= change.ours;
@@ -92,11 +95,13 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
 
 fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
-    let fresh = change.at > turn.state.sides[side].at;
+    let returned = turn.state.sides[side].deleted;
     arrive(turn, change);
-    let exact = author::exact(turn, change);
-    let author = exact.or_else(|| author::likely(turn, change, fresh));
+    let author = author::made_by(turn, change, returned);
+    let borne = author::borne(turn, change);
     let created = turn.state.sides[side].creating.take();
+    let known = &turn.state.sides[side].columns;
+    let moved = change.columns.iter().any(|(column, value)| known.get(column) != Some(value));
     for field in &turn.mapping.fields {
         let value = match change.fields.get(&field.name) {
             Some(value) => value.clone(),
@@ -110,25 +115,31 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             seen: Seen { value, at: change.at, actor: change.actor.clone() },
             columns: field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect(),
             author,
-            // One that comes again may be older than what was written since.
-            snapshot: change.snapshot && fresh,
+            snapshot: change.snapshot,
             read: false,
-            ours: change.ours,
+            ours: change.ours && !change.snapshot,
         };
         echo::shown(turn, field, shown);
     }
     keep_other_columns(turn, change);
-    if let Some(number) = exact {
-        author::passed(turn, change, number);
+    // A live change of ours is the end of those before it; its own fields may be in several tables.
+    let last = match author {
+        Some(number) => number.0.checked_sub(1).map(WriteNumber),
+        None => borne,
+    };
+    if let Some(last) = last {
+        author::seal(turn, change, last, change.snapshot && change.ours);
     }
-    author::share(turn, side);
-    if let Some(open) = author.and_then(|number| turn.state.writes.get_mut(&number.0)) {
-        open.done |= change.ours;
+    let owed = &mut turn.state.sides[side].owed;
+    *owed = owed.filter(|owed| !change.snapshot && (owed.gone || !moved));
+    if let Some(open) = author.or(change.write).and_then(|number| turn.state.writes.get_mut(&number.0)) {
+        open.done = true;
         open.at = change.at;
     }
 }
 
-/// Takes in a record that was read because its stream owes something.
+/// Takes in a record that was read because its stream owes something. It was read after every answer that has arrived, and
+/// may be ahead of the stream.
 pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     turn.backfill = true;
@@ -139,18 +150,38 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     if turn.state.sides[side].record.as_ref() != Some(&change.record) || turn.state.sides[side].deleted {
         return;
     }
+    // It was gone and is back, or was changed back: the stream has shown nothing because there was nothing to show.
+    turn.state.sides[side].owed = None;
     for field in &turn.mapping.fields {
         let Some(value) = change.fields.get(&field.name).cloned() else { continue };
-        let Some(state) = turn.state.fields.get(&field.name) else { continue };
-        let seen = state.seen[side].as_ref().map(|seen| &seen.value);
-        let flight = state.in_flight.as_ref().filter(|flight| flight.target == side);
-        if flight.is_some_and(|flight| flight.value != value && seen != Some(&value)) {
-            // Neither what was written nor what was there: the stream has yet to show it, and knows who and when.
+        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
+        let Some(known) = state.seen[side].clone() else { continue };
+        let same = known.value == value;
+        let columns: BTreeMap<String, Value> =
+            field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
+        if state.owed[side].is_some() {
+            // Otherwise the stream has yet to show it, and knows who and when.
+            if same {
+                state.owed[side] = None;
+                turn.state.sides[side].columns.extend(columns);
+            }
             continue;
         }
-        let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
-        let seen = Seen { value, at: change.at, actor: None };
-        echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: true, read: true, ours: false });
+        let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.answered) else { continue };
+        let made = flight.told.clone().unwrap_or_else(|| author::made_of(field, &flight.value, &value, false));
+        if value != made && !same {
+            continue;
+        }
+        flight.between = flight.between.take().filter(|between| between.value != value);
+        flight.sealed = Some(made.clone());
+        // What stands there although the write was done has been put back since.
+        let seen = Seen { value, at: if same && made == known.value { known.at } else { change.at }, actor: None };
+        if same && made != known.value {
+            state.seen[side] = Some(seen);
+        } else {
+            echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: false, read: true, ours: false });
+        }
+        echo::unshown(turn, field);
     }
 }
 

@@ -112,16 +112,5 @@ fn add(turn: &mut Turn<'_>, field: &FieldMapping, plan: Plan, commands: &mut Vec
     let write = command.number;
     let conflict = plan.conflict;
     let value = turn.predicted(field, target, &plan.value);
-    turn.field(&field.name).in_flight = Some(InFlight {
-        write,
-        target,
-        value,
-        source: plan.source,
-        expected,
-        answered: false,
-        conflict,
-        between: None,
-        echo: None,
-        shared: false,
-    });
+    turn.field(&field.name).in_flight = Some(InFlight::sent(write, target, value, plan.source, expected, conflict));
 }

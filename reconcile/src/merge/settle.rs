@@ -74,16 +74,6 @@ fn outlived(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: 
     turn.keep(record);
 }
 
-/// Opens a review before the stream has shown the edit that a rejection told of.
-pub(super) fn ask_early(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>) {
-    let Some(state) = turn.state.fields.get(&field.name) else { return };
-    let Some(base) = state.agreed.clone().filter(|_| state.held_by.is_none() && state.resolution.is_none()) else { return };
-    let changed = both.crm.value != base.crm && both.erp.value != base.erp && both.crm.value != both.erp.value;
-    if changed && matches!(rule(turn, field, field.policy, both, &base), Ruling::Ask(_)) {
-        conflict(turn, field, both, &base, None);
-    }
-}
-
 /// Settles a record for a side and starts to carry its value across.
 fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, side: Side, tie: bool) {
     let both = record.values.clone();

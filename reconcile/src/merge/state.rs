@@ -48,10 +48,11 @@ pub struct InFlight {
     pub conflict: Option<ConflictNumber>,
     /// An edit of somebody else that the target's stream showed since the write was sent.
     pub between: Option<Seen>,
-    /// What the field held in a change made under our name since the write was sent, when that was not `value`.
-    pub echo: Option<Value>,
-    /// Another write may have made the change that `echo` comes from.
-    pub shared: bool,
+    /// What the target said it holds right after, where it says so.
+    pub told: Option<Value>,
+    /// The record was found as it was after the write had had its chance, and this is what the target then made of the value,
+    /// should it have been done: its stream will not show that any more.
+    pub sealed: Option<Value>,
 }
 
 /// A write that the target refused for good. The difference stands until either side changes.
@@ -67,8 +68,8 @@ pub struct Failure {
     pub values: Pair<Value>,
 }
 
-/// A write that has ended although the target's stream has not shown its value: it answered `Applied` and a later value was
-/// seen, or it was rejected, perhaps by a second try. Should the stream still show it, it had overtaken what was seen.
+/// A write that was rejected, perhaps by a second try. Should the target's stream still show it, an earlier try had done it,
+/// over whatever was seen before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unseen {
     /// Which write.
@@ -83,20 +84,15 @@ pub struct Unseen {
     pub instead: Seen,
     /// What both sides had agreed on before.
     pub base: Pair<Value>,
-    /// Another value under our name was taken for the target's version of it, so that only the value itself is still looked for.
-    pub altered: bool,
 }
 
-/// A value that a rejected write or a re-read reported before the side's stream showed it. What its stream shows until then is
-/// older.
+/// A value that a re-read reported before the side's stream showed it. What its stream shows until then is older.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ahead {
     /// What its stream showed last.
     pub stream: Seen,
     /// When the value was known.
     pub at: Micros,
-    /// Nothing is written until the stream has shown it, for only the stream knows who and when; or a re-read tells of another.
-    pub waits: bool,
 }
 
 /// A settled conflict's value on its way to whichever side lacks it.
@@ -137,9 +133,24 @@ pub struct FieldState {
     pub unseen: Pair<Vec<Unseen>>,
     /// `seen` of a side is ahead of that side's stream.
     pub ahead: Pair<Option<Ahead>>,
+    /// Since when a side's stream owes an edit that a refusal told of. Nothing is decided until it shows it: only the stream
+    /// knows who made the edit, and when, and what came before it.
+    pub owed: Pair<Option<Micros>>,
 }
 
 impl InFlight {
+    /// A write that was just sent.
+    pub(super) fn sent(
+        write: WriteNumber,
+        target: Side,
+        value: Value,
+        source: Value,
+        expected: Value,
+        conflict: Option<ConflictNumber>,
+    ) -> Self {
+        Self { write, target, value, source, expected, answered: false, conflict, between: None, told: None, sealed: None }
+    }
+
     /// What both sides corresponded at before it, as far as it goes: what they had agreed on, or what they were seen to hold.
     pub(super) fn base(&self, agreed: Option<&Pair<Value>>) -> Pair<Value> {
         agreed.cloned().unwrap_or_else(|| match self.target {
@@ -150,9 +161,9 @@ impl InFlight {
 }
 
 impl FieldState {
-    /// Something is known to stand on a side of which its stream has yet to say who put it there, and when.
+    /// A side's stream owes an edit.
     pub(super) fn waits(&self) -> bool {
-        Side::BOTH.iter().any(|side| self.ahead[*side].as_ref().is_some_and(|ahead| ahead.waits))
+        Side::BOTH.iter().any(|side| self.owed[*side].is_some())
     }
 
     /// Writes that are remembered until their stream has shown them.
@@ -175,6 +186,8 @@ pub struct SideState {
     pub record: Option<String>,
     /// The record is gone.
     pub deleted: bool,
+    /// What a refusal told of and the side's stream has yet to show; nothing is written there until then.
+    pub owed: Option<Owed>,
     /// The source's own values of mapped columns, for preconditions and before-images.
     pub columns: BTreeMap<String, Value>,
     /// A create on its way.
@@ -197,6 +210,15 @@ pub struct SideState {
     pub archived: Option<BTreeMap<String, Value>>,
     /// Whether a person was asked to have a record made here, and said what.
     pub creation: Creation,
+}
+
+/// What a side's stream owes about the record as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owed {
+    /// When it was known.
+    pub since: Micros,
+    /// The record was not there; otherwise it was not as expected.
+    pub gone: bool,
 }
 
 /// What people have to do with making a record that a side lacks.

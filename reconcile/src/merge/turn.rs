@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::effect::{Confirmed, ConflictRecord, Effect, WriteKind};
 use super::send::{self, Plan};
-use super::state::{ConflictNumber, EntityState, FieldState, InFlight, Micros, Seen, WriteNumber};
+use super::state::{ConflictNumber, EntityState, FieldState, Micros, Seen, WriteNumber};
 use super::undo;
 use crate::mapping::{self, EntityMapping, FieldMapping, FieldType, Pair, Side};
 use crate::value::Value;
@@ -46,7 +46,7 @@ impl<'a> Turn<'a> {
     /// The side has a record that can be written to.
     pub(super) fn writable(&self, side: Side) -> bool {
         let state = &self.state.sides[side];
-        state.record.is_some() && !state.deleted && state.creating.is_none() && state.deleting.is_none()
+        state.record.is_some() && !state.deleted && state.creating.is_none() && state.deleting.is_none() && state.owed.is_none()
     }
 
     /// Keeps a conflict record: in state while open, and outside for good.
@@ -92,9 +92,9 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The canonical value of the side's own as they are known; none when it cannot be read or refers to an unknown parent.
-    pub(super) fn canonical(&self, field: &FieldMapping, side: Side) -> Option<Value> {
-        let columns = field.columns[side].gather(|column| self.state.sides[side].columns.get(column));
+    /// The canonical value of the side's own columns as they were told, or else are known; none when it cannot be read or refers to an unknown parent.
+    pub(super) fn canonical(&self, field: &FieldMapping, side: Side, told: &BTreeMap<String, Value>) -> Option<Value> {
+        let columns = field.columns[side].gather(|column| told.get(column).or_else(|| self.state.sides[side].columns.get(column)));
         match (&field.kind, columns.first()?) {
             (FieldType::Reference { .. }, Value::Null) => Some(Value::Null),
             (FieldType::Reference { .. }, Value::Text(record)) => self
@@ -106,12 +106,6 @@ impl<'a> Turn<'a> {
             (FieldType::Reference { .. }, _) => None,
             _ => mapping::read(field, side, &columns).ok(),
         }
-    }
-
-    /// A value seen while a write is on its way was there before it. What we made ourselves held nothing before.
-    pub(super) fn stood_before(&self, flight: &InFlight, value: &Value) -> bool {
-        let made = self.state.writes.get(&flight.write.0).is_some_and(|open| open.command.kind == WriteKind::Create);
-        !made && *value == flight.expected
     }
 
     /// Both sides' values of a field, when both have been seen.

@@ -203,19 +203,7 @@ fn make_again(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done 
         let source = state.seen[side.other()].as_ref().map_or_else(|| value.clone(), |seen| seen.value.clone());
         state.seen[side] = None;
         (state.failed, state.resolution) = (None, None);
-        let flight = InFlight {
-            write: number,
-            target: side,
-            value,
-            source,
-            expected: Value::Null,
-            answered: false,
-            conflict: None,
-            between: None,
-            echo: None,
-            shared: false,
-        };
-        state.in_flight = Some(flight);
+        state.in_flight = Some(InFlight::sent(number, side, value, source, Value::Null, None));
     }
     create::open(turn, command);
     Done::accepted("the record is made again")

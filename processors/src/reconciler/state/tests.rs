@@ -58,9 +58,9 @@ fn flight() -> impl Strategy<Value = InFlight> {
         option::of(conflict_number()),
         option::of(seen()),
         option::of(value()),
-        any::<bool>(),
+        option::of(value()),
     )
-        .prop_map(|(write, target, value, source, expected, answered, conflict, between, echo, shared)| InFlight {
+        .prop_map(|(write, target, value, source, expected, answered, conflict, between, told, sealed)| InFlight {
             write,
             target,
             value,
@@ -69,8 +69,8 @@ fn flight() -> impl Strategy<Value = InFlight> {
             answered,
             conflict,
             between,
-            echo,
-            shared,
+            told,
+            sealed,
         })
 }
 
@@ -79,8 +79,8 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()), any::<bool>())
-        .prop_map(|(write, target, value, source, instead, base, altered)| Unseen { write, target, value, source, instead, base, altered })
+    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()))
+        .prop_map(|(write, target, value, source, instead, base)| Unseen { write, target, value, source, instead, base })
 }
 
 fn resolution() -> impl Strategy<Value = Resolution> {
@@ -90,7 +90,7 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (seen(), any::<i64>(), any::<bool>()).prop_map(|(stream, at, waits)| Ahead { stream, at, waits })
+    (seen(), any::<i64>()).prop_map(|(stream, at)| Ahead { stream, at })
 }
 
 fn field() -> impl Strategy<Value = FieldState> {
@@ -103,8 +103,9 @@ fn field() -> impl Strategy<Value = FieldState> {
         option::of(failure()),
         pair(proptest::collection::vec(unseen(), 0..3).boxed()),
         pair(option::of(ahead()).boxed()),
+        pair(option::of(any::<i64>()).boxed()),
     )
-        .prop_map(|(seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead)| FieldState {
+        .prop_map(|(seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed)| FieldState {
             seen,
             agreed,
             in_flight,
@@ -113,6 +114,7 @@ fn field() -> impl Strategy<Value = FieldState> {
             failed,
             unseen,
             ahead,
+            owed,
         })
 }
 
@@ -126,7 +128,8 @@ fn creation() -> impl Strategy<Value = Creation> {
 }
 
 fn side_state() -> impl Strategy<Value = SideState> + Clone {
-    let more = (option::of(word()), option::of(values()), creation());
+    let owed = (any::<i64>(), any::<bool>()).prop_map(|(since, gone)| Owed { since, gone });
+    let more = (option::of(word()), option::of(values()), creation(), option::of(owed));
     let first = (
         option::of(word()),
         any::<bool>(),
@@ -143,10 +146,11 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         .prop_map(
             |(
                 (record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor),
-                (follow, archived, creation),
+                (follow, archived, creation, owed),
             )| SideState {
                 record,
                 deleted,
+                owed,
                 columns,
                 creating,
                 create_failed,
