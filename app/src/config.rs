@@ -3,6 +3,7 @@
 //! Sections belong to the crates that read them; this puts them together. A setting `x` may come from a file as
 //! `x_file = "/run/secrets/x"`, or from the environment as `CONCORD__SECTION__X`. Unknown keys are refused.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -108,7 +109,11 @@ fn default_api_version() -> String {
 
 impl Crm {
     /// The settings of reader and writer.
-    fn split(self, objects: Vec<String>) -> anyhow::Result<(ingest::crm::Config, sinks::crm::Config)> {
+    fn split(
+        self,
+        objects: Vec<String>,
+        write_fields: BTreeMap<String, String>,
+    ) -> anyhow::Result<(ingest::crm::Config, sinks::crm::Config)> {
         let (mut capture, mut write) = (self.capture, self.write);
         let audience = self.audience.unwrap_or_else(|| self.login_url.clone());
         let (reader, writer) = match (self.client_secret, self.username, self.private_key) {
@@ -125,6 +130,7 @@ impl Crm {
         let version = self.api_version.trim_start_matches('v').to_owned();
         capture.insert("auth".to_owned(), Value::try_from(reader)?);
         capture.insert("objects".to_owned(), Value::try_from(objects)?);
+        capture.insert("write_fields".to_owned(), Value::try_from(write_fields)?);
         capture.insert("login_url".to_owned(), self.login_url.clone().into());
         capture.insert("api_version".to_owned(), format!("v{version}").into());
         write.insert("auth".to_owned(), Value::try_from(writer)?);
@@ -168,8 +174,11 @@ impl Config {
         capture_erp.insert("url".to_owned(), sections.erp.url.clone().into());
         capture_erp.insert("tables".to_owned(), Value::try_from(objects(&mapping, Side::Erp))?);
         let mut write_erp = sections.erp.write;
+        if let Some(origin) = write_erp.get("origin") {
+            capture_erp.insert("origin".to_owned(), origin.clone());
+        }
         write_erp.insert("url".to_owned(), sections.erp.url.into());
-        let (capture_crm, write_crm) = sections.crm.split(objects(&mapping, Side::Crm))?;
+        let (capture_crm, write_crm) = sections.crm.split(objects(&mapping, Side::Crm), write_fields(&mapping))?;
         let mut dashboard_section = sections.dashboard;
         let read_model_url = sections
             .read_model
@@ -199,6 +208,12 @@ impl Config {
             dashboard: section("dashboard", dashboard_section)?,
         })
     }
+}
+
+/// The field of each Salesforce object that takes the ids of writes.
+fn write_fields(mapping: &Mapping) -> BTreeMap<String, String> {
+    let sides = mapping.entities.iter().map(|entity| &entity.sides.crm);
+    sides.filter_map(|own| Some((own.object.clone(), own.write_column.clone()?))).collect()
 }
 
 /// Objects or tables of one side that the mapping reads.
