@@ -299,6 +299,11 @@ async fn what_salesforce_lacks_is_said_before_anything_is_written() {
             &["Salesforce field Contact.Titel__c", "does not exist", "mapping"],
         )
         .await;
+    for (field, words) in [("Concord_Wrote__c", "does not exist"), ("Sic", "of 20 characters"), ("NumberOfEmployees", "its type int")] {
+        let mapping = place.with_mapping("write_column = \"Concord_Write__c\"", &format!("write_column = \"{field}\""));
+        let place_of_it = format!("Salesforce field Account.{field}");
+        place.refused(&mapping, &[&place_of_it, "entity.customer.crm.write_column", words, "make a Text field of 60 characters"]).await;
+    }
     place
         .refused(
             &place.with_mapping("crm = \"Title\"", "crm = \"LastModifiedDate\""),
