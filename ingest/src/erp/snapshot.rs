@@ -16,6 +16,7 @@ use super::checkpoint::Memory;
 use super::config::Config;
 use super::copy::{CopyRow, Rows};
 use super::error::{Error, Result};
+use super::ledger;
 use super::pgoutput::Cell;
 use super::publication::FreshSlot;
 use super::sql::{identifier, literal};
@@ -54,8 +55,13 @@ impl Copy<'_> {
         let object = info.object();
         let key = info.key().ok_or_else(|| Error::Unfit(super::check::table_findings(info)))?;
         let table = Table::prepare(object.clone(), info.columns.clone(), key, &self.place).await?;
-        let columns: Vec<String> = info.columns.iter().map(|column| identifier(&column.name)).collect();
-        let statement = format!("COPY (SELECT {} FROM {}) TO STDOUT", columns.join(", "), info.quoted());
+        let written = ledger::knows(self.client, &object).await?;
+        let statement = if written {
+            ledger::copy(info, key)
+        } else {
+            let columns: Vec<String> = info.columns.iter().map(|column| identifier(&column.name)).collect();
+            format!("COPY (SELECT {} FROM {}) TO STDOUT", columns.join(", "), info.quoted())
+        };
         let failed = || Error::statement(format!("copying {object}"));
         let mut received = pin!(self.client.copy_out(&statement).await.map_err(failed())?);
         let mut rows = Rows::default();
@@ -63,8 +69,9 @@ impl Copy<'_> {
         let mut count = 0;
         while let Some(bytes) = received.try_next().await.map_err(failed())? {
             rows.extend(&bytes);
-            while let Some(row) = rows.next() {
-                self.row(&table, &row, count, &mut batch).await?;
+            while let Some(mut row) = rows.next() {
+                let write = if written { row.pop().flatten().and_then(|id| String::from_utf8(id).ok()) } else { None };
+                self.row(&table, &row, write, count, &mut batch).await?;
                 count += 1;
             }
             if batch.changes >= self.config.batch_changes || batch.bytes >= self.config.batch_bytes {
@@ -83,7 +90,7 @@ impl Copy<'_> {
         Ok(count)
     }
 
-    async fn row(&self, table: &Table, row: &CopyRow, ordinal: u64, batch: &mut Batch) -> Result<()> {
+    async fn row(&self, table: &Table, row: &CopyRow, write: Option<String>, ordinal: u64, batch: &mut Batch) -> Result<()> {
         let cells: Vec<Cell<'_>> = row.iter().map(|value| value.as_ref().map_or(Cell::Null, |text| Cell::Text(text))).collect();
         let facts = Facts {
             position: self.slot.consistent,
@@ -92,7 +99,7 @@ impl Copy<'_> {
             committed_at: self.taken_at,
             actor: None,
             origin: None,
-            write: None,
+            write,
             snapshot: true,
         };
         match table.read(&cells, facts.clone()) {

@@ -151,3 +151,126 @@ async fn a_large_transaction_of_ours_is_split_over_log_transactions_and_a_restar
     assert_eq!(seen(&world, "public.customers", 9 + 201).await?.pop().context("a change")?, "u 1 - -");
     source.stop().await
 }
+
+/// The ledger as the sink's migrations make it.
+const LEDGER: [&str; 2] =
+    [include_str!("../../../migrations/erp/0001_ledger.sql"), include_str!("../../../migrations/erp/0002_ledger_order.sql")];
+
+/// Every row of the copy, as `key write`.
+async fn copied(world: &World, table: &str, count: usize) -> Result<Vec<String>> {
+    let all = world.wait_for(table, count).await?;
+    let mut lines: Vec<String> = all
+        .iter()
+        .filter(|seen| seen.change.source.snapshot)
+        .map(|seen| format!("{} {}", seen.key, seen.change.source.write.as_deref().unwrap_or("-")))
+        .collect();
+    lines.sort();
+    Ok(lines)
+}
+
+const KEYS: &str = r#"
+    CREATE TABLE customers (id int PRIMARY KEY, name text);
+    CREATE TABLE flags (flag bool, code char(4), at timestamptz, note text, PRIMARY KEY (code, flag, at, note));
+    CREATE TABLE "Odd 'Name" (code char(4) PRIMARY KEY, name text);
+    CREATE TABLE coded (id int PRIMARY KEY, code text NOT NULL);
+    CREATE UNIQUE INDEX coded_code ON coded (code); ALTER TABLE coded REPLICA IDENTITY USING INDEX coded_code;
+    INSERT INTO customers SELECT g, 'customer ' || g FROM generate_series(1, 4) g;
+    INSERT INTO flags VALUES (true, 'a', '2024-02-29 12:34:56+02', E'a "b" \\ c\n\t\x01 é'), (false, 'b', 'infinity', '');
+    INSERT INTO "Odd 'Name" VALUES ('x', 'one'), ('y', 'two');
+    INSERT INTO coded VALUES (1, 'A/1'), (2, 'A/2')"#;
+
+const ODD: &str = "public.Odd 'Name";
+const KEYED: [&str; 4] = ["public.customers", "public.flags", ODD, "public.coded"];
+
+async fn entry(world: &World, object: &str, record: &str, write: &str, result: &str) -> Result<()> {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    world
+        .sql(&format!(
+            "INSERT INTO concord.ledger (write_id, entity, object, record, result) VALUES ({}, 'e', {}, {}, '{result}')",
+            quoted(write),
+            quoted(object),
+            quoted(record)
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn a_row_of_a_copy_carries_the_last_write_that_was_carried_out_on_it() -> Result<()> {
+    let world = World::new(KEYS, &KEYED).await?;
+    for migration in LEDGER {
+        world.sql(migration).await?;
+    }
+    // The record came to another entity, whose numbers are lower; a later write was refused; other tables have the same keys.
+    for (object, record, write, result) in [
+        ("public.customers", "1", "a:w10", "applied"),
+        ("public.customers", "1", "a:w11", "applied"),
+        ("public.customers", "1", "b:w2", "applied"),
+        ("public.customers", "1", "b:w3", "rejected"),
+        ("public.customers", "2", "c:w1", "rejected"),
+        ("public.customers", "3", "d:w1", "applied"),
+        ("public.customers", "77", "gone:w1", "applied"),
+        ("another.table", "2", "z:w1", "applied"),
+        ("public.flags", r#"["a   ","t","2024-02-29 10:34:56+00","a \"b\" \\ c\n\t\u0001 é"]"#, "f:w1", "applied"),
+        (ODD, "y   ", "g:w1", "applied"),
+        ("public.coded", "A/2", "h:w1", "applied"),
+        ("public.coded", "1", "h:w0", "applied"),
+    ] {
+        entry(&world, object, record, write, result).await?;
+    }
+    let mut source = world.start()?;
+    source.streaming().await?;
+    assert_eq!(copied(&world, "public.customers", 4).await?, ["1 b:w2", "2 -", "3 d:w1", "4 -"]);
+    assert_eq!(
+        copied(&world, "public.flags", 2).await?,
+        [r#"["a   ","t","2024-02-29 10:34:56+00","a \"b\" \\ c\n\t\u0001 é"] f:w1"#, r#"["b   ","f","infinity",""] -"#]
+    );
+    assert_eq!(copied(&world, ODD, 2).await?, ["x    -", "y    g:w1"]);
+    assert_eq!(copied(&world, "public.coded", 2).await?, ["A/1 -", "A/2 h:w1"]);
+    // A lost slot has the tables read again, with what was carried out since.
+    source.stop().await?;
+    entry(&world, "public.customers", "4", "i:w1", "applied").await?;
+    world.sql("SELECT pg_drop_replication_slot('concord')").await?;
+    let mut source = world.start()?;
+    source.streaming().await?;
+    let again = copied(&world, "public.customers", 8).await?;
+    assert_eq!(again, ["1 b:w2", "1 b:w2", "2 -", "2 -", "3 d:w1", "3 d:w1", "4 -", "4 i:w1"]);
+    source.stop().await
+}
+
+#[tokio::test]
+async fn a_copy_without_a_ledger_that_can_be_read_goes_on_and_the_remedy_is_said() -> Result<()> {
+    let mut world = World::new(KEYS, &["public.customers"]).await?;
+    assert_eq!(ingest::erp::check_ledger(&world.config).await?, None, "the sink makes it");
+    let mut source = world.start()?;
+    source.streaming().await?;
+    assert_eq!(copied(&world, "public.customers", 4).await?, ["1 -", "2 -", "3 -", "4 -"]);
+    source.stop().await?;
+
+    // An older one, which does not tell the order.
+    world.sql(LEDGER[0]).await?;
+    entry(&world, "public.customers", "1", "a:w1", "applied").await?;
+    let again = async |world: &World, count: usize| {
+        world.sql("SELECT pg_drop_replication_slot('concord')").await?;
+        let mut source = world.start()?;
+        source.streaming().await?;
+        let mut lines = copied(world, "public.customers", count).await?;
+        source.stop().await?;
+        lines.retain(|line| !line.ends_with('-'));
+        anyhow::Ok(lines)
+    };
+    assert_eq!(again(&world, 8).await?, Vec::<String>::new());
+    let finding = ingest::erp::check_ledger(&world.config).await?.context("a finding")?;
+    world.sql(finding.remedy.strip_prefix("as its owner: ").context(finding.to_string())?).await?;
+    assert_eq!(ingest::erp::check_ledger(&world.config).await?, None);
+    assert_eq!(again(&world, 12).await?, ["1 a:w1"]);
+
+    // A role that may read the table and not the ledger.
+    world.sql("CREATE ROLE sam LOGIN REPLICATION PASSWORD 'sam'; GRANT SELECT ON customers TO sam").await?;
+    world.config.url = ingest::erp::Secret::new(world.postgres.url_as("sam", "sam", "erp"));
+    let finding = ingest::erp::check_ledger(&world.config).await?.context("a finding")?;
+    assert_eq!(again(&world, 16).await?, ["1 a:w1"]);
+    world.sql(finding.remedy.strip_prefix("as its owner: ").context(finding.to_string())?).await?;
+    assert_eq!(ingest::erp::check_ledger(&world.config).await?, None);
+    assert_eq!(again(&world, 20).await?, ["1 a:w1", "1 a:w1"]);
+    Ok(())
+}
