@@ -10,6 +10,10 @@ use crate::value::Value;
 /// True when nothing more is to be decided for the field now.
 pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     let Some(both) = turn.both(&field.name) else { return true };
+    if Side::BOTH.iter().any(|side| turn.state.sides[*side].deleted) {
+        // Nothing can be carried there; what was not is kept with the record's end, or goes on when it is back.
+        return true;
+    }
     let state = turn.field(&field.name);
     let Some(mut resolution) = state.resolution.take() else { return false };
     if planted::on(planted::Bug::DropResolution) {
@@ -18,8 +22,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     }
     for side in Side::BOTH {
         let seen = &both[side].value;
-        let gone = turn.state.sides[side].deleted;
-        let stays = gone || !field.direction.allows(side);
+        let stays = !field.direction.allows(side);
         let value = &resolution.value[side];
         let holds = *seen == *value || *seen == turn.predicted(field, side, value);
         if resolution.shown[side].is_none() && (holds || stays) {
