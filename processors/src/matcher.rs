@@ -30,6 +30,7 @@ mod entity;
 mod jobs;
 mod join;
 mod link;
+mod look_up;
 mod merged;
 mod pair;
 mod plan;
@@ -61,6 +62,8 @@ use copies::CopyEnds;
 use join::Arrivals;
 use plan::Plan;
 use waiting::Waits;
+
+pub use look_up::{FoundRecords, LookUps};
 
 /// The entity kind that everything else is stamped with.
 pub const CUSTOMER: &str = "customer";

@@ -33,7 +33,7 @@ use crate::retry::Backoff;
 use crate::store::Stores;
 
 pub use context::Context;
-pub(crate) use context::{shown, sync_id};
+pub(crate) use context::{Slot, shown, sync_id};
 
 /// What is left to do between records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

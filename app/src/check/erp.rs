@@ -14,13 +14,16 @@ pub(super) async fn reading(config: &Config) -> Looked {
     let place = place(config);
     match ingest::erp::check(reader).await {
         Ok(findings) if findings.is_empty() => {
+            // Reading can begin without it; that the database does not answer was said above.
+            let ledger = ingest::erp::check_ledger(reader).await.ok().flatten();
+            let notes = ledger.map(|finding| Problem::note(finding.place, finding.what, finding.remedy));
             let what = format!(
                 "wal_level, the right to replicate, {} tables, publication {} and slot {} are fit",
                 reader.tables.len(),
                 reader.publication,
                 reader.slot
             );
-            Ok(Seen { place, what })
+            seen_with(notes.into_iter().collect(), Seen { place, what })
         }
         Ok(findings) => Err(findings.into_iter().map(|finding| named(finding.into())).collect()),
         Err(error) => Err(vec![Problem::new(place, error.to_string(), "see that the server runs, then look again")]),
@@ -46,7 +49,7 @@ pub(super) async fn writing(config: &Config, needs: Needs, read_too: bool) -> Lo
     let writer = &config.write_erp;
     let client = match sinks::erp::look(writer).await {
         Ok(client) => client,
-        Err(_) if read_too && reading(config).await.is_err() => return Err(Vec::new()),
+        Err(_) if read_too && reading(config).await.is_err_and(|found| found.iter().any(|problem| !problem.note)) => return Err(Vec::new()),
         Err(error) => return Err(vec![refused(&place, &error)]),
     };
     let mut problems = rights(&client, &place, &writer.origin).await.map_err(|error| vec![failed(&place, "reading our rights", &error)])?;
@@ -102,7 +105,9 @@ const RIGHTS: &str = "
            EXISTS (SELECT FROM pg_catalog.pg_replication_origin WHERE roname = $1),
            (SELECT bool_or(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE proname = 'pg_replication_origin_create'),
            (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc
-            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup'))";
+            WHERE proname IN ('pg_replication_origin_session_setup', 'pg_replication_origin_xact_setup')),
+           (SELECT string_agg(oid::regprocedure::text, ', ' ORDER BY oid) FROM pg_catalog.pg_proc
+            WHERE proname = 'pg_logical_emit_message' AND NOT has_function_privilege(oid, 'EXECUTE'))";
 
 async fn rights(client: &Client, place: &str, origin: &str) -> Result<Vec<Problem>, Error> {
     let row = client.query_one(RIGHTS, &[&origin]).await?;
@@ -129,6 +134,13 @@ async fn rights(client: &Client, place: &str, origin: &str) -> Result<Vec<Proble
             )
         };
         problems.push(Problem::new(place, what, remedy));
+    }
+    if let Some(functions) = row.get::<_, Option<String>>(8) {
+        problems.push(Problem::new(
+            place,
+            format!("user {user} may not use {functions}, so it could not be told which write made a change"),
+            format!("as superuser: GRANT EXECUTE ON FUNCTION {functions} TO {};", quoted(&user)),
+        ));
     }
     if !may(7) {
         problems.push(Problem::new(

@@ -174,6 +174,18 @@ pub(super) fn unshown(turn: &mut Turn<'_>, field: &FieldMapping) {
     done(turn, field, &left);
 }
 
+/// The same, found by a re-read: the stream may yet show it, and an edit before it.
+pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping) {
+    let state = turn.field(&field.name);
+    let (Some(flight), agreed) = (state.in_flight.clone(), state.agreed.clone()) else { return };
+    let target = flight.target;
+    let instead = state.ahead[target].as_ref().map(|ahead| ahead.stream.clone()).or_else(|| state.seen[target].clone()).unwrap_or_default();
+    let base = flight.base(agreed.as_ref());
+    let source = source_edit(turn, flight.write, flight.source);
+    unshown(turn, field);
+    turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base });
+}
+
 /// The write is done; its target holds `value`.
 pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let state = turn.field(&field.name);

@@ -181,7 +181,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         } else {
             echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: false, read: true, ours: false });
         }
-        echo::unshown(turn, field);
+        echo::found(turn, field);
     }
 }
 

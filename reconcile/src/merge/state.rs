@@ -68,8 +68,8 @@ pub struct Failure {
     pub values: Pair<Value>,
 }
 
-/// A write that was rejected, perhaps by a second try. Should the target's stream still show it, an earlier try had done it,
-/// over whatever was seen before.
+/// A write that was rejected, perhaps by a second try, or was found done by a re-read. The target's stream may still show it,
+/// and before it an edit that it had overtaken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unseen {
     /// Which write.
