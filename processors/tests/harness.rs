@@ -293,6 +293,26 @@ impl World {
         values: &[(&str, Value)],
         origin: Option<&str>,
     ) -> NewRecord {
+        self.cdc_of(side, object, id, op, values, (origin, None)).await
+    }
+
+    /// A change that a write of ours made, as the ERP's ledger says it. The CRM has the write's id in a column.
+    pub(crate) async fn change_of(&self, write: &Write, object: &str, id: &str, op: Op, values: &[(&str, Value)]) {
+        let named = (write.side == Side::Erp).then_some(write.id.as_str());
+        let record = self.cdc_of(write.side, object, id, op, values, (Some("concord"), named)).await;
+        self.log.publish(vec![record]).await.expect("publishes");
+    }
+
+    /// A change, with the origin and the write of ours that its source names.
+    async fn cdc_of(
+        &self,
+        side: Side,
+        object: &str,
+        id: &str,
+        op: Op,
+        values: &[(&str, Value)],
+        (origin, write): (Option<&str>, Option<&str>),
+    ) -> NewRecord {
         let schema = schema(side, object);
         let topic = match side {
             Side::Crm => self.topics.cdc_crm(object),
@@ -320,7 +340,7 @@ impl World {
                 committed_at: self.now(),
                 actor: None,
                 origin: origin.map(str::to_owned),
-                write: None,
+                write: write.map(str::to_owned),
                 snapshot: op == Op::Read,
             },
             ts_ms: self.now() / 1000,
@@ -379,7 +399,7 @@ impl World {
         let id = write.record.clone().unwrap_or_else(|| new_id.to_owned());
         let op = if write.record.is_some() { Op::Update } else { Op::Create };
         self.answer(write, OutcomeResult::Applied, Some(&id), &[]).await;
-        self.change_by(write.side, &write.object, &id, op, &values, Some("concord")).await;
+        self.change_of(write, &write.object, &id, op, &values).await;
     }
 }
 

@@ -435,10 +435,10 @@ async fn a_create_is_shown_in_parts_and_ends_with_the_last() {
     world.answer(write, OutcomeResult::Applied, Some("5"), &[]).await;
     let mut root = Party { name: "Acme".to_owned(), company: true, term: None }.row(5);
     root.push(("concord_id", text(&write.entity)));
-    world.change_by(Side::Erp, PARTY, "5", Op::Create, &root, Some("concord")).await;
+    world.change_of(write, PARTY, "5", Op::Create, &root).await;
     rest(&world).await;
     assert!(world.messages::<AuditEntry>(&world.topics.audit()).await.is_empty(), "half of it is still to be shown");
-    world.change_by(Side::Erp, CONTACT, "7", Op::Create, &email(5, "a@b").row(7), Some("concord")).await;
+    world.change_of(write, CONTACT, "7", Op::Create, &email(5, "a@b").row(7)).await;
     rest(&world).await;
     let audit = world.messages::<AuditEntry>(&world.topics.audit()).await;
     assert!(audit.len() == 1 && !audit[0].altered, "{audit:?}");
@@ -478,11 +478,11 @@ async fn an_update_of_two_tables_ends_only_when_both_have_shown_it() {
     assert_eq!(write.rows[0].record.as_deref(), Some("7"));
     world.answer(write, OutcomeResult::Applied, None, &[]).await;
     let audit = async || world.messages::<AuditEntry>(&world.topics.audit()).await;
-    world.change_by(Side::Erp, CONTACT, "7", Op::Update, &email(1, "c@d").row(7), Some("concord")).await;
+    world.change_of(write, CONTACT, "7", Op::Update, &email(1, "c@d").row(7)).await;
     rest(&world).await;
     assert!(audit().await.is_empty());
     let party = Party { name: "Acme Ltd".to_owned(), company: true, term: None };
-    world.change_by(Side::Erp, PARTY, "1", Op::Update, &party.row(1), Some("concord")).await;
+    world.change_of(write, PARTY, "1", Op::Update, &party.row(1)).await;
     rest(&world).await;
     let audit = audit().await;
     assert!(audit.len() == 1 && !audit[0].altered, "{audit:?} {}", world.show().await);
