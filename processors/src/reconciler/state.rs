@@ -136,7 +136,7 @@ keep_struct! {
     InFlight { write, target, value, source, expected, answered, conflict, between, told, sealed }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base }
-    Ahead { stream, at }
+    Ahead { stream, at, until }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }

@@ -105,7 +105,7 @@ fn follow(turn: &mut Turn<'_>, deleted: Side) {
     if archives {
         turn.state.sides[target].archived = Some(expected.clone());
     } else {
-        settle::lost_with_record(turn, deleted, person.as_deref());
+        settle::lost_with_record(turn, deleted, person.as_deref(), |_| true);
     }
     let mut reason = format!("deleted {}", whence(deleted, gone_by.as_deref()));
     if let Some(person) = &person {

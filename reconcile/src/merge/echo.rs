@@ -9,7 +9,7 @@ use super::author::is_news;
 use super::event::SideChange;
 use super::settle;
 use super::speaks;
-use super::state::{Ahead, InFlight, Seen, Step, Unseen, WriteNumber};
+use super::state::{Ahead, InFlight, Micros, Seen, Step, Unseen, WriteNumber};
 use super::turn::Turn;
 use super::undo;
 use crate::mapping::{FieldMapping, FieldType, Pair, Side};
@@ -45,8 +45,12 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
-        if !shown.read && !caught_up && (shown.seen.at <= ahead.at.saturating_add(skew)) {
-            // Older than what is known.
+        let passed = shown.snapshot || shown.author.is_some_and(|author| ahead.until.is_none_or(|until| author >= until));
+        let older = !shown.read && ahead.is_older(shown.seen.at, skew) && (!caught_up || ahead.until.is_some() && !passed);
+        if passed {
+            ahead.until = None;
+        }
+        if older {
             ahead.stream = shown.seen.clone();
             judge(turn, field, &shown, before, false);
             return;
@@ -61,7 +65,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         && news
         && let Some(stream) = before.clone()
     {
-        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at });
+        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, until: None });
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
@@ -175,14 +179,19 @@ pub(super) fn unshown(turn: &mut Turn<'_>, field: &FieldMapping) {
 }
 
 /// The same, found by a re-read: the stream may yet show it, and an edit before it.
-pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping) {
+pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at: Micros) {
     let state = turn.field(&field.name);
     let (Some(flight), agreed) = (state.in_flight.clone(), state.agreed.clone()) else { return };
     let target = flight.target;
-    let instead = state.ahead[target].as_ref().map(|ahead| ahead.stream.clone()).or_else(|| state.seen[target].clone()).unwrap_or_default();
     let base = flight.base(agreed.as_ref());
     let source = source_edit(turn, flight.write, flight.source);
     unshown(turn, field);
+    let state = turn.field(&field.name);
+    let until = Some(flight.write);
+    match &mut state.ahead[target] {
+        Some(ahead) => ahead.until = until,
+        None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until }),
+    }
     turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base });
 }
 

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use super::author;
 use super::create;
 use super::echo::{self, Shown};
+use super::effect::WriteKind;
 use super::event::SideChange;
 use super::settle;
 use super::state::{Parent, Seen, WriteNumber};
 use super::turn::Turn;
+use crate::mapping::FieldMapping;
 use crate::value::Value;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
@@ -87,9 +89,16 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         field.ahead[side] = None;
         field.owed[side] = None;
     }
-    if let Some(open) = deleting.and_then(|number| turn.state.writes.get_mut(&number.0)) {
-        open.done |= change.ours;
-        open.at = change.at;
+    let Some(number) = deleting else { return };
+    let Some(open) = turn.state.writes.get_mut(&number.0) else { return };
+    open.done |= change.ours;
+    open.at = change.at;
+    if open.command.kind == WriteKind::Delete {
+        // What was edited after we decided to delete it goes too.
+        let (expected, person) = (open.command.expected.clone(), open.command.actor.clone().filter(|_| open.command.decided));
+        let columns = turn.state.sides[side].columns.clone();
+        let edited = |field: &FieldMapping| field.columns[side].names().any(|column| columns.get(column) != expected.get(column));
+        settle::lost_with_record(turn, side.other(), person.as_deref(), edited);
     }
 }
 
@@ -175,13 +184,13 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         flight.between = flight.between.take().filter(|between| between.value != value);
         flight.sealed = Some(made.clone());
         // What stands there although the write was done has been put back since.
-        let seen = Seen { value, at: if same && made == known.value { known.at } else { change.at }, actor: None };
         if same && made != known.value {
-            state.seen[side] = Some(seen);
+            state.seen[side] = Some(Seen { value, at: change.at, actor: None });
         } else {
+            let seen = Seen { value, at: if same { known.at } else { change.at }, actor: None };
             echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: false, read: true, ours: false });
         }
-        echo::found(turn, field);
+        echo::found(turn, field, known, change.at);
     }
 }
 

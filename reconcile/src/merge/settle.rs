@@ -331,12 +331,12 @@ pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, polic
 }
 
 /// The record goes although one side's edits were never carried across: each is kept.
-pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&str>) {
+pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&str>, which: impl Fn(&FieldMapping) -> bool) {
     if planted::on(planted::Bug::LostWithRecord) {
         return;
     }
     let mapping = turn.mapping;
-    for field in &mapping.fields {
+    for field in mapping.fields.iter().filter(|field| which(field)) {
         let Some(both) = turn.both(&field.name) else { continue };
         let agreed = turn.field(&field.name).agreed.clone();
         if agreed.is_none() && both.crm.value == both.erp.value {

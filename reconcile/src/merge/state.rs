@@ -93,6 +93,19 @@ pub struct Ahead {
     pub stream: Seen,
     /// When the value was known.
     pub at: Micros,
+    /// A write that was done before the re-read and that the stream has yet to show: what it shows before that is older,
+    /// whatever the clocks say.
+    pub until: Option<WriteNumber>,
+}
+
+impl Ahead {
+    /// How far the clocks of two systems may be apart, microseconds.
+    const APART: Micros = 3_600_000_000;
+
+    /// Whether what the stream shows with this time is older than the re-read.
+    pub(super) fn is_older(&self, at: Micros, skew: Micros) -> bool {
+        at <= self.at.saturating_add(if self.until.is_some() { Self::APART } else { skew })
+    }
 }
 
 /// A settled conflict's value on its way to whichever side lacks it.

@@ -145,7 +145,7 @@ fn uncreate(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done {
     {
         return Done::Refused(format!("{edit}; force it to remove the record all the same"));
     }
-    settle::lost_with_record(turn, side.other(), Some(&verdict.actor));
+    settle::lost_with_record(turn, side.other(), Some(&verdict.actor), |_| true);
     let expected = delete::present(turn, side);
     let command = command(turn, verdict, done, WriteKind::Delete, BTreeMap::new(), expected);
     let number = command.number;

@@ -90,7 +90,7 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (seen(), any::<i64>()).prop_map(|(stream, at)| Ahead { stream, at })
+    (seen(), any::<i64>(), option::of(write_number())).prop_map(|(stream, at, until)| Ahead { stream, at, until })
 }
 
 fn field() -> impl Strategy<Value = FieldState> {
