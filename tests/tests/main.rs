@@ -10,5 +10,6 @@ mod mapping;
 mod matching;
 mod party;
 mod simulation;
+mod stamps;
 mod tidy;
 mod watch;

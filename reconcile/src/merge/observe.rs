@@ -8,7 +8,7 @@ use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
 use super::settle;
-use super::state::{Parent, Seen, WriteNumber};
+use super::state::{Owed, Parent, Seen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::FieldMapping;
 use crate::value::Value;
@@ -152,11 +152,12 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
 pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     turn.backfill = true;
-    if change.deleted {
-        gone(turn, change);
+    if turn.state.sides[side].record.as_ref() != Some(&change.record) || turn.state.sides[side].deleted {
         return;
     }
-    if turn.state.sides[side].record.as_ref() != Some(&change.record) || turn.state.sides[side].deleted {
+    if change.deleted {
+        // Its stream will say so, after whatever came before.
+        turn.state.sides[side].owed = Some(Owed { since: turn.now, gone: true });
         return;
     }
     // It was gone and is back, or was changed back: the stream has shown nothing because there was nothing to show.

@@ -337,8 +337,12 @@ pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&s
     }
     let mapping = turn.mapping;
     for field in mapping.fields.iter().filter(|field| which(field)) {
-        let Some(both) = turn.both(&field.name) else { continue };
-        let agreed = turn.field(&field.name).agreed.clone();
+        let state = turn.field(&field.name);
+        let agreed = state.agreed.clone();
+        let Some(lost) = state.seen[deleted.other()].clone() else { continue };
+        // A record that was gone before anybody had seen it held nothing.
+        let mut both = Pair { crm: lost.clone(), erp: lost };
+        both[deleted] = state.seen[deleted].clone().unwrap_or_default();
         if agreed.is_none() && both.crm.value == both.erp.value {
             continue;
         }
