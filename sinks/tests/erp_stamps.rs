@@ -283,3 +283,34 @@ async fn a_user_who_may_not_say_which_write_it_is_is_told_the_command() -> Resul
     sinks::erp::setup(&config, &[]).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_answer_has_the_values_that_triggers_left_behind() -> Result<()> {
+    let erp = Erp::new().await?;
+    erp.client
+        .batch_execute(
+            "create table codes (id serial primary key, concord_id uuid unique, name text);
+             create function louder() returns trigger language plpgsql as $$ begin
+                 if new.name <> upper(new.name) then update codes set name = upper(name) where id = new.id; end if; return null; end $$;
+             create constraint trigger louder after insert or update on codes deferrable initially deferred for each row execute function louder();
+             insert into codes (name) values ('ONE')",
+        )
+        .await?;
+    watch(&erp, "codes").await?;
+    let running = erp.run()?;
+    let entity = "6b1f3c0e-0000-4000-8000-000000000002";
+    let made = |id: &str, id_column: Option<&str>| Write {
+        id_column: id_column.map(str::to_owned),
+        ..create(Side::Erp, id, entity, "public.codes", "", &[("name", "new".into())])
+    };
+    for (write, name) in [
+        (update(Side::Erp, "a:w1", "public.codes", "1", &[("name", "uno".into())], &[("name", "ONE".into())]), "UNO"),
+        (made("b:w1", Some("concord_id")), "NEW"),
+        (made("c:w1", None), "NEW"),
+    ] {
+        let outcome = erp.rig.write_one(write).await?;
+        assert_eq!((outcome.result, outcome.actual), (OutcomeResult::Applied, fields(&[("name", name.into())])));
+    }
+    assert_eq!(stamps(&erp).await?, ["public.codes 1 a:w1", "public.codes 2 b:w1", "public.codes 3 c:w1"]);
+    running.stop().await
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::message::WriteOp;
+use schemas::message::{Field, WriteOp};
 use tokio_postgres::{Error as PgError, Row as PgRow};
 
 use super::beside;
@@ -192,13 +192,16 @@ async fn compare(connection: &mut Connection, group: &Group, rows: &[&Row]) -> R
 
 async fn change(connection: &mut Connection, group: &Group, rows: &[&Row], touched: &mut Touched) -> Result<Vec<(usize, Answer)>, PgError> {
     let done = query(connection, &statement::change(group, rows)).await?;
+    let by_ordinal = |ordinal: i64| usize::try_from(ordinal - 1).ok().and_then(|place| rows.get(place)).copied();
+    let changed: Vec<&Row> = done.iter().filter_map(|found| by_ordinal(found.get(0))).collect();
+    let after = if group.op == WriteOp::Delete { BTreeMap::new() } else { after(connection, group, &changed).await? };
     let mut answers: BTreeMap<i64, Answer> = BTreeMap::new();
-    let by_ordinal = |ordinal: i64| usize::try_from(ordinal - 1).ok().and_then(|place| rows.get(place));
-    for found in &done {
+    for (place, found) in done.iter().enumerate() {
         let ordinal: i64 = found.get(0);
         if let Some(row) = by_ordinal(ordinal) {
             touched.row(&group.table, &row.key, row.job);
-            let actual = if group.op == WriteOp::Delete { Vec::new() } else { group.fields(texts(found, 1, group.shown().len())) };
+            let shown = || group.fields(texts(found, 1, group.shown().len()));
+            let actual = if group.op == WriteOp::Delete { Vec::new() } else { after.get(&place).cloned().unwrap_or_else(shown) };
             answers.insert(ordinal, Answer::Done(Verdict::applied(row.record.clone(), actual)));
         }
     }
@@ -228,6 +231,19 @@ async fn change(connection: &mut Connection, group: &Group, rows: &[&Row], touch
     Ok(out)
 }
 
+/// Rows just made or changed, by place, as the triggers that ran after that have left them; empty when there are none such.
+async fn after(connection: &mut Connection, group: &Group, rows: &[&Row]) -> Result<BTreeMap<usize, Vec<Field>>, PgError> {
+    if !group.table.triggered_after || rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let found = query(connection, &statement::actual(group, rows)).await?;
+    let shown = |row: &PgRow| {
+        let place = usize::try_from(row.get::<_, i64>(0) - 1).ok()?;
+        Some((place, group.fields(texts(row, 2, group.shown().len()))))
+    };
+    Ok(found.iter().filter_map(shown).collect())
+}
+
 async fn create(
     connection: &mut Connection,
     group: &Group,
@@ -237,12 +253,15 @@ async fn create(
 ) -> Result<Vec<(usize, Answer)>, PgError> {
     let inserted = query(connection, &statement::insert(group, rows)).await?;
     let keys = keys_by_entity(group, &inserted);
-    for row in rows {
-        if let Some(key) = keys.get(&same(&row.entity)) {
-            touched.row(&group.table, key, row.job);
-        }
-    }
     let mut made = by_entity(group, &inserted);
+    let new: Vec<Row> = rows.iter().filter_map(|row| Some(row.made(keys.get(&same(&row.entity))?.clone()))).collect();
+    for row in &new {
+        touched.row(&group.table, &row.key, row.job);
+    }
+    for (place, actual) in after(connection, group, &new.iter().collect::<Vec<_>>()).await? {
+        let verdict = new.get(place).and_then(|row| made.get_mut(&same(&row.entity)));
+        verdict.into_iter().for_each(|verdict| verdict.actual.clone_from(&actual));
+    }
     if made.len() < rows.len() {
         let missing: Vec<&Row> = rows.iter().filter(|row| !made.contains_key(&same(&row.entity))).copied().collect();
         made.append(&mut by_entity(group, &query(connection, &statement::existing(group, id_column, &missing)).await?));
@@ -271,8 +290,13 @@ async fn create_unnamed(
         let made = query(connection, &statement::insert(group, &[row])).await?;
         let answer = match made.first() {
             Some(found) => {
-                touched.row(&group.table, &texts(found, 1, group.table.key.len()), row.job);
-                Answer::Done(created(group, found))
+                let row = row.made(texts(found, 1, group.table.key.len()));
+                touched.row(&group.table, &row.key, row.job);
+                let mut verdict = created(group, found);
+                if let Some(actual) = after(connection, group, &[&row]).await?.remove(&0) {
+                    verdict.actual = actual;
+                }
+                Answer::Done(verdict)
             }
             None => Answer::later(
                 "NOT_CREATED",

@@ -22,7 +22,7 @@ use tokio_postgres::{Error as PgError, Row as PgRow};
 use super::batch::{keys_by_entity, ordinal, queries, query, same, texts};
 use super::catalog::Table;
 use super::connection::Connection;
-use super::plan::{Group, Row, record_id};
+use super::plan::{Group, Row};
 use super::stamp::Touched;
 use super::statement::{self as root_statement, Statement};
 use super::value;
@@ -238,7 +238,7 @@ async fn create(connection: &mut Connection, group: &Group, rows: &[&Row], touch
         let mut there: Vec<Row> = Vec::new();
         new.retain(|row| match keys.get(&same(&row.entity)) {
             Some(key) => {
-                there.push(root(group, row, key.clone()));
+                there.push(row.made(key.clone()));
                 false
             }
             None => true,
@@ -255,11 +255,6 @@ async fn create(connection: &mut Connection, group: &Group, rows: &[&Row], touch
         answers.push((row.job, one(connection, group, row, touched).await?));
     }
     Ok(answers)
-}
-
-/// A row of a create whose root row is there, to be looked at.
-fn root(group: &Group, row: &Row, key: Vec<Text>) -> Row {
-    Row { record: record_id(key.clone()), key, expect: vec![None; group.expect.len()], ..row.clone() }
 }
 
 /// Makes a root row and the rows beside it.
@@ -283,7 +278,7 @@ async fn one(connection: &mut Connection, group: &Group, row: &Row, touched: &mu
     for (beside, values) in group.beside.iter().zip(&row.beside).filter(|(beside, values)| !beside.target.parent && wanted(values)) {
         insert(connection, beside, &[(&key, values, row.job)], touched).await?;
     }
-    let row = root(group, row, key);
+    let row = row.made(key);
     let after = look(connection, group, &[&row], false).await?;
     let actual = after.into_iter().next().flatten().map_or_else(Vec::new, |found| fields(group, &found));
     Ok(Answer::Done(Verdict::applied(row.record, actual)))

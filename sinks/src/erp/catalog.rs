@@ -36,6 +36,8 @@ pub(crate) struct Table {
     /// Columns of the key that names a record, in its order: those of the primary key, or of the index that the table's
     /// replica identity names. Capture goes by the same.
     pub(crate) key: Vec<usize>,
+    /// Triggers run after a row was made or changed, and may change it again.
+    pub(crate) triggered_after: bool,
 }
 
 impl Table {
@@ -91,12 +93,18 @@ const KEY: &str = "
     WHERE i.indrelid = $1 AND k.place <= i.indnkeyatts AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END
     ORDER BY k.place";
 
+// Neither BEFORE nor INSTEAD OF, on INSERT or UPDATE.
+const TRIGGERED_AFTER: &str = "
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
+                   WHERE tgrelid = $1 AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgtype & 66 = 0 AND tgtype & 20 <> 0)";
+
 /// Reads a table's description; none when there is no such table.
 pub(crate) async fn table(client: &Client, object: &str) -> Result<Option<Arc<Table>>, PgError> {
     let Some(row) = client.query_opt(TABLE, &[&object]).await? else { return Ok(None) };
     let (oid, schema, name): (u32, String, String) = (row.get(0), row.get(1), row.get(2));
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&oid];
-    let (columns, key) = futures::try_join!(client.query(COLUMNS, &params), client.query(KEY, &params))?;
+    let (columns, key, after) =
+        futures::try_join!(client.query(COLUMNS, &params), client.query(KEY, &params), client.query_one(TRIGGERED_AFTER, &params))?;
     let columns: Vec<Column> = columns
         .iter()
         .map(|row| {
@@ -108,8 +116,13 @@ pub(crate) async fn table(client: &Client, object: &str) -> Result<Option<Arc<Ta
             Column { name: row.get(0), type_name: row.get(1), kind, compare: compare(&base_name) }
         })
         .collect();
-    let mut table =
-        Table { name: format!("{}.{}", quoted(&schema), quoted(&name)), object: format!("{schema}.{name}"), columns, key: Vec::new() };
+    let mut table = Table {
+        name: format!("{}.{}", quoted(&schema), quoted(&name)),
+        object: format!("{schema}.{name}"),
+        columns,
+        key: Vec::new(),
+        triggered_after: after.get(0),
+    };
     table.key = key.iter().filter_map(|row| table.column(row.get(0))).collect();
     Ok(Some(Arc::new(table)))
 }

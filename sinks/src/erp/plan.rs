@@ -40,6 +40,13 @@ pub(crate) struct Row {
     pub(crate) beside: Vec<BesideValues>,
 }
 
+impl Row {
+    /// The row of a create once its key is known.
+    pub(crate) fn made(&self, key: Vec<Option<String>>) -> Self {
+        Self { record: record_id(key.clone()), key, ..self.clone() }
+    }
+}
+
 impl Group {
     /// Columns whose values go into answers.
     pub(crate) fn shown(&self) -> &[usize] {
@@ -202,6 +209,7 @@ mod tests {
             object: "public.c".to_owned(),
             columns: vec![column("id", Kind::Int), column("name", Kind::Text), column("limit", Kind::Numeric), column("eid", Kind::Text)],
             key,
+            triggered_after: false,
         })
     }
 

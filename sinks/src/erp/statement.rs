@@ -216,6 +216,7 @@ mod tests {
                 column("doc", "json", Compare::AsJsonb),
             ],
             key: vec![0],
+            triggered_after: false,
         };
         let row = Row {
             job: 0,

@@ -206,6 +206,7 @@ mod tests {
             object: "address".to_owned(),
             columns: vec![column("id"), column("street"), column("city")],
             key: vec![0],
+            triggered_after: false,
         };
         Beside { target, table: Arc::new(table), key: vec![0], set: vec![1], expect: vec![1], seen: vec![1, 2] }
     }

@@ -242,6 +242,7 @@ mod tests {
             object: "public.party".to_owned(),
             columns: vec![column("id", "integer", Kind::Int)],
             key: vec![0],
+            triggered_after: false,
         };
         let contact = Table {
             name: "\"public\".\"contact\"".to_owned(),
@@ -253,6 +254,7 @@ mod tests {
                 column("value", "character varying", Kind::Text),
             ],
             key: vec![0],
+            triggered_after: false,
         };
         let target = RowTarget {
             name: "email".to_owned(),
