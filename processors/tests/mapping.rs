@@ -173,6 +173,11 @@ fn what_is_different_is_said_in_words_with_when_it_may_change() {
         "object = \"public.people\"",
         &[("entity.contact.erp", "object was public.contacts, and is public.people", "never")],
     );
+    check(
+        "write_column = \"Concord_Write__c\"",
+        "write_column = \"Sync__c\"",
+        &[("entity.customer.crm", "write_column was Concord_Write__c, and is Sync__c", "never")],
+    );
     check("tie = \"erp\"", "tie = \"crm\"", &[("entity.customer", "tie was erp, and is crm", "policy")]);
     let fax = "[entity.customer.field.fax]\ntype = \"text\"\ncrm = \"Fax\"\nerp = \"fax\"\n\n[entity.contact]\n";
     let new = |side: &str, column: &str| {
