@@ -89,6 +89,11 @@ impl Systems {
         id
     }
 
+    /// A record in the CRM's recycle bin that a write made.
+    fn made_and_gone(&self, write: &str) -> Option<String> {
+        self.crm.gone.iter().find(|(_, gone)| gone.row.write.as_deref() == Some(write)).map(|(id, _)| id.clone())
+    }
+
     fn find(&self, side: Side, entity: &str) -> Option<String> {
         if planted::on(Bug::CreateUnkeyed) {
             return None;
@@ -228,10 +233,11 @@ impl Target for Crm {
 fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
     let write = &attempt.write;
     let id = match write.op {
-        WriteOp::Create => systems.find(Side::Crm, &write.entity),
+        WriteOp::Create => systems.find(Side::Crm, &write.entity).or_else(|| systems.made_and_gone(&write.id)),
         WriteOp::Update | WriteOp::Delete => write.record.clone(),
     };
-    let seen = id.as_deref().and_then(|id| systems.crm.rows.get(id).map(|row| Retrieved { id, values: &row.values }));
+    let there = |id: &str| systems.crm.rows.get(id).or_else(|| systems.crm.gone.get(id).filter(|_| write.op == WriteOp::Create).map(|gone| &gone.row));
+    let seen = id.as_deref().and_then(|id| there(id).map(|row| Retrieved { id, values: &row.values }));
     let decided = decide_crm(attempt, seen.as_ref());
     if let Some(Reply::Rejected { .. }) = &decided {
         systems.fault("precondition_failed");

@@ -241,6 +241,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let side = shown.side;
     let state = turn.field(&field.name);
     state.unseen[side].retain(|unseen| unseen.write != late.write);
+    state.failed = None;
     let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
     // Something newer is known to stand there by now.
     let newer = state.ahead[side].is_some();
