@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::harness::{Seen, World, connect};
+use super::harness::{Seen, World, connect, eventually};
 
 const TABLES: &str = r#"
     CREATE TABLE customers (id int PRIMARY KEY, name text, edits int NOT NULL DEFAULT 0);
@@ -182,6 +182,12 @@ const KEYS: &str = r#"
 const ODD: &str = "public.Odd 'Name";
 const KEYED: [&str; 4] = ["public.customers", "public.flags", ODD, "public.coded"];
 
+/// Drops the slot once nobody reads it any more.
+async fn lose_slot(world: &World) -> Result<()> {
+    eventually(|| async { world.ask::<bool>("SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'concord'").await }).await?;
+    world.sql("SELECT pg_drop_replication_slot('concord')").await
+}
+
 async fn entry(world: &World, object: &str, record: &str, write: &str, result: &str) -> Result<()> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     world
@@ -229,7 +235,7 @@ async fn a_row_of_a_copy_carries_the_last_write_that_was_carried_out_on_it() -> 
     // A lost slot has the tables read again, with what was carried out since.
     source.stop().await?;
     entry(&world, "public.customers", "4", "i:w1", "applied").await?;
-    world.sql("SELECT pg_drop_replication_slot('concord')").await?;
+    lose_slot(&world).await?;
     let mut source = world.start()?;
     source.streaming().await?;
     let again = copied(&world, "public.customers", 8).await?;
@@ -250,7 +256,7 @@ async fn a_copy_without_a_ledger_that_can_be_read_goes_on_and_the_remedy_is_said
     world.sql(LEDGER[0]).await?;
     entry(&world, "public.customers", "1", "a:w1", "applied").await?;
     let again = async |world: &World, count: usize| {
-        world.sql("SELECT pg_drop_replication_slot('concord')").await?;
+        lose_slot(world).await?;
         let mut source = world.start()?;
         source.streaming().await?;
         let mut lines = copied(world, "public.customers", count).await?;
