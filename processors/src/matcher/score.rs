@@ -1,7 +1,7 @@
 //! Comparing records that no key links: blocks to find them by, and what the score says.
 //!
 //! ```text
-//! b kind 0 side block        → Block    records of one side that share something with one another
+//! b kind 0 side number       → Block    records of one side that share something with one another
 //! l kind 0 side record       → Listed   the blocks that a record stands in
 //! i kind 0 sure 0 left 0 right → Intent what the comparison of two entities has come to, before any of them is linked
 //! ```
@@ -9,10 +9,13 @@
 //! Only a record whose entity has none on the other side stands in blocks: the others have found theirs, and a record that
 //! resembles one of them too is found by its keys or not at all.
 //!
+//! Blocks are many, about ten for each record, so they go by number: a hash of what is shared. Two that got one number would be
+//! read together and told apart by comparing.
+//!
 //! A match has to be one from both ends: the best and well ahead of the next for either record. So it does not depend on
 //! which of the two came first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, Mapping};
@@ -39,8 +42,8 @@ record! {
 record! {
     /// The blocks that a record stands in.
     pub struct Listed {
-        /// Blocks.
-        pub blocks: Vec<String>,
+        /// Numbers of the blocks.
+        pub blocks: Vec<i64>,
     }
 }
 
@@ -56,9 +59,15 @@ record! {
     }
 }
 
-fn block_key(kind: &str, side: Side, block: &str) -> Vec<u8> {
+/// A block's number: FNV-1a of 64 bits, the same in every build.
+fn number(block: &str) -> i64 {
+    let hash = block.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash.cast_signed()
+}
+
+fn block_key(kind: &str, side: Side, number: i64) -> Vec<u8> {
     let mut place = vec![letter(side)];
-    place.extend_from_slice(block.as_bytes());
+    place.extend_from_slice(&number.to_be_bytes());
     key(b'b', &[kind.as_bytes(), &place])
 }
 
@@ -124,12 +133,44 @@ struct Stored<'a, 'c> {
     side: Side,
 }
 
+impl Stored<'_, '_> {
+    fn records(&self, number: i64) -> Result<Vec<String>> {
+        Ok(self.context.get::<Block>(&block_key(self.kind, self.side, number))?.map(|block| block.records).unwrap_or_default())
+    }
+}
+
 impl Blocks for Stored<'_, '_> {
     type Member = String;
     type Error = Error;
 
     fn members(&mut self, block: &str) -> Result<Vec<String>> {
-        Ok(self.context.get::<Block>(&block_key(self.kind, self.side, block))?.map(|block| block.records).unwrap_or_default())
+        self.records(number(block))
+    }
+}
+
+/// The same, each block read once and kept, by number.
+struct Kept<'a, 'c> {
+    stored: Stored<'a, 'c>,
+    read: BTreeMap<i64, Vec<String>>,
+}
+
+impl Blocks for Kept<'_, '_> {
+    type Member = String;
+    type Error = Error;
+
+    fn members(&mut self, block: &str) -> Result<Vec<String>> {
+        self.stored.members(block)
+    }
+
+    fn count(&mut self, block: &str) -> Result<usize> {
+        let number = number(block);
+        if let Some(records) = self.read.get(&number) {
+            return Ok(records.len());
+        }
+        let records = self.stored.records(number)?;
+        let count = records.len();
+        self.read.insert(number, records);
+        Ok(count)
     }
 }
 
@@ -210,22 +251,23 @@ impl Rules<'_> {
     /// Puts a record into its blocks.
     pub(super) fn list(&self, context: &mut Context<'_>, side: Side, record: &str, columns: &[Field]) -> Result<()> {
         let kind = &self.mapping.kind;
-        let blocks = {
+        let (blocks, mut read) = {
             let prepared = self.prepare(side, columns);
-            joins(&self.scorer.block_keys(&prepared), &mut Stored { context, kind, side })?
+            let mut kept = Kept { stored: Stored { context, kind, side }, read: BTreeMap::new() };
+            (joins(&self.scorer.block_keys(&prepared), &mut kept)?, kept.read)
         };
         if blocks.is_empty() {
             return Ok(());
         }
-        for block in &blocks {
-            let key = block_key(kind, side, block);
-            let mut members = context.get::<Block>(&key)?.unwrap_or(Block { records: Vec::new() });
-            if !members.records.iter().any(|there| there == record) {
-                members.records.push(record.to_owned());
-                context.put(key, &members);
+        let numbers: BTreeSet<i64> = blocks.iter().map(|block| number(block)).collect();
+        for number in &numbers {
+            let mut records = read.remove(number).unwrap_or_default();
+            if !records.iter().any(|there| there == record) {
+                records.push(record.to_owned());
+                context.put(block_key(kind, side, *number), &Block { records });
             }
         }
-        context.put(listed_key(kind, side, record), &Listed { blocks });
+        context.put(listed_key(kind, side, record), &Listed { blocks: numbers.into_iter().collect() });
         Ok(())
     }
 
@@ -237,8 +279,8 @@ impl Rules<'_> {
     pub(super) fn unlist(&self, context: &mut Context<'_>, side: Side, record: &str) -> Result<()> {
         let kind = &self.mapping.kind;
         let Some(listed) = context.get::<Listed>(&listed_key(kind, side, record))? else { return Ok(()) };
-        for block in &listed.blocks {
-            let key = block_key(kind, side, block);
+        for number in &listed.blocks {
+            let key = block_key(kind, side, *number);
             let Some(mut members) = context.get::<Block>(&key)? else { continue };
             members.records.retain(|there| there != record);
             if members.records.is_empty() { context.delete(key) } else { context.put(key, &members) }
