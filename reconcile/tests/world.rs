@@ -348,6 +348,7 @@ impl World {
         let mut change = self.change(side, &record, gone, columns, None);
         change.snapshot = true;
         change.actor = None;
+        change.write = self.state.next_write.checked_sub(1).map(WriteNumber);
         self.answers.push_back(Event::Read(change));
     }
 

@@ -177,6 +177,10 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
         (WriteOp::Update | WriteOp::Delete, record) => (false, record.clone()),
     };
     let actual = record.as_ref().map_or_else(Vec::new, |id| systems.erp.actual(id, shown(write)));
+    if write.values.is_empty() && write.op == WriteOp::Update {
+        // A question is answered anew each time.
+        return if applied { Reply::Applied { record, actual } } else { Reply::Rejected { record, actual } };
+    }
     systems.erp.ledger.insert(write.id.clone(), Kept { applied, record: record.clone(), actual: actual.clone() });
     systems.trace.note(format_args!("erp answers write {}: {}", short(&write.id), if applied { "applied" } else { "rejected" }));
     if applied {

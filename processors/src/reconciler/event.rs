@@ -8,6 +8,7 @@ use reconcile::merge::{self, Answer, EntityState, Event, Parent, SideChange, Wri
 use schemas::message::{EntityChange, EntityOp, Outcome, OutcomeResult};
 
 use super::message::write_number;
+use super::reread;
 use crate::convert;
 use crate::error::{Error, Result};
 
@@ -128,7 +129,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         at: outcome.at,
         actor: None,
         ours: false,
-        write: None,
+        write: reread::covers(&state.entity, &outcome.write),
     })))
 }
 

@@ -5,11 +5,11 @@
 //! there; [`super::event::read`] makes a re-read of the answer. It is asked again until the field is settled.
 
 use reconcile::mapping::{EntityMapping, Side};
-use reconcile::merge::{self, EntityState};
+use reconcile::merge::{self, EntityState, WriteNumber};
 use schemas::message::{Field, Lane, READ_WRITE, Write, WriteOp};
-use uuid::Uuid;
 
 use super::state::Stored;
+use super::message::{write_id, write_number};
 use super::{NAME, Reconciler, rows};
 use crate::convert;
 use crate::error::Result;
@@ -19,9 +19,6 @@ use crate::task::{Context, Work};
 const HEAD: u8 = b'~';
 /// Entities looked at between two batches.
 const STEP: usize = 200;
-
-/// Namespace of their ids.
-const READS: Uuid = Uuid::from_bytes(*b"concord:read-ids");
 
 /// Whether a write only asks what is there.
 pub(super) fn is_read(write: &str) -> bool {
@@ -96,6 +93,17 @@ fn look_at(context: &mut Context<'_>, stored: &mut Stored, due: i64) {
     stored.look_at = Some(due);
 }
 
+/// The id of a question: which writes had been sent before it, and so are carried out before it.
+fn id(state: &EntityState, side: Side, due: i64) -> String {
+    format!("{READ_WRITE}{}:{due}:{}", side.as_str(), write_id(&state.entity, WriteNumber(state.next_write)))
+}
+
+/// The last write that had its chance before a question was answered.
+pub(super) fn covers(entity: &str, id: &str) -> Option<WriteNumber> {
+    let next = id.splitn(3, ':').nth(2).and_then(|write| write_number(entity, write))?;
+    next.0.checked_sub(1).map(WriteNumber)
+}
+
 /// A write without values: what it expects are the columns to be read, as they should be.
 fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, due: i64, now: i64) -> Write {
     let mut unshown: Vec<_> = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name)).collect();
@@ -114,9 +122,8 @@ fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, d
             })
         })
         .collect();
-    let id = Uuid::new_v5(&READS, format!("{}:{}:{due}", state.entity, side.as_str()).as_bytes());
     Write {
-        id: format!("{READ_WRITE}{id}"),
+        id: id(state, side, due),
         entity: state.entity.clone(),
         kind: mapping.kind.clone(),
         side: convert::wire_side(side),

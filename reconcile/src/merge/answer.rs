@@ -53,8 +53,12 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, to
         flight.answered = true;
         flight.told = told;
         let (value, sealed) = (flight.value.clone(), flight.sealed.is_some());
+        let unchanged = flight.told.clone().filter(|told| *told == flight.expected);
         if planted::on(planted::Bug::SettleOnAnswer) {
             echo::end(turn, field, &value);
+        } else if let Some(told) = unchanged {
+            // There may be nothing to show; and what its stream has shown meanwhile came after.
+            echo::end(turn, field, &told);
         } else if sealed {
             echo::unshown(turn, field);
         }

@@ -42,6 +42,8 @@ pub(super) fn seal(turn: &mut Turn<'_>, change: &SideChange, last: WriteNumber, 
         if flight.sealed.is_some() {
             continue;
         }
+        // After an earlier write somebody may have come before the last hand.
+        let ours = ours && Some(flight.write) == change.write;
         flight.sealed = Some(made_of(field, &flight.value, &held, ours));
         // What still stands was not replaced.
         flight.between = flight.between.take().filter(|between| between.value != held);

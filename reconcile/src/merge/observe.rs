@@ -8,7 +8,7 @@ use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
 use super::settle;
-use super::state::{Owed, Parent, Seen, WriteNumber};
+use super::state::{InFlight, Owed, Parent, Seen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::FieldMapping;
 use crate::value::Value;
@@ -105,6 +105,12 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
 fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     let returned = turn.state.sides[side].deleted;
+    let older = |owed: &Owed| returned && owed.gone && !change.snapshot && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
+    if turn.state.sides[side].owed.as_ref().is_some_and(older) {
+        return;
+    }
+    // Numbers that an earlier state of ours gave are not given again.
+    turn.state.next_write = turn.state.next_write.max(change.write.map_or(0, |write| write.0 + 1));
     arrive(turn, change);
     let author = author::made_by(turn, change, returned);
     let borne = author::borne(turn, change);
@@ -147,8 +153,8 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     }
 }
 
-/// Takes in a record that was read because its stream owes something. It was read after every answer that has arrived, and
-/// may be ahead of the stream.
+/// Takes in a record that was read because its stream owes something. The writes up to the one that it says it bears had their
+/// chance before; it may be ahead of the stream.
 pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     turn.backfill = true;
@@ -156,7 +162,11 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         return;
     }
     if change.deleted {
-        // Its stream will say so, after whatever came before.
+        // Its stream will say so, after whatever came before; unless that is lost.
+        let again = turn.state.sides[side].owed.is_some_and(|owed| owed.gone);
+        if again {
+            gone(turn, change);
+        }
         turn.state.sides[side].owed = Some(Owed { since: turn.now, gone: true });
         return;
     }
@@ -177,7 +187,8 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             }
             continue;
         }
-        let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side && flight.answered) else { continue };
+        let covered = |flight: &&mut InFlight| flight.target == side && flight.answered && Some(flight.write) <= change.write;
+        let Some(flight) = state.in_flight.as_mut().filter(covered) else { continue };
         let made = flight.told.clone().unwrap_or_else(|| author::made_of(field, &flight.value, &value, false));
         if value != made && !same {
             continue;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use schemas::Value;
-use schemas::message::{Field, OutcomeResult};
+use schemas::message::{Field, OutcomeResult, READ_WRITE};
 use schemas::value::Decimal;
 use serde_json::{Value as Json, json};
 use tokio_postgres::{Client, Error as PgError, Row as PgRow};
@@ -66,7 +66,9 @@ pub(crate) fn entries(jobs: &[Job], answers: &[Answer], known: impl Fn(&str) -> 
     let mut entries = Entries::default();
     for (job, answer) in jobs.iter().zip(answers) {
         let Answer::Done(verdict) = answer else { continue };
-        if !matches!(verdict.result, OutcomeResult::Applied | OutcomeResult::Rejected) || known(&job.write.id) {
+        // A question is answered anew each time.
+        let asks = job.write.id.starts_with(READ_WRITE);
+        if asks || !matches!(verdict.result, OutcomeResult::Applied | OutcomeResult::Rejected) || known(&job.write.id) {
             continue;
         }
         let write = &job.write;

@@ -69,12 +69,18 @@ const NOTHING: [&str; 63] = [
     "unknown",
 ];
 
+/// Letters of the longest of them, and digits of the longest run.
+const LONGEST: usize = 13;
+
 /// Digits in keyboard order.
 const RUNS: [&str; 3] = ["0123456789", "1234567890", "9876543210"];
 
 /// Whether a text says nothing about who a record is: blank, `n/a`, `unknown` in several languages, one character repeated,
 /// digits in keyboard order.
 pub fn says_nothing(text: &str) -> bool {
+    if is_long(text) {
+        return false;
+    }
     let folded = fold(text);
     let plain: String = folded.chars().filter(|letter| letter.is_alphanumeric()).collect();
     let Some(first) = plain.chars().next() else { return true };
@@ -84,6 +90,14 @@ pub fn says_nothing(text: &str) -> bool {
     // `na` alone may be a name; with punctuation it never is.
     let not_available = plain == "na" && folded.trim().chars().any(|letter| !letter.is_alphanumeric());
     repeated || run || not_available || NOTHING.binary_search(&plain.as_str()).is_ok() || numbered(&plain)
+}
+
+/// More letters than any of these values has, of more than one kind: almost every address and many names, seen without folding.
+fn is_long(text: &str) -> bool {
+    let mut letters = text.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    let Some(first) = letters.next().filter(|first| text.is_ascii() && !matches!(first, b't' | b'd')) else { return false };
+    let (count, differ) = letters.fold((1, false), |(count, differ), letter| (count + 1, differ || letter != first));
+    count > LONGEST && differ
 }
 
 /// `test1`, `testtest2`.
@@ -107,7 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_in_order() {
+    fn the_list_is_in_order_and_no_longer_than_said() {
         assert!(NOTHING.is_sorted());
+        assert!(NOTHING.iter().chain(&RUNS).all(|text| text.len() <= LONGEST));
+        for text in ["not applicable", "AAAAAAAAAAAAAAAAAA", "test test 1234567890", "dummy12345678901234", "dummy 0123456789 0123"] {
+            assert!(says_nothing(text), "{text}");
+        }
+        assert!(!says_nothing("Bahnhofstrasse 12"));
     }
 }
