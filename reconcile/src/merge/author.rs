@@ -54,6 +54,22 @@ pub(super) fn seal(turn: &mut Turn<'_>, change: &SideChange, last: WriteNumber, 
     }
 }
 
+/// Its stream has shown a write: what a re-read told after that write is not waited for any longer.
+pub(super) fn caught_up(turn: &mut Turn<'_>, change: &SideChange, shown: WriteNumber) {
+    let side = change.side;
+    for field in &turn.mapping.fields {
+        if !speaks::of(turn, field, change) {
+            continue;
+        }
+        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
+        let Some(ahead) = state.ahead[side].as_mut().filter(|ahead| ahead.until.is_some_and(|until| until <= shown)) else { continue };
+        ahead.until = None;
+        if state.seen[side].as_ref().is_some_and(|seen| seen.value == ahead.stream.value) {
+            state.ahead[side] = None;
+        }
+    }
+}
+
 /// What a target made of a written value, going by what it held some time later: that, if nobody else can have put it
 /// there; otherwise it is an edit, and the target took the value as it was.
 pub(super) fn made_of(field: &FieldMapping, written: &Value, held: &Value, ours: bool) -> Value {

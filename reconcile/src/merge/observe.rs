@@ -137,6 +137,9 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         echo::shown(turn, field, shown);
     }
     keep_other_columns(turn, change);
+    if let Some(number) = author {
+        author::caught_up(turn, change, number);
+    }
     // A live change of ours is the end of those before it; its own fields may be in several tables.
     let last = match author {
         Some(number) => number.0.checked_sub(1).map(WriteNumber),
