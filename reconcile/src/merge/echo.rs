@@ -23,6 +23,8 @@ pub(super) struct Shown {
     pub(super) columns: BTreeMap<String, Value>,
     /// Our write that made the change.
     pub(super) author: Option<WriteNumber>,
+    /// The newest write that it shows to have had its chance.
+    pub(super) borne: Option<WriteNumber>,
     /// It is a row as it was found, not a change.
     pub(super) snapshot: bool,
     /// Read on our asking, perhaps ahead of the stream.
@@ -105,7 +107,7 @@ pub(super) fn passed_over(
             // We made it without this row.
             let seen = Seen { value: Value::Null, at: change.at, actor: change.actor.clone() };
             let columns = field.columns[side].names().map(|name| (name.to_owned(), Value::Null)).collect();
-            shown(turn, field, Shown { side, seen, columns, author, snapshot: change.snapshot, read: false, ours: change.ours });
+            shown(turn, field, Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours });
         }
         return;
     }
@@ -122,7 +124,7 @@ pub(super) fn passed_over(
         Some(seen) if seen.value == value => seen.clone(),
         _ => Seen { value, at: change.at, actor: change.actor.clone() },
     };
-    shown(turn, field, Shown { side, seen, columns, author, snapshot: change.snapshot, read: false, ours: change.ours });
+    shown(turn, field, Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours });
 }
 
 fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
@@ -136,7 +138,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     }
     match state.in_flight.as_mut().filter(|flight| flight.target == side) {
         Some(flight) if shown.author == Some(flight.write) => done(turn, field, value),
-        Some(flight) if moved && flight.sealed.is_none() => {
+        Some(flight) if moved && flight.sealed.is_none() && shown.borne < Some(flight.write) => {
             flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
         }
         Some(_) => {}

@@ -130,6 +130,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             seen: Seen { value, at: change.at, actor: change.actor.clone() },
             columns: field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect(),
             author,
+            borne,
             snapshot: change.snapshot,
             read: false,
             ours: change.ours && !change.snapshot,
@@ -203,7 +204,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             state.seen[side] = Some(Seen { value, at: change.at, actor: None });
         } else {
             let seen = Seen { value, at: if same { known.at } else { change.at }, actor: None };
-            echo::shown(turn, field, Shown { side, seen, columns, author: None, snapshot: false, read: true, ours: false });
+            echo::shown(turn, field, Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false });
         }
         echo::found(turn, field, known, change.at);
     }
