@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, Mapping};
-use reconcile::matching::{Blocks, MatchRules, Prepared, Scored, ScoredPlacement, Scorer, candidates, decide_scored, joins};
+use reconcile::matching::{Blocks, MAX_REVIEWED, MatchRules, Prepared, Scored, ScoredPlacement, Scorer, candidates, decide_scored, joins};
 use schemas::message::{Field, Side};
 use schemas::record;
 
@@ -218,27 +218,36 @@ impl Rules<'_> {
         Ok(matches!(decide_scored(&self.rules.thresholds, scored), ScoredPlacement::Match { best } if best.entity == name))
     }
 
-    /// A record compared with those of the other side that share blocks with it.
+    /// A record compared with those of the other side that share blocks with it: the best, in order.
     fn compare(&self, context: &Context<'_>, asked: Asked<'_>, own: &Prepared) -> Result<Vec<Scored>> {
         let side = asked.side.other();
         let keys = self.scorer.block_keys(own);
         let found = candidates(&keys, &mut Stored { context, kind: &self.mapping.kind, side })?;
-        let mut scored = Vec::with_capacity(found.members.len());
+        let thresholds = &self.rules.thresholds;
+        let mut near = Vec::with_capacity(found.members.len());
         for record in found.members {
             let Some(known) = self.known(context, side, &record)? else { continue };
             if asked.entity == Some(known.entity.as_str()) {
                 continue;
             }
             let comparison = self.scorer.compare(own, &self.prepare(side, &known.columns));
-            if comparison.score < self.rules.thresholds.review {
-                continue;
+            if comparison.score >= thresholds.review {
+                near.push((known.entity, comparison));
             }
-            let Some(there) = context.get::<Entity>(&entity_key(&known.entity))? else { continue };
-            if is_apart(context, asked.side, asked.id, &there)? {
-                continue;
-            }
+        }
+        near.sort_by(|left, right| right.1.score.total_cmp(&left.1.score).then_with(|| left.0.cmp(&right.0)));
+        // Nothing depends on more than a person is shown.
+        let mut scored = Vec::with_capacity(MAX_REVIEWED);
+        for (entity, comparison) in near {
+            let Some(there) = context.get::<Entity>(&entity_key(&entity))? else { continue };
             let taken = there.live(asked.side).is_some_and(|other| other != asked.id);
-            scored.push(Scored { entity: known.entity, taken, comparison });
+            if (taken && comparison.score < thresholds.automatic) || is_apart(context, asked.side, asked.id, &there)? {
+                continue;
+            }
+            scored.push(Scored { entity, taken, comparison });
+            if scored.len() == MAX_REVIEWED {
+                break;
+            }
         }
         Ok(scored)
     }

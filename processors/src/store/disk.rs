@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use super::{Change, fail};
@@ -20,7 +21,7 @@ pub(crate) struct Disk {
 impl Disk {
     pub(super) fn open(path: PathBuf, config: &Config) -> Result<Self> {
         let open =
-            || Database::builder(&path).cache_size(std::env::var("C_CACHE").ok().and_then(|mb| mb.parse::<u64>().ok()).map_or(config.store_cache_bytes, |mb| mb << 20)).worker_threads(1).max_journaling_size(JOURNAL_BYTES).open();
+            || Database::builder(&path).cache_size(config.store_cache_bytes).worker_threads(1).max_journaling_size(JOURNAL_BYTES).open();
         let database = match open() {
             Ok(database) => database,
             Err(fjall::Error::Locked) => {
@@ -38,32 +39,14 @@ impl Disk {
     }
 
     pub(super) fn store(&self, partition: u32) -> Result<DiskStore> {
+        // Filters and indexes of all tables but the newest are cut into pieces, and the cache holds those in use. In one piece, those
+        // of one big table fill the cache, and one look-up reads all of it.
+        let pieces = || PartitioningPolicy::new([false, true]);
         let options = || {
-            let set = |name: &str| std::env::var(name).ok();
-            let mut options = KeyspaceCreateOptions::default().max_memtable_size(self.buffer_bytes);
-            if set("C_PART").is_some() {
-                options = options
-                    .filter_block_partitioning_policy(fjall::config::PartitioningPolicy::new([false, true]))
-                    .index_block_partitioning_policy(fjall::config::PartitioningPolicy::new([false, true]));
-            }
-            if set("C_PINF").is_some() {
-                options = options.filter_block_pinning_policy(fjall::config::PinningPolicy::all(true));
-            }
-            if set("C_PINI").is_some() {
-                options = options.index_block_pinning_policy(fjall::config::PinningPolicy::all(true));
-            }
-            if let Some(size) = set("C_TABLE") {
-                options = options.compaction_strategy(std::sync::Arc::new(
-                    fjall::compaction::Leveled::default().with_table_target_size(size.parse::<u64>().unwrap_or(64) << 20),
-                ));
-            }
-            if let Some(size) = set("C_BLOCK") {
-                options = options.data_block_size_policy(fjall::config::BlockSizePolicy::all(size.parse::<u32>().unwrap_or(4096)));
-            }
-            if set("C_HASH").is_some() {
-                options = options.data_block_hash_ratio_policy(fjall::config::HashRatioPolicy::all(0.75));
-            }
-            options
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(self.buffer_bytes)
+                .filter_block_partitioning_policy(pieces())
+                .index_block_partitioning_policy(pieces())
         };
         let keyspace = self.database.keyspace(&format!("p{partition}"), options).map_err(|error| fail("open", &self.path, &error))?;
         Ok(DiskStore { database: self.database.clone(), keyspace, path: self.path.clone() })

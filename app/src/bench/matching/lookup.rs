@@ -67,6 +67,8 @@ pub struct LookUpReport {
     pub matched: f64,
     /// Share of the others that matched somebody without asking.
     pub mistaken: f64,
+    /// Share of the others that a person would be asked about.
+    pub doubted: f64,
     /// Putting all customers into their blocks.
     pub index: IndexReport,
 }
@@ -138,7 +140,7 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
     say(format!("{customers} customers in the index, {:.3} ms each", each(seconds * 1000.0)));
 
     let mut times: Vec<Duration> = Vec::with_capacity(LOOK_UPS);
-    let (mut found, mut matched, mut mistaken) = (0_usize, 0_usize, 0_usize);
+    let (mut found, mut matched, mut mistaken, mut doubted) = (0_usize, 0_usize, 0_usize, 0_usize);
     let before = Usage::now();
     for turn in 0..LOOK_UPS {
         let known = turn % 2 == 0;
@@ -154,6 +156,7 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
             matched += usize::from(first && record.sure);
         } else {
             mistaken += usize::from(record.sure);
+            doubted += usize::from(!record.sure && !record.entities.is_empty());
         }
         progress(turn, LOOK_UPS, "looked up", say);
     }
@@ -168,6 +171,7 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
         found: found as f64 / half,
         matched: matched as f64 / half,
         mistaken: mistaken as f64 / half,
+        doubted: doubted as f64 / half,
         index: index_report,
     })
 }
