@@ -4,7 +4,7 @@
 //! bijection), at most one write in flight per field. After every event [`apply`] decides what should follow.
 //!
 //! ```text
-//! event ─▶ observe / answer / decide   take it in: seen, in flight, agreed     (echo: is it ours?)
+//! event ─▶ observe / answer / decide   take it in: seen, in flight, agreed     (author: which write made it? echo: is that ours done?)
 //!       ─▶ delete, evaluate, create    what differs, and what should follow    (settle: who wins, resolve: carry it out)
 //!       ─▶ send                        plans of one cause become one command
 //! ```
@@ -16,8 +16,8 @@
 //! The mapping may be another one at each event: a field that is no longer mapped is forgotten, what is open stays open.
 //!
 //! It leaves out: what was settled and written earlier, which comes along with a decision that needs it; and time-outs. A write
-//! that is answered but never shown waits for a re-read of the record, which arrives as [`Event::Read`]; [`unconfirmed`] names
-//! the records to read.
+//! that is answered and never shown waits for a re-read of the record, which arrives as [`Event::Read`]; so does a field whose
+//! stream never shows the edit that a refusal told of. [`unconfirmed`] names the records to read.
 
 mod about_record;
 mod answer;

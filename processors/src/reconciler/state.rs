@@ -135,7 +135,7 @@ keep_struct! {
     Seen { value, at, actor }
     InFlight { write, target, value, source, expected, answered, conflict, between, told, sealed }
     Failure { target, reason, at, values }
-    Unseen { write, target, value, source, instead, base }
+    Unseen { write, target, value, source, instead, base, done }
     Ahead { stream, at, until }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }

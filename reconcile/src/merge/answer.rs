@@ -130,7 +130,7 @@ fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, f
     let Some(instead) = state.seen[flight.target].clone() else { return };
     let base = flight.base(state.agreed.as_ref());
     let (write, target, value) = (flight.write, flight.target, flight.value.clone());
-    state.owe(Unseen { write, target, value, source, instead, base });
+    state.owe(Unseen { write, target, value, source, instead, base, done: false });
 }
 
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {

@@ -47,11 +47,19 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
-        let passed = shown.snapshot || shown.author.is_some_and(|author| ahead.until.is_none_or(|until| author >= until));
-        let older = !shown.read && ahead.is_older(shown.seen.at, skew) && (!caught_up || ahead.until.is_some() && !passed);
+        let until = ahead.until;
+        let passed = shown.snapshot && shown.borne.is_none() || shown.borne >= until;
         if passed {
             ahead.until = None;
         }
+        let older = match until {
+            _ if shown.read => false,
+            Some(_) if !passed => ahead.is_older(shown.seen.at, Ahead::APART),
+            // A row that was found after it.
+            Some(_) if shown.snapshot && shown.borne.is_some() => false,
+            Some(_) if shown.author == until => !caught_up,
+            _ => !caught_up && ahead.is_older(shown.seen.at, skew),
+        };
         if older {
             ahead.stream = shown.seen.clone();
             judge(turn, field, &shown, before, false);
@@ -130,6 +138,9 @@ pub(super) fn passed_over(
 fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
     let side = shown.side;
     let value = &shown.seen.value;
+    if shown.snapshot {
+        buried(turn, field, shown, before.as_ref());
+    }
     let state = turn.field(&field.name);
     let late = shown.author.and_then(|author| state.unseen[side].iter().find(|unseen| unseen.write == author).cloned());
     if let Some(late) = late {
@@ -194,7 +205,7 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
         Some(ahead) => ahead.until = until,
         None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until }),
     }
-    turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base });
+    turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base, done: true });
 }
 
 /// The write is done; its target holds `value`.
@@ -263,6 +274,20 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let replaced = before.unwrap_or(late.instead);
     if replaced.value != late.base[side] && replaced.value != shown.seen.value && busy.as_ref() != Some(&replaced.value) {
         settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer);
+    }
+}
+
+/// A write that a re-read found done will not be shown, for its record was found again: an edit that its stream showed before
+/// has been replaced by it.
+fn buried(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<&Seen>) {
+    let side = shown.side;
+    let done = |unseen: &&Unseen| unseen.done && Some(unseen.write) <= shown.borne;
+    let done: Vec<Unseen> = turn.field(&field.name).unseen[side].iter().filter(done).cloned().collect();
+    for late in done {
+        let lost = |replaced: &&Seen| ![&late.base[side], &late.value, &shown.seen.value].contains(&&replaced.value);
+        if let Some(replaced) = before.filter(lost) {
+            settle::overtaken(turn, field, side, replaced.clone(), late.source, late.base, true);
+        }
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Unseen {
     pub instead: Seen,
     /// What both sides had agreed on before.
     pub base: Pair<Value>,
+    /// It was done.
+    pub done: bool,
 }
 
 /// A value that a re-read reported before the side's stream showed it. What its stream shows until then is older.
@@ -100,11 +102,11 @@ pub struct Ahead {
 
 impl Ahead {
     /// How far the clocks of two systems may be apart, microseconds.
-    const APART: Micros = 3_600_000_000;
+    pub(super) const APART: Micros = 3_600_000_000;
 
-    /// Whether what the stream shows with this time is older than the re-read.
-    pub(super) fn is_older(&self, at: Micros, skew: Micros) -> bool {
-        at <= self.at.saturating_add(if self.until.is_some() { Self::APART } else { skew })
+    /// Whether what the stream shows with this time is older than the re-read, by clocks that may be so far apart.
+    pub(super) fn is_older(&self, at: Micros, apart: Micros) -> bool {
+        at <= self.at.saturating_add(apart)
     }
 }
 

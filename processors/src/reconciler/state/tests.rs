@@ -79,8 +79,8 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()))
-        .prop_map(|(write, target, value, source, instead, base)| Unseen { write, target, value, source, instead, base })
+    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()), any::<bool>())
+        .prop_map(|(write, target, value, source, instead, base, done)| Unseen { write, target, value, source, instead, base, done })
 }
 
 fn resolution() -> impl Strategy<Value = Resolution> {
