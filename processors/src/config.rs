@@ -20,7 +20,8 @@ pub struct Config {
     pub backoff_max_ms: u64,
     /// How often each processor says how it is doing, milliseconds.
     pub health_every_ms: u64,
-    /// How long an answered write may stay unseen in its target's stream before its record is read again, milliseconds.
+    /// How long an answered write, or the edit for which one was refused, may stay unseen in its target's stream before its
+    /// record is read again, milliseconds.
     pub reread_after_ms: u64,
     /// How long a record may wait for a parent that nobody has seen before that is shown as wrong, milliseconds. It goes on waiting.
     pub parent_wait_ms: u64,

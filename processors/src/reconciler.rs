@@ -7,7 +7,8 @@
 //!                                                    └▶ golden.<kind>
 //! ```
 //!
-//! A write that is answered and not shown by its target's stream is read again after a while ([`reread`]).
+//! Where a target's stream does not show an answered write, or the edit for which one was refused, the record is read again
+//! after a while ([`reread`]).
 //!
 //! All three inputs are keyed by entity id and have the same partitions, so that everything about one entity meets in one
 //! task. Nothing is decided here: messages become events, effects become messages.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! { before: Row | null, after: Row | null, op: c u d r t, changed: [column] | null,
-//!   source: { side, name, object, position, transaction, ordinal, committed_at, actor, origin, snapshot }, ts_ms }
+//!   source: { side, name, object, position, transaction, ordinal, committed_at, actor, origin, write, snapshot }, ts_ms }
 //! ```
 //!
 //! The schema is made at run time from the columns of the table or object. `changed` is null when `after` is the

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! writes.erp ─▶ batch ─▶ one transaction under origin `concord`: ledger look-up ─▶ UPDATE … WHERE key AND every
-//!               written column IS NOT DISTINCT FROM expected ─▶ ledger rows ─▶ COMMIT ─▶ outcomes + offsets
+//!               written column IS NOT DISTINCT FROM expected ─▶ ledger rows ─▶ message: which write changed which row
+//!               ─▶ COMMIT ─▶ outcomes + offsets
 //! ```
 //!
 //! Promises: a write changes its row only while every written column still has the value expected; a write tried again
 //! finds its answer in the ledger; a row that cannot be written, or is locked, holds up only itself. One process writes
-//! at a time, because Postgres lets one session use a replication origin. Capture recognises our changes by that origin.
+//! at a time, because Postgres lets one session use a replication origin. Capture recognises our
+//! transactions by that origin, and by the message in each of them which write made a change.
 
 mod address;
 mod arrays;

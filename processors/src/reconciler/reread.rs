@@ -1,4 +1,5 @@
-//! Writes that were answered and that their target's stream has not shown: after a while their record is read again.
+//! What a target's stream has not shown, an answered write or the edit for which one was refused: after a while the record is
+//! read again.
 //!
 //! An index in the store lists entities by the time at which to look (`~ due entity`). Looking is bounded; an entity whose
 //! stream has caught up costs no more than that. The others get a write without values, which a sink answers with what is
@@ -74,7 +75,7 @@ impl Reconciler {
             for (side, record) in &silent {
                 let write = ask(mapping, &stored.state, *side, record, due, now);
                 self.metrics.rereads.with_label_values(&[NAME]).inc();
-                tracing::debug!(processor = NAME, write.id, write.side = %write.side, entity, "answered but not shown; reading it again");
+                tracing::debug!(processor = NAME, write.id, write.side = %write.side, entity, "its stream has not shown what it owes; reading it again");
                 if let Some(channel) = self.writes.get(&write.side) {
                     context.emit(channel.record(entity.clone(), &write));
                 }

@@ -1,4 +1,5 @@
-//! One batch in one transaction: ledger look-up, the writes, the actual rows of those refused, ledger rows, commit.
+//! One batch in one transaction: ledger look-up, the writes, the actual rows of those refused, ledger rows, the message that
+//! tells capture which write changed which row, commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
