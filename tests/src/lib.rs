@@ -1,5 +1,7 @@
 //! What end-to-end tests share: a world of both systems with Concord as a child process, and waiting for states.
 
+pub mod command;
+mod logs;
 pub mod node;
 pub mod wait;
 pub mod world;

@@ -238,4 +238,28 @@ impl World {
         let items = page.get("conflicts").or_else(|| page.get("items")).and_then(Json::as_array).cloned().unwrap_or_default();
         items.into_iter().filter(|item| item["title"] == title).collect()
     }
+
+    /// An entity's one conflict about a field, as soon as there is one.
+    pub async fn conflict(&self, state: &str, title: &str, field: &str) -> Json {
+        let about = || async {
+            let found = self.conflicts(state, title).await.into_iter();
+            found.filter(|conflict| conflict["field"] == field).collect::<Vec<Json>>()
+        };
+        let what = format!("a conflict about {field} of {title}, {state}");
+        let mut found = eventually(&what, about, |found: &Vec<Json>| !found.is_empty()).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    /// Takes a decision, and waits for what the processors answer.
+    pub async fn decide(&self, decision: Json) -> Json {
+        let taken = self.post("decisions", &json!({ "decisions": [decision] })).await;
+        let id = taken["decisions"][0]["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned();
+        let answer = |list: &Json| -> Option<Json> {
+            let found = list["items"].as_array()?.iter().find(|item| item["id"] == id)?;
+            (!found["result"].is_null() && found["result"] != "waiting").then(|| found.clone())
+        };
+        let list = eventually("an answer to the decision", || self.get("decisions?limit=200"), |list: &Json| answer(list).is_some()).await;
+        answer(&list).unwrap_or(Json::Null)
+    }
 }

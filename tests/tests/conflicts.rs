@@ -6,7 +6,12 @@ use std::collections::BTreeMap;
 use app::stack::StackOptions;
 use serde_json::{Value as Json, json};
 use simulator::{Actor, RecordId};
-use tests::{Log, World, eventually};
+use tests::{Log, World, eventually, on_both_logs};
+
+on_both_logs! {
+    policies_settle_what_both_sides_changed_and_people_decide_the_rest;
+    deletes_returns_merges_and_conversions_follow_their_policies;
+}
 
 /// The demo's mapping, with a policy of each kind.
 fn mapping() -> String {
@@ -20,8 +25,8 @@ fn mapping() -> String {
     with(text, "country", "direction = \"to_crm\"")
 }
 
-async fn world(companies: usize) -> World {
-    World::start_with(Log::Embedded, StackOptions { companies, mapping: mapping(), ..StackOptions::default() }).await
+async fn world(log: Log, companies: usize) -> World {
+    World::start_with(log, StackOptions { companies, mapping: mapping(), ..StackOptions::default() }).await
 }
 
 async fn title(world: &World, customer: i64) -> String {
@@ -55,19 +60,6 @@ async fn both(world: &World, customer: i64, account: RecordId, column: &str, fie
     eventually(&format!("{field} of customer {customer}"), || async { world.account_field(account, field) }, |found| *found == value).await;
 }
 
-async fn decide(world: &World, decision: Json) -> Json {
-    let taken = world.post("decisions", &json!({ "decisions": [decision] })).await;
-    let id = taken["decisions"][0]["id"].as_str().unwrap_or_else(|| panic!("{taken}")).to_owned();
-    let list =
-        eventually("an answer to the decision", || world.get("decisions?limit=200"), |list: &Json| answer(list, &id).is_some()).await;
-    answer(&list, &id).unwrap_or(Json::Null)
-}
-
-fn answer(list: &Json, id: &str) -> Option<Json> {
-    let found = list["items"].as_array()?.iter().find(|item| item["id"] == id)?;
-    (!found["result"].is_null() && found["result"] != "waiting").then(|| found.clone())
-}
-
 /// The id of the newest write to a side for a record.
 async fn last_write(world: &World, customer: i64, value: &str) -> String {
     let read_model = world.stack.read_model().await.expect("the read model");
@@ -83,9 +75,8 @@ async fn last_write(world: &World, customer: i64, value: &str) -> String {
     found.expect("a write")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
-    let world = world(30).await;
+async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest(log: Log) {
+    let world = world(log, 30).await;
     let mut accounts = BTreeMap::new();
     for customer in [1, 2, 3, 5, 6, 7, 8, 9] {
         accounts.insert(customer, world.account_of(customer).await);
@@ -137,13 +128,13 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     assert!(about(&world, 7, "settled", "country").await.is_empty());
     // review: held until a person decides; each side may keep its own.
     let review = one(&world, 5, "open", "website").await;
-    assert_eq!(decide(&world, json!({"action": "settle", "conflict": review["id"], "choice": "both"})).await["result"], "accepted");
+    assert_eq!(world.decide(json!({"action": "settle", "conflict": review["id"], "choice": "both"})).await["result"], "accepted");
     one(&world, 5, "settled", "website").await;
     assert_eq!(world.customer_field(5, "website").await.as_deref(), Some("erp.example"));
     assert_eq!(world.account_field(account(5), "Website"), "crm.example");
     // review_when: costly ones are asked about whatever the policy says.
     let costly = one(&world, 6, "open", "credit_limit").await;
-    assert_eq!(decide(&world, json!({"action": "settle", "conflict": costly["id"], "choice": "erp"})).await["result"], "accepted");
+    assert_eq!(world.decide(json!({"action": "settle", "conflict": costly["id"], "choice": "erp"})).await["result"], "accepted");
     eventually(
         "the limit in Salesforce",
         || async { world.account_field(account(6), "Credit_Limit__c") },
@@ -152,10 +143,10 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     .await;
 
     // restore: the value that lost comes back on both sides.
-    assert_eq!(decide(&world, json!({"action": "restore", "conflict": kept["id"], "choice": "erp"})).await["result"], "accepted");
+    assert_eq!(world.decide(json!({"action": "restore", "conflict": kept["id"], "choice": "erp"})).await["result"], "accepted");
     both(&world, 1, account(1), "phone", "Phone", "old").await;
     // reopen: both sides get back what they held, and a person decides anew.
-    assert_eq!(decide(&world, json!({"action": "reopen", "conflict": costly["id"]})).await["result"], "accepted");
+    assert_eq!(world.decide(json!({"action": "reopen", "conflict": costly["id"]})).await["result"], "accepted");
     eventually(
         "the limit given back",
         || async { world.account_field(account(6), "Credit_Limit__c") },
@@ -168,7 +159,7 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     world.sql("update customers set city = 'Later', updated_by = 'mira' where id = 3").await;
     eventually("the later city", || async { world.account_field(account(3), "BillingCity") }, |city| city == "Later").await;
     let settled = one(&world, 3, "settled", "city").await;
-    let refused = decide(&world, json!({"action": "reopen", "conflict": settled["id"]})).await;
+    let refused = world.decide(json!({"action": "reopen", "conflict": settled["id"]})).await;
     assert_eq!(refused["result"], "refused", "{refused}");
     assert!(refused.to_string().contains("mira"), "{refused}");
     // undo of a write: both sides hold what they held before, and what that replaced is kept.
@@ -176,7 +167,7 @@ async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest() {
     world.edit_account(account(8), &json!({"Phone": "+000 wrong"}));
     eventually("the wrong phone", || world.customer_field(8, "phone"), |phone| phone.as_deref() == Some("+000 wrong")).await;
     let write = last_write(&world, 8, "+000 wrong").await;
-    assert_eq!(decide(&world, json!({"action": "undo", "write": write})).await["result"], "accepted");
+    assert_eq!(world.decide(json!({"action": "undo", "write": write})).await["result"], "accepted");
     both(&world, 8, account(8), "phone", "Phone", &before).await;
     assert_eq!(one(&world, 8, "settled", "phone").await["crm"], "+000 wrong");
     world.stop().await;
@@ -186,9 +177,8 @@ async fn status(world: &World, customer: i64) -> String {
     world.customer_field(customer, "status").await.unwrap_or_default()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deletes_returns_merges_and_conversions_follow_their_policies() {
-    let world = world(20).await;
+async fn deletes_returns_merges_and_conversions_follow_their_policies(log: Log) {
+    let world = world(log, 20).await;
     let person = Actor::lightning(world.org().admin_user());
     let number = world.customer_field(1, "number").await.expect("a number");
     let account = world.account_of(1).await;
@@ -256,7 +246,7 @@ async fn deletes_returns_merges_and_conversions_follow_their_policies() {
     eventually("the pages know the opportunity", known, |known| *known > 0).await;
     let again = eventually(
         "the answer that it is converted already",
-        || async { decide(&world, json!({"action": "convert", "entity": opportunity.to_string()})).await },
+        || async { world.decide(json!({"action": "convert", "entity": opportunity.to_string()})).await },
         |answer: &Json| answer["result"] == "unchanged",
     )
     .await;

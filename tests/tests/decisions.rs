@@ -8,60 +8,13 @@ use std::time::Duration;
 use app::stack::StackOptions;
 use serde_json::{Value as Json, json};
 use simulator::{Actor, RecordId};
-use tests::world::TOKEN;
+use tests::command::{Said, at, concord};
 use tests::{Log, World, eventually, program};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// A process that answers takes nowhere near so long.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What a command printed and how it ended.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    fn json(&self) -> Json {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
-    }
-
-    /// The command ended well.
-    fn well(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The command failed with one message that holds these words.
-    fn fails(self, words: &[&str]) {
-        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
-        }
-    }
-}
-
-async fn at(url: &str, arguments: &[&str]) -> Said {
-    let running = Command::new(program())
-        .args(arguments)
-        .envs([("CONCORD_LOG", "warn"), ("CONCORD_URL", url), ("CONCORD_TOKEN", TOKEN)])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output =
-        tokio::time::timeout(PATIENCE, running).await.unwrap_or_else(|_| panic!("concord {arguments:?} does not end")).expect("concord");
-    Said {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-async fn concord(world: &World, arguments: &[&str]) -> Said {
-    at(&world.url().await, arguments).await
-}
 
 /// A world where phones wait for a person.
 async fn asking(companies: usize) -> World {

@@ -2,21 +2,9 @@
 
 use serde_json::{Value as Json, json};
 use simulator::Actor;
-use tests::{Log, World, eventually};
+use tests::{Log, World, eventually, on_both_logs};
 
-/// Each scenario is two tests: one on each log.
-macro_rules! scenarios {
-    ($($(#[doc = $doc:literal])* $name:ident;)*) => {
-        mod on_the_embedded_log {
-            $($(#[doc = $doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(tests::Log::Embedded).await; })*
-        }
-        mod on_kafka {
-            $($(#[doc = $doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(tests::Log::Kafka).await; })*
-        }
-    };
-}
-
-scenarios! {
+on_both_logs! {
     edits_on_either_side_reach_the_other;
     records_made_on_either_side_are_made_once_on_the_other;
     the_newer_of_two_edits_of_one_field_wins_and_the_other_is_kept;

@@ -21,6 +21,7 @@ async fn killed_under_load_again_and_again_on_kafka_nothing_is_lost_or_doubled()
     killed_again_and_again(Log::Kafka, 0x5eed2).await;
 }
 
+#[expect(clippy::disallowed_macros, reason = "it says how far it has come, and what agreed in the end")]
 async fn killed_again_and_again(log: Log, seed: u64) {
     let world = Arc::new(World::start(log, 40).await);
     let mut dice = Dice::new(seed);

@@ -9,6 +9,7 @@ mod kill;
 mod mapping;
 mod matching;
 mod party;
+mod scenarios;
 mod simulation;
 mod stamps;
 mod tidy;

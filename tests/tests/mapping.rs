@@ -1,17 +1,19 @@
 //! The mapping on real systems: what does not fit is said by `concord check`, and another one is put in force while Concord
 //! runs.
 
+use std::path::Path;
 use std::process::Output;
 
 use app::stack::{Stack, StackOptions};
 use serde_json::Value as Json;
-use tests::program;
-use tests::wait::eventually;
-use tests::world::{Log, World};
+use tests::{Log, World, eventually, on_both_logs, program};
 use tokio::process::Command;
 
 async fn concord(stack: &Stack, arguments: &[&str]) -> Output {
-    let config = stack.config_path();
+    concord_at(&stack.config_path(), arguments).await
+}
+
+async fn concord_at(config: &Path, arguments: &[&str]) -> Output {
     let command =
         Command::new(program()).args(arguments).arg("--config").arg(config).env("CONCORD_LOG", "warn").kill_on_drop(true).output();
     tokio::time::timeout(std::time::Duration::from_secs(90), command).await.expect("it ends").expect("concord runs")
@@ -70,9 +72,12 @@ async fn what_does_not_fit_is_said_with_its_line_and_what_would() {
     assert!(!said.contains("field.city: "), "accepted as lossy: {said}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_mapping_is_put_in_force_while_concord_runs() {
-    let world = World::start(Log::Embedded, 3).await;
+on_both_logs! {
+    another_mapping_is_put_in_force_while_concord_runs;
+}
+
+async fn another_mapping_is_put_in_force_while_concord_runs(log: Log) {
+    let world = World::start(log, 3).await;
     let path = world.stack.dir().join("next.toml");
     let apply = async |text: &str, more: &[&str]| {
         std::fs::write(&path, text).expect("written");
@@ -113,4 +118,22 @@ async fn another_mapping_is_put_in_force_while_concord_runs() {
         "{}",
         String::from_utf8_lossy(&wrong.stderr)
     );
+
+    if log == Log::Kafka {
+        // From a machine where nothing of Concord runs, it goes over the broker.
+        let elsewhere = world.stack.dir().join("elsewhere.toml");
+        let state = format!("state_dir = \"{}/state\"", world.stack.dir().display());
+        let text = world.stack.config_text();
+        assert!(text.contains(&state), "{text}");
+        std::fs::write(&elsewhere, text.replace(&state, &state.replace("/state", "/elsewhere"))).expect("written");
+        std::fs::write(&path, edited(&[("label = \"City\"\ntype = \"text\"", "label = \"City\"\ntype = \"text\"\npolicy = \"crm\"")]))
+            .expect("written");
+        let over = concord_at(&elsewhere, &["mapping", "apply", &path.to_string_lossy(), "--json"]).await;
+        let done = answer(&over);
+        assert_eq!((done["applied"].clone(), done["version"].clone()), (Json::Bool(true), 3.into()), "{done}");
+        assert_eq!(done["differences"][0]["what"], "policy was review, and is crm");
+        world.erp.batch_execute("update customers set city = 'Graz' where id = 1").await.expect("edited");
+        eventually("the edit is on record under version 3", newest, |version| *version == Some(3)).await;
+    }
+    world.stop().await;
 }

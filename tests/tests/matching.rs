@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use tests::program;
 use tokio::process::Command;
 
+#[expect(clippy::disallowed_macros, reason = "the figures are worth reading")]
 fn report(name: &str) -> SetReport {
     let started = Instant::now();
     let set = load(name, &|text| eprintln!("{text}")).unwrap_or_else(|error| panic!("{name}: {error:#}"));

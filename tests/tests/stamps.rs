@@ -87,14 +87,11 @@ async fn a_write_is_known_by_its_id_in_the_erps_stream_and_in_a_copy_made_later(
             ..ingest::erp::Config::default()
         };
         let source = ingest::erp::ErpSource::new(config, log.clone(), codec.clone(), topics.clone()).expect("a source");
-        let mut status = source.status();
-        let task = tokio::spawn(source.run(stop.child_token()));
-        async move {
-            status.wait_for(|status| status.state == ingest::erp::State::Streaming).await.expect("it streams");
-            task
-        }
+        let status = source.status();
+        (tokio::spawn(source.run(stop.child_token())), status)
     };
-    let first = capture("live", "live").await;
+    let (first, mut status) = capture("live", "live");
+    status.wait_for(|status| status.state == ingest::erp::State::Streaming).await.expect("it streams");
     let mut config = sinks::erp::Config::new(server.url("erp"));
     config.origin = "concord_two".to_owned();
     let metrics = sinks::Metrics::new(&prometheus::Registry::new()).expect("metrics");
@@ -129,7 +126,8 @@ async fn a_write_is_known_by_its_id_in_the_erps_stream_and_in_a_copy_made_later(
     eventually("the price's change", || seen(&log, &codec, &topics, tables[2]), |seen| *seen == prices).await;
 
     // As after a lost slot: everything is read again.
-    let second = capture("later", "later").await;
+    let (second, mut status) = capture("later", "later");
+    status.wait_for(|status| status.state == ingest::erp::State::Streaming).await.expect("it streams");
     let again: BTreeSet<String> = customers.into_iter().chain(["copy 1 a:w1".to_owned(), format!("copy {made}")]).collect();
     eventually("the customers' copy", || seen(&log, &codec, &topics, tables[0]), |seen| *seen == again).await;
     let again: BTreeSet<String> = prices.into_iter().chain([format!("copy {priced} p:w1")]).collect();
