@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Promises: an outcome for every record, never for a batch as a whole; a create tried again cannot make a second
-//! record, for its key is the entity id; every record that is written takes the write's id, in a field of its own, so that a later
+//! record, for its key is the entity id, and what it made is found in the recycle bin too; every record that is written takes the write's id, in a field of its own, so that a later
 //! try and the change stream know what it did; records of one parent are never written in parallel; never more than the
 //! configured share of the org's daily calls. What a race between read and write still lets through, the change stream
 //! shows and the reconciler settles; `strict` closes that gap at one call a record. One process writes at a time.

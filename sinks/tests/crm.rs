@@ -119,6 +119,34 @@ async fn a_create_makes_one_record_and_never_overwrites_what_was_edited_since() 
 }
 
 #[tokio::test]
+async fn a_record_that_was_deleted_before_its_create_was_answered_is_not_made_again() -> Result<()> {
+    let crm = Crm::new().await?;
+    let mut never_again = crm.config();
+    (never_again.pace.backoff, never_again.pace.backoff_max) = (Duration::from_secs(3600), Duration::from_secs(3600));
+    let running = crm.rig.crm(never_again)?;
+    crm.rig.is("sink.crm", HealthState::Running).await?;
+    crm.simulator.settings().update(|live| live.drop_after_commit_next = 1);
+    let write = [new_account("w1", "New")];
+    crm.rig.send(&write).await?;
+    crm.rig.is("sink.crm", HealthState::Paused).await?;
+    running.stop().await?;
+    let made = crm.simulator.org().find("Account", "Concord_Id__c", ENTITY);
+    assert_eq!(made.len(), 1);
+    crm.simulator.org().delete(&crm.person(), made[0])?;
+    let running = crm.run()?;
+    let outcomes = crm.rig.answered(&write).await?;
+    assert_eq!((outcomes[0].result, outcomes[0].record.clone()), (OutcomeResult::Applied, Some(made[0].to_string())));
+    assert_eq!(crm.simulator.org().count("Account"), 0);
+    // A later create is another one, and what it made is found although the first lies in the bin.
+    let second = crm.rig.write_one(new_account("w2", "New")).await?;
+    assert_eq!((second.result, crm.simulator.org().count("Account")), (OutcomeResult::Applied, 1));
+    assert_ne!(second.record, outcomes[0].record);
+    let third = crm.rig.write_one(new_account("w3", "New")).await?;
+    assert_eq!((third.record, crm.simulator.org().count("Account")), (second.record, 1));
+    running.stop().await
+}
+
+#[tokio::test]
 async fn what_is_made_or_changed_bears_the_id_of_the_write() -> Result<()> {
     for strict in [false, true] {
         let crm = Crm::new().await?;

@@ -128,18 +128,10 @@ impl Batch<'_> {
         let mut fields: BTreeSet<&str> = BTreeSet::from(["Id"]);
         for job in read.jobs.iter().map(|index| &self.jobs[*index]) {
             fields.extend(job.write.values.iter().chain(&job.write.expected).map(|field| field.name.as_str()));
-            fields.extend(job.write.write_column.as_deref().filter(|_| job.write.op == WriteOp::Update));
+            fields.extend(job.write.write_column.as_deref().filter(|_| job.write.op != WriteOp::Delete));
         }
         if let Some(by) = &read.by {
-            fields.insert(by);
-            let entities: Vec<String> = read
-                .jobs
-                .iter()
-                .map(|index| format!("'{}'", self.jobs[*index].write.entity.replace('\\', "\\\\").replace('\'', "\\'")))
-                .collect();
-            let fields: Vec<&str> = fields.into_iter().collect();
-            let soql = format!("SELECT {} FROM {} WHERE {by} IN ({})", fields.join(", "), read.object, entities.join(","));
-            return self.client.call(Method::GET, &format!("query?q={}", encoded(&soql)), None, &[]).await;
+            return self.call_find(read, by, fields).await;
         }
         if config.strict {
             fields.insert("LastModifiedDate");
@@ -152,16 +144,40 @@ impl Batch<'_> {
         self.client.call(Method::POST, &format!("composite/sobjects/{}", read.object), Some(&body), &[]).await
     }
 
+    /// Finds the records that hold the entity ids in a field, those of the recycle bin too: what an earlier try has made may
+    /// have been deleted since. A bin keeps its records for 15 days, unless somebody empties it.
+    async fn call_find<'a>(&'a self, read: &'a Read, by: &'a str, mut fields: BTreeSet<&'a str>) -> Result<Reply, Error> {
+        fields.extend([by, "IsDeleted"]);
+        let fields: Vec<&str> = fields.into_iter().collect();
+        let entities: Vec<String> = read
+            .jobs
+            .iter()
+            .map(|index| format!("'{}'", self.jobs[*index].write.entity.replace('\\', "\\\\").replace('\'', "\\'")))
+            .collect();
+        let soql = format!("SELECT {} FROM {} WHERE {by} IN ({})", fields.join(", "), read.object, entities.join(","));
+        let mut reply = self.client.call(Method::GET, &format!("queryAll?q={}", encoded(&soql)), None, &[]).await?;
+        let mut records = rows(&mut reply);
+        while let Some(next) = next_page(&reply) {
+            reply = self.client.call(Method::GET, &next, None, &[]).await?;
+            records.append(&mut rows(&mut reply));
+        }
+        if reply.ok() {
+            reply.body = json!({"records": records});
+        }
+        Ok(reply)
+    }
+
     fn take_in(&mut self, read: &Read, body: &Json) {
         if let Some(by) = &read.by {
-            let mut found: BTreeMap<&str, Json> = BTreeMap::new();
+            let mut found: BTreeMap<&str, Vec<&Json>> = BTreeMap::new();
             for record in body["records"].as_array().into_iter().flatten() {
                 if let Some(entity) = record[by.as_str()].as_str() {
-                    found.insert(entity, record.clone());
+                    found.entry(entity).or_default().push(record);
                 }
             }
             for index in &read.jobs {
-                self.seen[*index] = found.remove(self.jobs[*index].write.entity.as_str());
+                let job = &self.jobs[*index];
+                self.seen[*index] = found.get(job.write.entity.as_str()).and_then(|records| made(job, records)).cloned();
             }
             return;
         }
@@ -325,6 +341,32 @@ fn record<'a>(job: &Job, more: impl IntoIterator<Item = (&'a str, Json)>) -> Jso
     Json::Object(record)
 }
 
+/// Rows of a query's page.
+fn rows(reply: &mut Reply) -> Vec<Json> {
+    match reply.body.get_mut("records").map(Json::take) {
+        Some(Json::Array(records)) => records,
+        _ => Vec::new(),
+    }
+}
+
+/// Where a query goes on, below the API's address.
+fn next_page(reply: &Reply) -> Option<String> {
+    let next = reply.body["nextRecordsUrl"].as_str().filter(|_| reply.ok() && reply.body["done"] == false)?;
+    let (_, below) = next.strip_prefix("/services/data/")?.split_once('/')?;
+    Some(below.to_owned())
+}
+
+/// The record that an earlier try of a create has made, of those that hold the entity id: the one that is there. One in the
+/// recycle bin only if this very write made it and nothing of ours was written to it since; its stream tells of both, and it
+/// is not made again. What else lies there is of an earlier time.
+fn made<'a>(job: &Job, records: &[&'a Json]) -> Option<&'a Json> {
+    let is_deleted = |record: &Json| record["IsDeleted"] == true;
+    let column = job.write.write_column.as_deref();
+    let ours = |record: &Json| column.is_some_and(|column| record[column].as_str() == Some(job.write.id.as_str()));
+    let live = records.iter().find(|record| !is_deleted(record));
+    live.or_else(|| records.iter().find(|record| is_deleted(record) && ours(record))).copied()
+}
+
 /// What becomes of a write without a call; none when it must be made.
 ///
 /// What an update finds there is told apart by the id of the last write that the record bears. Equal values alone say nothing:
@@ -342,7 +384,7 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
     };
     let id = || write.record.clone().or_else(|| seen["Id"].as_str().map(str::to_owned));
     match write.op {
-        // Made by an earlier try; whatever was edited since stays.
+        // Made by an earlier try; whatever was edited since stays, and so does a deletion.
         WriteOp::Create => Some(Verdict::applied(id(), actual(job, seen))),
         WriteOp::Delete => (!all(&write.expected, seen)).then(|| Verdict::rejected(id(), actual(job, seen))),
         // It only reads.
@@ -477,6 +519,30 @@ mod tests {
         let mut same = update(Some("By__c"));
         same.write.expected = same.write.values.clone();
         check(&same, Some(json!({"Name": "new ", "By__c": null})), None);
+    }
+
+    #[test]
+    fn a_deleted_record_answers_a_create_only_if_that_very_write_made_it() {
+        let job = |column| Job { write: Write { op: WriteOp::Create, record: None, ..update(column).write }, ..update(None) };
+        let row = |id: &str, deleted: bool, write: &str| json!({"Id": id, "IsDeleted": deleted, "By__c": write});
+        let check = |column, rows: &[Json], expected: Option<&str>| {
+            let rows: Vec<&Json> = rows.iter().collect();
+            assert_eq!(made(&job(column), &rows).and_then(|row| row["Id"].as_str()), expected, "{column:?} {rows:?}");
+        };
+        let (old, own, live) = (row("old", true, "e:w2"), row("own", true, "e:w7"), row("live", false, "e:w3"));
+        check(Some("By__c"), &[old.clone()], None);
+        check(Some("By__c"), &[old.clone(), own.clone()], Some("own"));
+        check(Some("By__c"), &[old, own.clone(), live], Some("live"));
+        check(None, &[own], None);
+    }
+
+    #[test]
+    fn a_query_goes_on_where_its_answer_says() {
+        let page =
+            |status, done, next: &str| next_page(&Reply { status, body: json!({"done": done, "nextRecordsUrl": next, "records": []}) });
+        assert_eq!(page(200, false, "/services/data/v66.0/queryAll/01g-2000").as_deref(), Some("queryAll/01g-2000"));
+        assert_eq!(page(200, true, "/services/data/v66.0/queryAll/01g-2000"), None);
+        assert_eq!(page(400, false, "/services/data/v66.0/queryAll/01g-2000"), None);
     }
 
     #[test]
