@@ -3,6 +3,7 @@
 //! ```text
 //! writes.crm ─▶ batch ─▶ one retrieve per object ─▶ expected ≠ actual: rejected, with the actual values
 //!                                                 ─▶ its id stands on the record: done before (an answer was lost)
+//!                                                 ─▶ a later write's id of its entity: rejected, it had its chance
 //!                                                 ─▶ else Collections update, upsert by external id, or delete: 200 a call
 //! ```
 //!

@@ -198,6 +198,26 @@ async fn a_write_whose_answer_was_lost_is_not_done_again_whatever_a_person_has_e
 }
 
 #[tokio::test]
+async fn a_write_that_is_tried_again_after_a_later_one_of_its_entity_is_not_made() -> Result<()> {
+    let crm = Crm::new().await?;
+    let ids = crm.accounts(["One".to_owned()])?;
+    let running = crm.run()?;
+    let numbered = |number: u64, to: &str, from: &str| {
+        let mut write = rename("", &ids[0], to, from);
+        write.id = format!("{}:w{number}", write.entity);
+        write
+    };
+    assert_eq!(crm.rig.write_one(numbered(10, "Uno", "One")).await?.result, OutcomeResult::Applied);
+    // What the earlier write expects holds again.
+    crm.simulator.org().update(&crm.person(), crm.id(&ids[0])?, &json!({"Name": "One"}))?;
+    let again = crm.rig.write_one(numbered(9, "Eins", "One")).await?;
+    assert_eq!((again.result, again.actual), (OutcomeResult::Rejected, fields(&[("Name", "One".into())])));
+    assert_eq!((crm.account(&ids[0], "Name")?, crm.account(&ids[0], STAMP)?), (json!("One"), json!(numbered(10, "", "").id)));
+    assert_eq!(crm.rig.write_one(numbered(11, "Eins", "One")).await?.result, OutcomeResult::Applied);
+    running.stop().await
+}
+
+#[tokio::test]
 async fn a_value_that_the_org_altered_is_ours_after_a_lost_answer() -> Result<()> {
     let crm = Crm::new().await?;
     let ids = crm.accounts(["One".to_owned()])?;

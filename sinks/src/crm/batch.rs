@@ -372,6 +372,12 @@ fn made<'a>(job: &Job, records: &[&'a Json]) -> Option<&'a Json> {
 /// What an update finds there is told apart by the id of the last write that the record bears. Equal values alone say nothing:
 /// had somebody else put them there, a write answered as applied would be waited for in the stream for ever. So it is written
 /// all the same, where it may be, and an event with its id follows.
+///
+/// Writes of an entity are tried in their order. So an update of a record that bears a later one had its chance before: it is
+/// tried again only because what it was answered, or what finished offsets told, was lost in a kill. It is rejected with what
+/// stands there and never written, even where what it expects holds again: had it been refused before, writing it now would
+/// be news to nobody, and had it been done, somebody has put back since what it replaced. Which of the two it was, the stream
+/// shows.
 pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
     let write = &job.write;
     let all = |fields: &[Field], seen: &Json| fields.iter().all(|field| compare::same(&field.value, &seen[field.name.as_str()]));
@@ -397,6 +403,8 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
             };
             if done {
                 Some(Verdict::applied(id(), actual(job, seen)))
+            } else if bears_later(job, seen) {
+                Some(Verdict::rejected(id(), actual(job, seen)))
             } else if all(&write.expected, seen) || planted::on(planted::Bug::CrmOverwrites) {
                 None
             } else {
@@ -404,6 +412,14 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
             }
         }
     }
+}
+
+/// Whether the last of our writes on the record came after this one in its entity.
+fn bears_later(job: &Job, seen: &Json) -> bool {
+    let write = &job.write;
+    let number = |id: &str| id.strip_prefix(write.entity.as_str())?.strip_prefix(":w")?.parse::<u64>().ok();
+    let borne = write.write_column.as_deref().and_then(|column| seen[column].as_str()).and_then(number);
+    borne.is_some_and(|borne| number(&write.id).is_some_and(|own| borne > own))
 }
 
 /// Values there of the written columns, or of the expected ones where nothing is written.
@@ -519,6 +535,26 @@ mod tests {
         let mut same = update(Some("By__c"));
         same.write.expected = same.write.values.clone();
         check(&same, Some(json!({"Name": "new ", "By__c": null})), None);
+    }
+
+    #[test]
+    fn a_write_is_never_made_on_a_record_that_bears_a_later_one_of_its_entity() {
+        let job = update(Some("By__c"));
+        for (borne, expected) in [
+            (json!("e:w8"), Some(OutcomeResult::Rejected)),
+            (json!("e:w10"), Some(OutcomeResult::Rejected)),
+            (json!("e:w6"), None),
+            // Another entity's, and what is no write's id.
+            (json!("e2:w8"), None),
+            (json!("f:w8"), None),
+            (json!("e:w"), None),
+            (json!("e:w8x"), None),
+            (Json::Null, None),
+        ] {
+            check(&job, Some(json!({"Name": "old", "By__c": borne})), expected);
+        }
+        // Where no field takes the ids, nothing tells.
+        check(&update(None), Some(json!({"Name": "old", "By__c": "e:w8"})), None);
     }
 
     #[test]
