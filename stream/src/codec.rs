@@ -187,7 +187,7 @@ impl Codec {
         let columns = match known {
             Some(columns) => columns,
             None => {
-                let columns: Arc<[Column]> = cdc::parse_row_schema(&*self.text(id).await?).map_err(|error| fail(error.to_string()))?.into();
+                let columns: Arc<[Column]> = cdc::parse_row_schema(&self.text(id).await?).map_err(|error| fail(error.to_string()))?.into();
                 self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).rows.insert(id, columns.clone());
                 columns
             }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use schemas::topic::Topics;
 use serde::Deserialize;
 
+use crate::clock::now_ms;
 use crate::embedded::{EmbeddedLog, EmbeddedOptions, Fsync};
 use crate::error::Error;
 use crate::kafka::{KafkaLog, KafkaOptions};
@@ -127,9 +128,7 @@ pub async fn open(config: &Config) -> Result<(Arc<dyn Log>, Arc<dyn Registry>)> 
             return Err(Error::Refused { doing: "log.kind = \"kafka\"".into(), reason: "set log.kafka.bootstrap to host:port".into() });
         }
         Kind::Kafka => Arc::new(KafkaLog::connect(config.kafka.clone()).await?),
-        Kind::Memory => Arc::new(MemoryLog::new(MemoryOptions::with_clock(|| {
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-        }))),
+        Kind::Memory => Arc::new(MemoryLog::new(MemoryOptions::with_clock(now_ms))),
     };
     let log: Arc<dyn Log> = Arc::new(MeteredLog::new(log, Metrics::default_registry()));
     let registry: Arc<dyn Registry> = match &config.registry.url {

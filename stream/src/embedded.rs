@@ -29,12 +29,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use schemas::topic::TopicConfig;
 
+use crate::clock::now_ms;
 use crate::error::Error;
 use crate::in_process::{Broker, Call, Cursor, Gate, Limits, Pid, Storage, Transaction};
 use crate::log::{Log, Member, MemberConfig, NewRecord, Offsets, Producer, Reader, Result, Start, TopicPartition};
@@ -141,11 +142,6 @@ fn hold(dir: &Path) -> Result<File> {
 /// A failure of the disk.
 fn storage(dir: &Path, doing: &str, reason: &dyn std::fmt::Display) -> Error {
     Error::Storage { doing: doing.to_owned(), path: dir.display().to_string(), reason: reason.to_string() }
-}
-
-/// The wall clock; the only one here.
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 struct Disk {

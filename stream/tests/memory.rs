@@ -7,6 +7,7 @@ use stream::{MemoryLog, MemoryOptions};
 
 use crate::support::Fixture;
 
+#[expect(clippy::disallowed_methods, reason = "the clock of a test")]
 pub(crate) fn wall_clock() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

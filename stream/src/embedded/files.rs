@@ -12,6 +12,9 @@ use super::segment::Segment;
 use crate::in_process::{Pid, lock};
 use crate::log::TopicPartition;
 
+/// A segment, its open file, and the byte at which to begin.
+pub(super) type Found = (Arc<Segment>, Arc<File>, u64);
+
 /// All partitions' files.
 pub(super) struct Files {
     pub(super) dir: PathBuf,
@@ -106,17 +109,17 @@ impl PartitionFiles {
     }
 
     /// The segment in which an offset or the next one kept stands, opened, and where to begin; none past the end.
-    pub(super) fn locate(&self, offset: u64) -> io::Result<Option<(Arc<Segment>, Arc<File>, u64)>> {
+    pub(super) fn locate(&self, offset: u64) -> io::Result<Option<Found>> {
         self.find(|segment| segment.end() > offset, |segment| segment.before_offset(offset))
     }
 
     /// The same for the first record written at or after a time.
-    pub(super) fn locate_time(&self, ms: i64) -> io::Result<Option<(Arc<Segment>, Arc<File>, u64)>> {
+    pub(super) fn locate_time(&self, ms: i64) -> io::Result<Option<Found>> {
         self.find(|segment| segment.bytes() > 0 && segment.last_ms() >= ms, |segment| segment.before_time(ms))
     }
 
     /// Opens under the lock, so that compaction cannot remove the file in between.
-    fn find(&self, fits: impl Fn(&Segment) -> bool, begin: impl Fn(&Segment) -> u64) -> io::Result<Option<(Arc<Segment>, Arc<File>, u64)>> {
+    fn find(&self, fits: impl Fn(&Segment) -> bool, begin: impl Fn(&Segment) -> u64) -> io::Result<Option<Found>> {
         let segments = lock(&self.segments);
         // Ends and times grow, so halving would do; newest first is as quick for those who read along.
         let mut found = None;

@@ -8,7 +8,8 @@ use schemas::topic::Cleanup;
 
 use super::checkpoint::Pending;
 use super::files::{Files, PartitionFiles};
-use super::{EmbeddedOptions, compaction, now_ms, storage};
+use super::{EmbeddedOptions, compaction, storage};
+use crate::clock::now_ms;
 use crate::in_process::lock;
 use crate::log::Result;
 

@@ -15,7 +15,8 @@ use super::files::Files;
 use super::journal::{Frame, GroupOffset, Journal, Place};
 use super::keeper::Keeper;
 use super::segment::{Chunk, Segment};
-use super::{EmbeddedOptions, Fsync, now_ms, record, recovery, storage};
+use super::{EmbeddedOptions, Fsync, record, recovery, storage};
+use crate::clock::now_ms;
 use crate::in_process::{Pid, Placed, Staged, State, Transaction, lock};
 use crate::log::Result;
 

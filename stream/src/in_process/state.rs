@@ -223,10 +223,9 @@ impl State {
         }
         if let Some(consumed) = &staged.transaction.consumed
             && let Some(group) = self.groups.get_mut(&consumed.group)
+            && !planted::on(planted::Bug::ForgetOffsets)
         {
-            if !planted::on(planted::Bug::ForgetOffsets) {
-                group.committed.extend(consumed.offsets.iter().copied());
-            }
+            group.committed.extend(consumed.offsets.iter().copied());
         }
         self.settle(staged);
     }

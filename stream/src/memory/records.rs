@@ -48,13 +48,11 @@ impl Kept {
     /// Copies records out and returns where to go on.
     pub(super) fn read(&self, pid: Pid, from: u64, end: u64, max: usize, mut bytes: usize, out: &mut Vec<Record>) -> u64 {
         let Some(kept) = self.partitions.get(&pid) else { return from.max(end) };
-        let mut taken = 0;
-        for (offset, record) in kept.rows.range(from.min(end)..end) {
+        for (taken, (offset, record)) in kept.rows.range(from.min(end)..end).enumerate() {
             if taken >= max || (taken > 0 && weight(record) > bytes) {
                 return *offset;
             }
             bytes = bytes.saturating_sub(weight(record));
-            taken += 1;
             out.push(record.clone());
         }
         from.max(end)

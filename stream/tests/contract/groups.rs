@@ -98,7 +98,7 @@ pub(crate) async fn a_member_may_move_its_position(f: Fixture) {
     let at = TopicPartition::new(topic.as_str(), 0);
     f.log.publish((0..10).map(|n| to(&topic, 0, &n.to_string())).collect()).await.expect("publishes");
     let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
-    assert_eq!(assigned(&mut member).await, [at.clone()]);
+    assert_eq!(assigned(&mut member).await, std::slice::from_ref(&at));
     member.seek(&at, Start::Offset(7)).await.expect("seeks");
     assert_eq!(texts(&gather(&mut member, 3).await), ["7", "8", "9"]);
     member.seek(&at, Start::Earliest).await.expect("seeks");
@@ -113,7 +113,7 @@ pub(crate) async fn a_member_that_writes_nothing_commits_alone(f: Fixture) {
     f.log.publish(vec![to(&topic, 0, "a"), to(&topic, 1, "b")]).await.expect("publishes");
     let mut member = f.member("g", &[&topic], Sharing::ByPartition).await;
     let records = gather(&mut member, 2).await;
-    assert!(f.log.committed(&f.name("g"), &[topic.clone()]).await.expect("has offsets").is_empty());
+    assert!(f.log.committed(&f.name("g"), std::slice::from_ref(&topic)).await.expect("has offsets").is_empty());
     member.commit(&after(&records)).await.expect("commits");
     assert_eq!(f.log.committed(&f.name("g"), &[topic]).await.expect("has offsets"), after(&records));
 }

@@ -19,14 +19,14 @@ pub(crate) async fn outputs_and_offsets_take_effect_together(f: Fixture) {
     assert_eq!(ends.len(), 3);
     assert_eq!(f.all(&left).await.len(), 2);
     assert_eq!(texts(&f.all(&right).await), ["r"]);
-    let committed = f.log.committed(&f.name("g"), &[input.clone()]).await.expect("has offsets");
+    let committed = f.log.committed(&f.name("g"), std::slice::from_ref(&input)).await.expect("has offsets");
     assert_eq!(committed[&TopicPartition::new(input.as_str(), 0)], records[1].offset + 1);
     // Offsets alone are a transaction too.
     f.log.publish(vec![to(&input, 0, "3")]).await.expect("publishes");
     let records = gather(&mut member, 1).await;
     producer.begin().await.expect("begins");
     producer.commit(Some((member.membership().expect("is a member"), after(&records)))).await.expect("commits");
-    let committed = f.log.committed(&f.name("g"), &[input.clone()]).await.expect("has offsets");
+    let committed = f.log.committed(&f.name("g"), std::slice::from_ref(&input)).await.expect("has offsets");
     assert_eq!(committed, after(&records));
 }
 
