@@ -2,6 +2,7 @@
 //!
 //! It prints the address and the password, carries decisions out as the pipeline would, and ends with Ctrl-C.
 
+#[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/rows.rs"]
 mod rows;
 #[expect(dead_code, reason = "the tests use the rest of it")]

@@ -23,7 +23,9 @@ use crate::world;
 const NONE: Budget = Budget { edits: 0, repeats: 0, timeouts: 0, lost_answers: 0, deletes: 0, kills: 0, takebacks: 0 };
 
 /// Name, policies of the two fields, what follows a delete, what may happen, and which fields are edited.
-const WORLDS: &[(&str, [Policy; 2], DeletePolicy, Budget, &[&str])] = {
+type Setup = (&'static str, [Policy; 2], DeletePolicy, Budget, &'static [&'static str]);
+
+const WORLDS: &[Setup] = {
     const ONE: [Policy; 2] = [Policy::LastWrite, Policy::Review];
     &[
         ("kill", ONE, DeletePolicy::Ignore, Budget { edits: 3, kills: 1, ..NONE }, &["name"]),

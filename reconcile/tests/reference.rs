@@ -38,9 +38,7 @@ pub(crate) fn at_any_time(world: &World) -> Vec<String> {
             let side = &state.sides[*side];
             side.record.is_some() && !side.deleted && side.deleting.is_none() && side.creating.is_none() && side.owed.is_none()
         });
-        let waits = Side::BOTH.iter().any(|side| field.owed[*side].is_some())
-            || field.failed.is_some()
-            || field.in_flight.is_some();
+        let waits = Side::BOTH.iter().any(|side| field.owed[*side].is_some()) || field.failed.is_some() || field.in_flight.is_some();
         let (Some(crm), Some(erp)) = (&field.seen.crm, &field.seen.erp) else { continue };
         let agreed = field.agreed.as_ref().is_some_and(|agreed| agreed.crm == crm.value && agreed.erp == erp.value);
         if there && !waits && field.held_by.is_none() && !agreed {
@@ -87,7 +85,7 @@ pub(crate) fn at_rest(mapping: &EntityMapping, world: &World) -> Vec<String> {
 /// The edit that stands on a side: its last one, unless one made across after the edit had come there replaced it.
 fn standing<'a>(world: &'a World, field: &str, side: Side) -> Option<&'a Commit> {
     let edits = || world.history.iter().enumerate().filter(|(_, commit)| commit.field == field && commit.write.is_none());
-    let (at, edit) = edits().filter(|(_, commit)| commit.side == side).last()?;
+    let (at, edit) = edits().rfind(|(_, commit)| commit.side == side)?;
     let arrived = world.history.iter().enumerate().find(|(index, commit)| {
         *index > at && commit.field == field && commit.side != side && commit.write.is_some() && commit.value == edit.value
     });

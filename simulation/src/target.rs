@@ -240,7 +240,9 @@ fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
         WriteOp::Create => systems.find(Side::Crm, &write.entity).or_else(|| systems.made_and_gone(&write.id)),
         WriteOp::Update | WriteOp::Delete => write.record.clone(),
     };
-    let there = |id: &str| systems.crm.rows.get(id).or_else(|| systems.crm.gone.get(id).filter(|_| write.op == WriteOp::Create).map(|gone| &gone.row));
+    let there = |id: &str| {
+        systems.crm.rows.get(id).or_else(|| systems.crm.gone.get(id).filter(|_| write.op == WriteOp::Create).map(|gone| &gone.row))
+    };
     let seen = id.as_deref().and_then(|id| there(id).map(|row| Retrieved { id, values: &row.values }));
     let decided = decide_crm(attempt, seen.as_ref());
     if let Some(Reply::Rejected { .. }) = &decided {

@@ -1,6 +1,5 @@
 //! The first copy, with the world going on around it.
 
-
 use anyhow::Result;
 use ingest::erp::State;
 use schemas::value::Value;

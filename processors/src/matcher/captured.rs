@@ -9,7 +9,7 @@ use schemas::message::{EntityChange, EntityLink, EntityOp, Field, Reference};
 use super::Matcher;
 use super::change::edit;
 use super::link::founded;
-use super::plan::{Plan, Source};
+use super::plan::{Plan, Source, Use};
 use super::state::{Job, JobKind, Known, children_prefix, record_key};
 use crate::canon;
 use crate::convert;
@@ -101,11 +101,11 @@ impl Matcher {
         context: &mut Context<'_>,
         plan: &Plan,
         source: &Source,
-        index: usize,
         id: &str,
         known: &Known,
         references: Vec<Reference>,
     ) {
+        let Use::Captured(index) = source.purpose else { return };
         let said = say(&plan.mapping.captured[index], source, id, known, plan.mapping.version);
         self.emit_convertible(context, plan, &EntityChange { op: EntityOp::Released, references, ..said });
     }

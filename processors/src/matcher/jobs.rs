@@ -198,8 +198,8 @@ impl Matcher {
         let references = self.references(context, plan, source, &known)?;
         let index = match source.purpose {
             Use::Entity(index) => index,
-            Use::Captured(index) => {
-                self.captured_released(context, plan, source, index, record, &known, references);
+            Use::Captured(_) => {
+                self.captured_released(context, plan, source, record, &known, references);
                 return Ok(());
             }
         };

@@ -9,8 +9,8 @@ use reconcile::mapping::{EntityMapping, Side};
 use reconcile::merge::{self, EntityState, WriteNumber};
 use schemas::message::{Field, Lane, READ_WRITE, Write, WriteOp};
 
-use super::state::Stored;
 use super::message::{write_id, write_number};
+use super::state::Stored;
 use super::{NAME, Reconciler, rows};
 use crate::convert;
 use crate::error::Result;

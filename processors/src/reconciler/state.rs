@@ -9,8 +9,8 @@ use reconcile::Value;
 use reconcile::convert::{Convertible, Stage, Wish};
 use reconcile::mapping::{Pair, Policy, Side};
 use reconcile::merge::{
-    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite, Owed,
-    Parent, Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
+    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite,
+    Owed, Parent, Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
 };
 use rust_decimal::Decimal;
 use schemas::wire::{Names, Wire, WireError, put_long, take_long};

@@ -19,14 +19,19 @@ pub(super) fn evaluate(turn: &mut Turn<'_>) {
         let there = &turn.state.sides[other];
         let open = gone.deleted && !gone.followed && (gone.deletion.is_none() || gone.follow.is_some());
         let ready = there.record.is_some() && !there.deleted && there.deleting.is_none() && there.creating.is_none();
-        if open && ready && there.owed.is_none() && !flying(turn, other)
-        {
+        if open && ready && there.owed.is_none() && !flying(turn, other) {
             decide(turn, deleted);
         }
     }
     for side in Side::BOTH {
         let (here, back) = (&turn.state.sides[side], &turn.state.sides[side.other()]);
-        if here.archived.is_some() && !here.deleted && here.deleting.is_none() && here.owed.is_none() && back.record.is_some() && !back.deleted {
+        if here.archived.is_some()
+            && !here.deleted
+            && here.deleting.is_none()
+            && here.owed.is_none()
+            && back.record.is_some()
+            && !back.deleted
+        {
             let reason = format!("the other record is back {}", whence(side.other(), back.actor.as_deref()));
             let (at, actor) = (back.at, back.actor.clone());
             unarchive(turn, side, reason, at, actor, false);

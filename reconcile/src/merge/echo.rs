@@ -115,7 +115,11 @@ pub(super) fn passed_over(
             // We made it without this row.
             let seen = Seen { value: Value::Null, at: change.at, actor: change.actor.clone() };
             let columns = field.columns[side].names().map(|name| (name.to_owned(), Value::Null)).collect();
-            shown(turn, field, Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours });
+            shown(
+                turn,
+                field,
+                Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours },
+            );
         }
         return;
     }

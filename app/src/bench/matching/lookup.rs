@@ -193,7 +193,7 @@ fn spread(turn: usize, count: usize) -> usize {
 }
 
 fn progress(at: usize, of: usize, what: &str, say: &dyn Fn(String)) {
-    if at > 0 && at % (of / 10).max(1) == 0 {
+    if at > 0 && at.is_multiple_of((of / 10).max(1)) {
         say(format!("{at} of {of} {what}"));
     }
 }

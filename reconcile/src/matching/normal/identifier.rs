@@ -41,7 +41,7 @@ pub fn tax_id(text: &str) -> Option<String> {
     let plain = LABELS.iter().find_map(|label| plain.strip_prefix(label).filter(|rest| rest.len() >= 7)).unwrap_or(&plain).to_owned();
     let digits: String = plain.chars().filter(char::is_ascii_digit).collect();
     let first = plain.chars().next()?;
-    let repeated = digits.chars().all(|digit| Some(digit) == digits.chars().next()) || plain.chars().all(|letter| letter == first);
+    let repeated = digits.chars().all(|digit| digits.starts_with(digit)) || plain.chars().all(|letter| letter == first);
     let sound = plain.chars().count() >= 5 && digits.len() >= 3 && !repeated && !says_nothing(&plain) && !says_nothing(&digits);
     sound.then_some(plain)
 }
