@@ -36,6 +36,7 @@ async fn broker() -> Arc<servers::Kafka> {
 
 impl Drop for World {
     /// A scenario that fails shows what Concord logged last: the folder with the log goes with the world.
+    #[expect(clippy::disallowed_macros, reason = "a failing test speaks to whoever ran it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.stack.dir().join("run.log")).unwrap_or_default();
