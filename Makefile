@@ -47,9 +47,10 @@ build: ## the release binary
 	@tests/need.sh build
 	$(CARGO) build --release -p app
 
-bench: build ## latency and throughput on private stacks, as in docs/benchmarks.md
+bench: build ## latency, throughput and matching on private stacks, as in docs/benchmarks.md
 	$(CARGO) run --release -p app -- bench latency --rate 200 --seconds 30
 	$(CARGO) run --release -p app -- bench throughput --changes 200000
+	$(CARGO) run --release -p app -- bench matching
 
 topics: ## write docs/topics.md from the table of topics
 	$(CARGO) run -p app -- topics --markdown > docs/topics.md
