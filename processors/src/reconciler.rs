@@ -176,11 +176,7 @@ impl Processor for Reconciler {
         let key = entity.clone().into_bytes();
         let mut stored = match (context.get::<Stored>(&key)?, &input) {
             (Some(stored), _) => stored,
-            (None, Input::Change(change)) => Stored {
-                kind: change.kind.clone(),
-                state: merge::EntityState { entity: entity.clone(), ..merge::EntityState::default() },
-                ..Stored::default()
-            },
+            (None, Input::Change(change)) => first_seen(&entity, &change.kind, context.now()),
             (None, Input::Mapped(_)) => return Ok(()),
             (None, Input::Outcome(outcome)) => {
                 return Err(Error::Meaningless {
@@ -295,6 +291,17 @@ impl Reconciler {
         }
         Ok(())
     }
+}
+
+/// State of an entity of which nothing is known yet.
+///
+/// Its writes are numbered from the time on, in microseconds since 1970: nothing may be known because Concord began anew with
+/// empty state, and the numbers that were given before still stand on Salesforce's records and in the ERP's ledger. No entity
+/// gets a million writes a second, so the time is always beyond them.
+fn first_seen(entity: &str, kind: &str, now: i64) -> Stored {
+    let next_write = u64::try_from(now).unwrap_or(0);
+    let state = merge::EntityState { entity: entity.to_owned(), next_write, ..merge::EntityState::default() };
+    Stored { kind: kind.to_owned(), state, ..Stored::default() }
 }
 
 /// Gives a record another edit's id than the one in hand, if there is one.
