@@ -74,7 +74,7 @@ pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, no
 }
 
 /// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an
-/// edit older than `before`, or what a refusal before `before` told of.
+/// edit older than `before`, what a refusal before `before` told of, or a write that a re-read before `before` found done.
 pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
     let record = |side: Side| state.sides[side].record.clone().map(|record| (side, record));
     let owes = |side: &Side| owes_record(state, *side, before) || !unshown(state, *side, before).is_empty();
@@ -94,7 +94,8 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && flight.answered
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        unshown || field.owed[side].is_some_and(|since| since < before)
+        let behind = field.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some() && ahead.at < before);
+        unshown || behind || field.owed[side].is_some_and(|since| since < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

@@ -225,7 +225,7 @@ impl World {
             at: self.clock,
             actor: Some(if write.is_some() { "Concord".to_owned() } else { format!("{} user", side.as_str()) }),
             ours: write.is_some() && !system.manner.nameless,
-            write: write.filter(|_| !system.manner.nameless).map(WriteNumber),
+            write: write.map(WriteNumber),
         }
     }
 
@@ -302,10 +302,8 @@ impl World {
         let mut change = self.change(side, &record, false, columns, None);
         change.snapshot = true;
         let system = &mut self.systems[side];
-        if !system.manner.nameless {
-            change.write = system.bears.map(WriteNumber);
-            change.ours = system.by_us && !system.manner.whole_rows;
-        }
+        change.write = system.bears.map(WriteNumber);
+        change.ours = system.by_us && !system.manner.whole_rows && !system.manner.nameless;
         system.stream.push_back(change);
     }
 

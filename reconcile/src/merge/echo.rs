@@ -44,6 +44,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let known = state.seen[side].clone();
     // What the stream itself showed last.
     let mut before = known.clone();
+    let own = state.in_flight.as_ref().is_some_and(|flight| flight.target == side && Some(flight.write) == shown.author);
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
@@ -53,7 +54,8 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             ahead.until = None;
         }
         let older = match until {
-            _ if shown.read => false,
+            // Ours was sent after what the re-read told.
+            _ if shown.read || own => false,
             Some(_) if !passed => ahead.is_older(shown.seen.at, Ahead::APART),
             // A row that was found after it.
             Some(_) if shown.snapshot && shown.borne.is_some() => false,

@@ -8,7 +8,7 @@ use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
 use super::settle;
-use super::state::{InFlight, Owed, Parent, Seen, WriteNumber};
+use super::state::{Ahead, InFlight, Owed, Parent, Seen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::FieldMapping;
 use crate::value::Value;
@@ -183,6 +183,14 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         let same = known.value == value;
         let columns: BTreeMap<String, Value> =
             field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
+        let behind = state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && !same);
+        if let Some(Ahead { stream, .. }) = behind {
+            // What the stream has shown since stands, so it came after; the write itself was lost on the way to us.
+            echo::shown(turn, field, Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false });
+            continue;
+        }
+        // The stream shows what stands, so it has caught up.
+        state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && same);
         if state.owed[side].is_some() {
             // Otherwise the stream has yet to show it, and knows who and when.
             if same {

@@ -120,15 +120,19 @@ fn a_rejected_precondition_becomes_an_ordinary_conflict() {
 }
 
 #[test]
-fn a_rejection_is_acted_on_before_the_stream_shows_why() {
+fn a_rejection_waits_for_the_stream_to_show_whose_edit_it_was() {
     let (mapping, mut world) = start(Policy::Review);
     world.edit(Side::Crm, &[("name", Value::text("crm"))]);
     world.deliver(&mapping, Side::Crm);
     let actual = BTreeMap::from([("name".to_owned(), Value::text("erp"))]);
     let event = Event::Answered { write: WriteNumber(0), answer: Answer::Rejected(Some(actual)), record: None };
-    world.apply(&mapping, &event);
+    world.tick(5 * SECOND);
+    world.edit(Side::Erp, &[("name", Value::text("erp"))]);
+    assert_eq!(world.apply(&mapping, &event), []);
+    world.deliver(&mapping, Side::Erp);
     assert_eq!(world.state.conflicts.len(), 1);
-    assert_eq!(world.conflicts[&0].values.erp.value, Value::text("erp"));
+    let erp = &world.conflicts[&0].values.erp;
+    assert_eq!((&erp.value, erp.actor.as_deref(), erp.at), (&Value::text("erp"), Some("erp user"), world.clock));
 }
 
 #[test]
