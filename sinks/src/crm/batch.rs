@@ -566,7 +566,7 @@ mod tests {
             assert_eq!(made(&job(column), &rows).and_then(|row| row["Id"].as_str()), expected, "{column:?} {rows:?}");
         };
         let (old, own, live) = (row("old", true, "e:w2"), row("own", true, "e:w7"), row("live", false, "e:w3"));
-        check(Some("By__c"), &[old.clone()], None);
+        check(Some("By__c"), std::slice::from_ref(&old), None);
         check(Some("By__c"), &[old.clone(), own.clone()], Some("own"));
         check(Some("By__c"), &[old, own.clone(), live], Some("live"));
         check(None, &[own], None);
