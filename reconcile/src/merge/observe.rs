@@ -186,7 +186,11 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         let behind = state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && !same);
         if let Some(Ahead { stream, .. }) = behind {
             // What the stream has shown since stands, so it came after; the write itself was lost on the way to us.
-            echo::shown(turn, field, Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false });
+            echo::shown(
+                turn,
+                field,
+                Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false },
+            );
             continue;
         }
         // The stream shows what stands, so it has caught up.
@@ -212,7 +216,11 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             state.seen[side] = Some(Seen { value, at: change.at, actor: None });
         } else {
             let seen = Seen { value, at: if same { known.at } else { change.at }, actor: None };
-            echo::shown(turn, field, Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false });
+            echo::shown(
+                turn,
+                field,
+                Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false },
+            );
         }
         echo::found(turn, field, known, change.at);
     }
