@@ -67,6 +67,7 @@ impl World {
         let world = Self::idle(log, options).await;
         world.run().await;
         world.agree("the first copy").await;
+        world.readable().await;
         world
     }
 

@@ -157,6 +157,7 @@ async fn two_records_that_meet_for_the_first_time_are_reconciled_once(log: Log) 
     );
     world.run().await;
     world.agree("first contact").await;
+    world.readable().await;
 
     let id = customer(&world, "First Contact AG").await;
     phones(&world, id, account, "Salesforce's", "Salesforce's").await;
