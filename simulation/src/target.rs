@@ -8,7 +8,7 @@ use schemas::message::{Field, Side, Write, WriteOp};
 use sinks::simulated::{Attempt, Replies, Reply, Retrieved, Target, decide_crm};
 
 use super::shape::{Kind, id_column};
-use super::system::{By, Kept};
+use super::system::{By, Kept, Row};
 use super::systems::{Shared, Systems};
 use super::turn::Turn;
 
@@ -91,7 +91,10 @@ impl Systems {
 
     /// A record in the CRM's recycle bin that a write made.
     fn made_and_gone(&self, write: &str) -> Option<String> {
-        self.crm.gone.iter().find(|(_, gone)| gone.row.write.as_deref() == Some(write)).map(|(id, _)| id.clone())
+        let number = |id: &str| id.rsplit_once(":w").and_then(|(entity, number)| Some((entity.to_owned(), number.parse::<u64>().ok()?)));
+        let own = number(write)?;
+        let bears = |row: &Row| row.write.as_deref().and_then(number).is_some_and(|borne| borne.0 == own.0 && borne.1 >= own.1);
+        self.crm.gone.iter().find(|(_, gone)| bears(&gone.row)).map(|(id, _)| id.clone())
     }
 
     fn find(&self, side: Side, entity: &str) -> Option<String> {

@@ -14,7 +14,12 @@ use crate::value::Value;
 
 pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer, record: Option<&str>) {
     // Late or repeated: the write has ended.
-    let Some(command) = turn.state.writes.get(&write.0).map(|open| open.command.clone()) else { return };
+    let Some(open) = turn.state.writes.get(&write.0) else { return };
+    if open.done && !matches!(answer, Answer::Applied | Answer::AppliedAs(_)) {
+        // A sink that was killed tried it once more; it is known to have been carried out.
+        return;
+    }
+    let command = open.command.clone();
     match answer {
         Answer::Applied => applied(turn, &command, record, &BTreeMap::new()),
         Answer::AppliedAs(told) => applied(turn, &command, record, told),

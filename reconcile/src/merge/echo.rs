@@ -125,12 +125,12 @@ pub(super) fn passed_over(
         }
         return;
     }
-    let Some(flight) = flight else { return };
-    let value = if created.is_some() {
+    let late = state.unseen[side].iter().any(|unseen| Some(unseen.write) == author);
+    let value = match flight {
         // A new record holds what it was made with.
-        flight.value.clone()
-    } else {
-        state.seen[side].as_ref().map(|seen| seen.value.clone()).unwrap_or_default()
+        Some(flight) if created.is_some() => flight.value.clone(),
+        None if !late => return,
+        Some(_) | None => state.seen[side].as_ref().map(|seen| seen.value.clone()).unwrap_or_default(),
     };
     let known = &turn.state.sides[side].columns;
     let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), known.get(name)?.clone()))).collect();

@@ -357,12 +357,14 @@ fn next_page(reply: &Reply) -> Option<String> {
 }
 
 /// The record that an earlier try of a create has made, of those that hold the entity id: the one that is there. One in the
-/// recycle bin only if this very write made it and nothing of ours was written to it since; its stream tells of both, and it
-/// is not made again. What else lies there is of an earlier time.
+/// recycle bin only if it bears this very write or a later one; its stream tells of both, and it is not made again. What else
+/// lies there is of an earlier time.
 fn made<'a>(job: &Job, records: &[&'a Json]) -> Option<&'a Json> {
     let is_deleted = |record: &Json| record["IsDeleted"] == true;
     let column = job.write.write_column.as_deref();
-    let ours = |record: &Json| column.is_some_and(|column| record[column].as_str() == Some(job.write.id.as_str()));
+    let own = |record: &Json| column.is_some_and(|column| record[column].as_str() == Some(job.write.id.as_str()));
+    // Made, then written to, then deleted, and only then tried again.
+    let ours = |record: &Json| own(record) || bears_later(job, record);
     let live = records.iter().find(|record| !is_deleted(record));
     live.or_else(|| records.iter().find(|record| is_deleted(record) && ours(record))).copied()
 }
