@@ -59,7 +59,6 @@ struct Place {
     /// Rows read at a later position than the stream's.
     through: BTreeMap<String, usize>,
     /// Sweeps answered: times that everything was read again on request.
-    swept: u32,
     /// Commit time of the newest change.
     committed_at: i64,
 }
@@ -139,8 +138,8 @@ impl Capture {
             }
         }
         let Some(checkpoint) = found else { return Ok((Place::default(), false)) };
-        let (through, swept) = serde_json::from_str(&checkpoint.resume).unwrap_or_default();
-        let place = Place { next: checkpoint.position.parse().ok(), through, swept, committed_at: checkpoint.committed_at };
+        let through = serde_json::from_str(&checkpoint.resume).unwrap_or_default();
+        let place = Place { next: checkpoint.position.parse().ok(), through, committed_at: checkpoint.committed_at };
         Ok((place, true))
     }
 
@@ -150,17 +149,17 @@ impl Capture {
         let system = systems.side(self.side);
         let end = system.stream.len();
         let known = place.next.map(|next| if planted::on(Bug::ExpiredAsDone) { next.max(system.floor) } else { next });
-        let Some(mut next) = known.filter(|next| *next >= system.floor && place.swept == system.sweeps) else {
+        let Some(mut next) = known.filter(|next| *next >= system.floor) else {
             let told = !planted::on(Bug::CopyWithoutDeletes);
             let gone = system.gone.iter().filter(|_| told).map(|(id, gone)| deleted(id, gone.row.kind, gone.at, gone.by_us, end));
             let facts = gone.chain(system.rows.iter().map(|(id, row)| reread(system, id, row))).collect();
-            let (side, swept) = (self.side, system.sweeps);
-            let again = place.next.is_some() && place.swept == swept;
+            let side = self.side;
+            let again = place.next.is_some();
             systems.trace.note(format_args!("{side} is read as a whole"));
             if again {
                 systems.fault("expired_position");
             }
-            return Some((facts, Place { next: Some(end), through: BTreeMap::new(), swept, committed_at: place.committed_at }));
+            return Some((facts, Place { next: Some(end), through: BTreeMap::new(), committed_at: place.committed_at }));
         };
         let again = usize::from(std::mem::take(&mut system.fault.repeat)).min(next - system.floor);
         if again > 0 {
@@ -252,7 +251,7 @@ impl Capture {
             position: place.next.unwrap_or(0).to_string(),
             ordinal: 0,
             copied: Kind::ALL.iter().map(|kind| kind.object(self.side).to_owned()).collect(),
-            resume: serde_json::to_string(&(&place.through, place.swept)).unwrap_or_default(),
+            resume: serde_json::to_string(&place.through).unwrap_or_default(),
             committed_at: place.committed_at,
         };
         let bytes = self.codec.encode(&topic, &checkpoint).await?;

@@ -63,8 +63,6 @@ pub struct Summary {
     pub events: u64,
     /// Faults that happened, by kind.
     pub faults: Counts,
-    /// Seeds that needed a sweep until both sides agreed.
-    pub swept: u64,
     /// Seeds for which a promise did not hold.
     pub violations: Vec<u64>,
     /// Seeds run at a time.
@@ -139,13 +137,12 @@ fn on_this_thread(options: &Options, printer: &dyn Output) -> anyhow::Result<Exi
         printer.object(&serde_json::to_value(&summary)?);
     } else {
         printer.line(&format!(
-            "{} seeds from {start} at {}, {} events, {} violations, {} seeds/s with {jobs} at a time, {} needed a sweep",
+            "{} seeds from {start} at {}, {} events, {} violations, {} seeds/s with {jobs} at a time",
             summary.seeds,
             commit(),
             summary.events,
             summary.violations.len(),
-            summary.seeds_per_s,
-            summary.swept
+            summary.seeds_per_s
         ));
         for (kind, count) in &summary.faults {
             printer.line(&format!("  {count:>9} {kind}"));
@@ -203,7 +200,6 @@ impl Summary {
     pub fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;
         self.events += outcome.events as u64;
-        self.swept += u64::from(outcome.swept);
         for (kind, count) in &outcome.faults {
             *self.faults.entry(kind).or_default() += count;
         }

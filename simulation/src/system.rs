@@ -131,8 +131,6 @@ pub(super) struct System {
     pub(super) stream: Vec<Committed>,
     /// Positions before it have expired.
     pub(super) floor: usize,
-    /// How often everything was asked to be read again.
-    pub(super) sweeps: u32,
     pub(super) ledger: BTreeMap<String, Kept>,
     /// Rows that are deleted.
     pub(super) gone: BTreeMap<String, Gone>,
@@ -173,7 +171,6 @@ impl System {
             rows: BTreeMap::new(),
             stream: Vec::new(),
             floor: 0,
-            sweeps: 0,
             ledger: BTreeMap::new(),
             gone: BTreeMap::new(),
             went: BTreeMap::new(),

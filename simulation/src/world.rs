@@ -530,13 +530,6 @@ impl World {
         self.versions.clone()
     }
 
-    /// A sweep: both sides are read again as they are.
-    pub(super) fn sweep(&mut self) {
-        let mut systems = self.systems.lock();
-        systems.crm.sweeps += 1;
-        systems.erp.sweeps += 1;
-    }
-
     /// All messages of a topic, in order within each partition.
     pub(super) async fn messages<M: Message>(&self, topic: &str) -> anyhow::Result<Vec<M>> {
         let mut found = Vec::new();

@@ -15,7 +15,7 @@ use crate::value::Value;
 pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer, record: Option<&str>) {
     // Late or repeated: the write has ended.
     let Some(open) = turn.state.writes.get(&write.0) else { return };
-    if open.done && !matches!(answer, Answer::Applied | Answer::AppliedAs(_)) {
+    if open.done && !planted::on(planted::Bug::BelieveSecondAnswer) && !matches!(answer, Answer::Applied | Answer::AppliedAs(_)) {
         // A sink that was killed tried it once more; it is known to have been carried out.
         return;
     }
@@ -102,7 +102,7 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     }
     let other = |name: &str| actual.get(name).is_some_and(|actual| command.expected.get(name) != Some(actual));
     // Another column than those still on their way may be why it was refused.
-    let mut learnt = !planted::on(planted::Bug::IgnoreActual) && command.expected.keys().any(|name| other(name));
+    let mut learnt = command.expected.keys().any(|name| other(name));
     let mut failures = Vec::new();
     for field in fields {
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };

@@ -176,6 +176,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     }
     // It was gone and is back, or was changed back: the stream has shown nothing because there was nothing to show.
     turn.state.sides[side].owed = None;
+    let all = planted::on(planted::Bug::QuestionCoversAll);
     for field in &turn.mapping.fields {
         let Some(value) = change.fields.get(&field.name).cloned() else { continue };
         let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
@@ -203,7 +204,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             }
             continue;
         }
-        let covered = |flight: &&mut InFlight| flight.target == side && flight.answered && Some(flight.write) <= change.write;
+        let covered = |flight: &&mut InFlight| flight.target == side && flight.answered && (Some(flight.write) <= change.write || all);
         let Some(flight) = state.in_flight.as_mut().filter(covered) else { continue };
         let made = flight.told.clone().unwrap_or_else(|| author::made_of(field, &flight.value, &value, false));
         if value != made && !same {
