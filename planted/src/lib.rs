@@ -106,16 +106,6 @@ bugs! {
     ForgetBetween = ("forget-between", "reconcile"),
     /// What a change says of the write that made it is not looked at.
     IgnoreWriteIds = ("ignore-write-ids", "reconcile"),
-    /// The last hand on a record is taken for that of all it holds.
-    TrustLastHand = ("trust-last-hand", "reconcile"),
-    /// The answer to a question ends a write that was sent after it.
-    QuestionCoversAll = ("question-covers-all", "reconcile"),
-    /// What a stream shows is ordered against a re-read by clocks alone.
-    TrustClocks = ("trust-clocks", "reconcile"),
-    /// A killed sink's second answer counts although the write is known to be done.
-    BelieveSecondAnswer = ("believe-second-answer", "reconcile"),
-    /// A write whose echo comes late is taken for an edit.
-    IgnoreLateEcho = ("ignore-late-echo", "reconcile"),
     /// An edit that our write overtook is not put on record.
     OvertakenUnrecorded = ("overtaken-unrecorded", "reconcile"),
     /// A settled conflict is not put on record.
@@ -170,8 +160,6 @@ bugs! {
     ErpOverwrites = ("erp-overwrites", "target"),
     /// The ERP keeps no ledger.
     NoLedger = ("no-ledger", "target"),
-    /// What a create made and somebody deleted is not found by its next try.
-    IgnoreRecycleBin = ("ignore-recycle-bin", "target"),
     /// A create is not keyed by the entity id.
     CreateUnkeyed = ("create-unkeyed", "target"),
 }

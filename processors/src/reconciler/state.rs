@@ -136,7 +136,7 @@ keep_struct! {
     InFlight { write, target, value, source, expected, answered, conflict, between, told, sealed }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base, done }
-    Ahead { stream, at, until }
+    Ahead { stream, at, until, shown }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }

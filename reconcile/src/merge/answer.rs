@@ -15,7 +15,7 @@ use crate::value::Value;
 pub(super) fn answered(turn: &mut Turn<'_>, write: WriteNumber, answer: &Answer, record: Option<&str>) {
     // Late or repeated: the write has ended.
     let Some(open) = turn.state.writes.get(&write.0) else { return };
-    if open.done && !planted::on(planted::Bug::BelieveSecondAnswer) && !matches!(answer, Answer::Applied | Answer::AppliedAs(_)) {
+    if open.done && !matches!(answer, Answer::Applied | Answer::AppliedAs(_)) {
         // A sink that was killed tried it once more; it is known to have been carried out.
         return;
     }

@@ -23,7 +23,8 @@ pub(super) fn made_by(turn: &Turn<'_>, change: &SideChange, returned: bool) -> O
 
 /// The newest write that a change shows to have had its chance: what the record bears, or the create that it is there by.
 pub(super) fn borne(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber> {
-    change.write.max(turn.state.sides[change.side].creating)
+    let write = change.write.filter(|_| !planted::on(planted::Bug::IgnoreWriteIds));
+    write.max(turn.state.sides[change.side].creating)
 }
 
 /// Its stream will not show these writes any more. What was done of them has left what the record holds.
@@ -43,7 +44,7 @@ pub(super) fn seal(turn: &mut Turn<'_>, change: &SideChange, last: WriteNumber, 
             continue;
         }
         // After an earlier write somebody may have come before the last hand.
-        let ours = ours && (Some(flight.write) == change.write || planted::on(planted::Bug::TrustLastHand));
+        let ours = ours && Some(flight.write) == change.write;
         flight.sealed = Some(made_of(field, &flight.value, &held, ours));
         // What still stands was not replaced.
         flight.between = flight.between.take().filter(|between| between.value != held);

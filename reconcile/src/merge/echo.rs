@@ -48,7 +48,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
-        let until = ahead.until.filter(|_| !planted::on(planted::Bug::TrustClocks));
+        let until = ahead.until;
         let passed = shown.snapshot && shown.borne.is_none() || shown.borne >= until;
         if passed {
             ahead.until = None;
@@ -64,6 +64,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         };
         if older {
             ahead.stream = shown.seen.clone();
+            ahead.shown = true;
             judge(turn, field, &shown, before, false);
             return;
         }
@@ -77,7 +78,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         && news
         && let Some(stream) = before.clone()
     {
-        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, until: None });
+        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, until: None, shown: false });
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
@@ -209,7 +210,7 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
     let until = Some(flight.write);
     match &mut state.ahead[target] {
         Some(ahead) => ahead.until = until,
-        None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until }),
+        None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until, shown: false }),
     }
     turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base, done: true });
 }
@@ -254,9 +255,6 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
 
 /// A write that was rejected by its last try is shown after all: an earlier one had carried it out.
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Unseen, before: Option<Seen>) {
-    if planted::on(planted::Bug::IgnoreLateEcho) {
-        return;
-    }
     let side = shown.side;
     let state = turn.field(&field.name);
     state.unseen[side].retain(|unseen| unseen.write != late.write);

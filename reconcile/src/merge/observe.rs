@@ -176,7 +176,6 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     }
     // It was gone and is back, or was changed back: the stream has shown nothing because there was nothing to show.
     turn.state.sides[side].owed = None;
-    let all = planted::on(planted::Bug::QuestionCoversAll);
     for field in &turn.mapping.fields {
         let Some(value) = change.fields.get(&field.name).cloned() else { continue };
         let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
@@ -194,8 +193,13 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             );
             continue;
         }
-        // The stream shows what stands, so it has caught up.
-        state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && same);
+        if let Some(ahead) = state.ahead[side].as_mut().filter(|ahead| ahead.until.is_some() && ahead.stream.value == value && same) {
+            // The stream shows what stands: it has caught up, unless what it shows is still from before the write.
+            match ahead.shown {
+                true => state.ahead[side] = None,
+                false => ahead.shown = true,
+            }
+        }
         if state.owed[side].is_some() {
             // Otherwise the stream has yet to show it, and knows who and when.
             if same {
@@ -204,7 +208,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             }
             continue;
         }
-        let covered = |flight: &&mut InFlight| flight.target == side && flight.answered && (Some(flight.write) <= change.write || all);
+        let covered = |flight: &&mut InFlight| flight.target == side && flight.answered && Some(flight.write) <= change.write;
         let Some(flight) = state.in_flight.as_mut().filter(covered) else { continue };
         let made = flight.told.clone().unwrap_or_else(|| author::made_of(field, &flight.value, &value, false));
         if value != made && !same {

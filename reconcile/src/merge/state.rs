@@ -98,6 +98,8 @@ pub struct Ahead {
     /// A write that was done before the re-read and that the stream has yet to show: what it shows before that is older,
     /// whatever the clocks say.
     pub until: Option<WriteNumber>,
+    /// Its stream has shown the field since, or a second re-read found the same.
+    pub shown: bool,
 }
 
 impl Ahead {
