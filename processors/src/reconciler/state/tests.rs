@@ -90,8 +90,12 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (seen(), any::<i64>(), option::of(write_number()), any::<bool>())
-        .prop_map(|(stream, at, until, shown)| Ahead { stream, at, until, shown })
+    (seen(), any::<i64>(), option::of(write_number()), any::<bool>()).prop_map(|(stream, at, until, shown)| Ahead {
+        stream,
+        at,
+        until,
+        shown,
+    })
 }
 
 fn field() -> impl Strategy<Value = FieldState> {
