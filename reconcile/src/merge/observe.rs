@@ -105,7 +105,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
 fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     let returned = turn.state.sides[side].deleted;
-    let older = |owed: &Owed| returned && owed.gone && !change.snapshot && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
+    let older = |owed: &Owed| returned && owed.gone && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
     if turn.state.sides[side].owed.as_ref().is_some_and(older) {
         return;
     }
