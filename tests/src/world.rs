@@ -35,13 +35,21 @@ async fn broker() -> Arc<servers::Kafka> {
 }
 
 impl Drop for World {
-    /// A scenario that fails shows what Concord logged last: the folder with the log goes with the world.
+    /// A scenario that fails shows what Concord complained of and what it logged last: the folder with the log goes with the
+    /// world.
     #[expect(clippy::disallowed_macros, reason = "a failing test speaks to whoever ran it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.stack.dir().join("run.log")).unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(60).collect();
-            eprintln!("the last lines of Concord's log:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            let lines: Vec<&str> = log.lines().collect();
+            let (before, last) = lines.split_at(lines.len().saturating_sub(10));
+            let bad = |line: &&&str| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
+            let bad: Vec<&str> = before.iter().filter(bad).rev().take(10).copied().collect();
+            eprintln!(
+                "complaints and last lines of Concord's log:\n{}\n{}",
+                bad.into_iter().rev().collect::<Vec<_>>().join("\n"),
+                last.join("\n")
+            );
         }
     }
 }
