@@ -46,17 +46,19 @@ async fn killed_again_and_again(log: Log, seed: u64) {
     world.stop().await;
 }
 
-/// Confirmed writes (rows of the audit) that follow from a change at this time or later, once there is one and their number
-/// has come to rest.
+/// Confirmed writes (rows of the audit) that follow from a change at this time or later, once there is one and every write
+/// has ended.
 async fn writes_since(world: &World, begun: std::time::SystemTime) -> i64 {
     let read_model = world.stack.read_model().await.expect("the read model");
     let look = || async {
-        let sql = "select (select count(*) from audit where caused_at >= $1), (select count(*) from write where caused_at >= $1 and state in ('sent', 'applied', 'deferred'))";
-        let row = read_model.query_one(sql, &[&begun]).await.expect("audit and writes");
-        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+        let unfinished = "select id || ' ' || side || ' ' || op || ' ' || state || ' ' || reason from write where state in ('sent', 'applied', 'deferred') order by 1";
+        let unfinished: Vec<String> = read_model.query(unfinished, &[]).await.expect("writes").iter().map(|row| row.get(0)).collect();
+        let count = "select count(*) from audit where caused_at >= $1";
+        (read_model.query_one(count, &[&begun]).await.expect("audit").get::<_, i64>(0), unfinished)
     };
     let last = std::cell::Cell::new(0);
-    tests::eventually("the audit to come to rest", look, |(count, open)| last.replace(*count) == *count && *count > 0 && *open == 0).await.0
+    let at_rest = |(count, unfinished): &(i64, Vec<String>)| last.replace(*count) == *count && *count > 0 && unfinished.is_empty();
+    tests::eventually("every write to end", look, at_rest).await.0
 }
 
 /// Edits and creates on both sides until told to stop; returns how many.
