@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that show customers' values at `debug`. They stay at `info` unless the filter names them.
-const TALKATIVE: &str = "tokio_postgres=info";
+/// Libraries that show customers' values at `debug`, or tell at `info` how they keep their files. They say no more than this
+/// unless the filter names them.
+const TALKATIVE: &str = "tokio_postgres=info,fjall=warn,lsm_tree=warn";
 
 /// Sends logs to standard error; `filter` as in `info` or `sinks=debug,info`.
 ///

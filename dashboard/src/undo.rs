@@ -254,6 +254,7 @@ async fn of_decision(app: &App, decision: &Decision) -> Result<Vec<Item>> {
     match decision.result.as_deref() {
         Some("refused") => return cannot(format!("it was refused and changed nothing: {}", decision.reason)),
         Some("unchanged") => return cannot("it changed nothing".to_owned()),
+        Some("waiting") => return cannot(format!("it has not been carried out yet: {}", decision.reason)),
         None => return cannot("it has not been carried out yet".to_owned()),
         Some(_) => {}
     }

@@ -17,9 +17,10 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "a password for tests";
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/read_model/0001_read_model.sql"),
     include_str!("../../migrations/read_model/0002_decisions_and_reviews.sql"),
+    include_str!("../../migrations/read_model/0003_waiting_decisions.sql"),
 ];
 
 /// One server for all tests of the process; it goes with the process.

@@ -51,6 +51,56 @@ async fn a_write_is_taken_back_after_it_was_shown_field_by_field() -> Result<()>
 }
 
 #[tokio::test]
+async fn a_decision_that_waits_says_for_what_and_is_done_only_after_its_answer() -> Result<()> {
+    let stack = Stack::start().await?;
+    rows::audit(&stack.pool, "a1", "Acme", "erp", json!("+49 1"), json!("+49 2"), 60).await?;
+    let made =
+        |id: &str| Decision { write: Some("a1".into()), batch: Some("b1".into()), ..Decision::new(id, "e1", Action::Undo, "Ada", 0) };
+    rows::decision(&stack.pool, &made("d1"), None).await?;
+    rows::decision(&stack.pool, &made("d2"), Some(("waiting", "it waits for a write on its way to this record"))).await?;
+    sqlx::query("update decision set answered_at = now() - interval '1 hour', at = at + interval '1 second' where id = 'd2'")
+        .execute(&stack.pool)
+        .await?;
+    stack.sign_in().await?;
+    let page = stack.page("/changes/a1/undo").await?;
+    assert!(page.contains("Decided, waiting") && page.contains("It waits for a write on its way to this record."), "{page}");
+    assert!(!page.contains("Undo this write"), "it is not offered twice: {page}");
+    let list = async |result: &str| -> Result<Vec<(Value, Value)>> {
+        let (_, list) = stack.api(Method::GET, &format!("/api/crm/decisions?result={result}"), Scope::Read, None).await?;
+        Ok(list["items"].as_array().into_iter().flatten().map(|item| (item["id"].clone(), item["done"].clone())).collect())
+    };
+    assert_eq!(list("waiting").await?, [(json!("d2"), json!(false)), (json!("d1"), json!(false))]);
+    let (_, stands) = stack.api(Method::GET, "/api/crm/batches/b1", Scope::Read, None).await?;
+    assert_eq!((&stands["decisions"], &stands["waiting"], &stands["done"]), (&json!(2), &json!(2), &json!(0)), "{stands}");
+    let (_, plan) = preview(&stack, "decision=d2").await?;
+    assert!(plan["items"][0]["refused"].as_str().is_some_and(|why| why.contains("waits for a write")), "{plan}");
+
+    rows::decision(&stack.pool, &made("d1"), Some(("refused", "Phone was edited since"))).await?;
+    rows::decision(&stack.pool, &made("d2"), Some(("accepted", "both sides get back what they held"))).await?;
+    sqlx::query("update decision set answered_at = now() - interval '1 hour'").execute(&stack.pool).await?;
+    assert_eq!((list("waiting").await?, list("accepted").await?), (vec![], vec![(json!("d2"), json!(true))]));
+    let (_, stands) = stack.api(Method::GET, "/api/crm/batches/b1", Scope::Read, None).await?;
+    assert_eq!((&stands["waiting"], &stands["done"]), (&json!(0), &json!(2)), "{stands}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn records_with_one_id_are_listed_with_what_they_are() -> Result<()> {
+    let stack = Stack::start().await?;
+    rows::link(&stack.pool, "e2", "erp", "7001").await?;
+    sqlx::query("update link set kind = 'contact', object = 'public.contacts'").execute(&stack.pool).await?;
+    rows::link(&stack.pool, "e1", "erp", "7001").await?;
+    sqlx::query("insert into entity (entity, kind, title, updated_at) values ('e1', 'customer', 'Acme', now())")
+        .execute(&stack.pool)
+        .await?;
+    let body = json!({"decisions": [{"action": "create", "entity": "7001"}]});
+    let (status, error) = stack.api(Method::POST, "/api/crm/decisions", Scope::Sync, Some(body)).await?;
+    assert_eq!((status, error["error"]["code"].as_str()), (422, Some("several_records")), "{error}");
+    assert_eq!(error["error"]["remedy"], "Give the entity's id: e2 (contact), e1 (customer Acme).");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_time_range_is_listed_newest_first_with_what_was_edited_since() -> Result<()> {
     let stack = Stack::start().await?;
     for (id, age) in [("a1", 300), ("a2", 200), ("a3", 100)] {

@@ -60,7 +60,8 @@ impl Metrics {
             )?,
             rereads: counter(
                 "processors_reread_records_total",
-                "records asked for again because their stream did not show an answered write",
+                "records asked for again because their stream did not show what it owes: an answered write, the edit for which one was \
+                 refused, or what became of the record",
             )?,
         })
     }

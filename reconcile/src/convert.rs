@@ -5,8 +5,8 @@
 //!    ▲  by hand ──────▲                          └──refused──▶ failed, tried again when it changes or by hand
 //! ```
 //!
-//! It promises: once made, never again, whatever becomes of the opportunity; every wish of a person is answered, the second
-//! one with the order there is. By the flag only what is won before our eyes is converted: what was won before it was first
+//! It promises: once made, never again, whatever becomes of the opportunity; every wish of a person is answered, first that it waits and
+//! then with the order or why there is none, a later one with the order there is. By the flag only what is won before our eyes is converted: what was won before it was first
 //! seen may have its order already.
 //!
 //! It leaves out: changes of the opportunity after the order was made; the order is the ERP's then.
@@ -237,9 +237,7 @@ pub fn apply(conversion: &Conversion, state: &mut Convertible, event: Event) -> 
 
 fn wished(state: &mut Convertible, wish: Wish, effects: &mut Vec<Effect>) {
     let mut reply = |wish: Wish, result, reason: String| effects.push(Effect::Reply { wish, result, reason });
-    if state.asked.iter().any(|other| other.id == wish.id) {
-        return reply(wish, DecisionResult::Unchanged, "this decision was taken before".to_owned());
-    }
+    let asked_before = state.asked.iter().any(|other| other.id == wish.id);
     match &state.stage {
         Stage::Made { record, number } => {
             let shown = number.as_ref().unwrap_or(record);
@@ -250,7 +248,7 @@ fn wished(state: &mut Convertible, wish: Wish, effects: &mut Vec<Effect>) {
         }
         _ if !state.won => reply(wish, DecisionResult::Refused, "it is not won; close it as won first".to_owned()),
         _ if state.customer.is_none() => reply(wish, DecisionResult::Refused, "it has no customer; give it one first".to_owned()),
-        _ if state.asked.len() >= WAITING => reply(wish, DecisionResult::Refused, "others wait for it already".to_owned()),
+        _ if state.asked.len() >= WAITING && !asked_before => reply(wish, DecisionResult::Refused, "others wait for it already".to_owned()),
         stage => {
             let reason = match stage {
                 Stage::Sent(_) => "it is being made",
@@ -260,8 +258,10 @@ fn wished(state: &mut Convertible, wish: Wish, effects: &mut Vec<Effect>) {
             if !matches!(stage, Stage::Sent(_) | Stage::Wanted(Some(_))) {
                 state.stage = Stage::Wanted(Some(wish.actor.clone()));
             }
-            state.asked.push(wish.clone());
-            reply(wish, DecisionResult::Accepted, reason.to_owned());
+            if !asked_before {
+                state.asked.push(wish.clone());
+            }
+            reply(wish, DecisionResult::Waiting, reason.to_owned());
         }
     }
 }

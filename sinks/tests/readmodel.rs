@@ -507,6 +507,21 @@ async fn a_decision_and_its_answer_are_one_row_whichever_comes_first() -> Result
     pages.shows(&row("d2"), "customer settle b1 Ada 60 unchanged settled before c2 3 t").await?;
     pages.rig.publish("decisions", &[("e1", decision("d2")), ("e1", decision("d2"))]).await?;
     pages.shows(&row("d2"), &whole("customer ", " unchanged settled before c2 3 t")).await?;
+    // That it waits is followed by what became of it, and stays so when both are read again, together or one by one.
+    let said = |result| answer("d3", result);
+    let (waits, done) = (said(DecisionResult::Waiting), said(DecisionResult::Refused));
+    pages.rig.publish("decision.outcomes", &[("e1", waits.clone())]).await?;
+    pages.shows(&row("d3"), "customer settle b1 Ada 60 waiting settled before c2 3 t").await?;
+    pages.rig.publish("decision.outcomes", &[("e1", done.clone())]).await?;
+    let refused = "customer settle b1 Ada 60 refused settled before c2 3 t";
+    pages.shows(&row("d3"), refused).await?;
+    for (nth, again) in [vec![("e1", waits.clone())], vec![("e1", done), ("e1", waits)]].into_iter().enumerate() {
+        pages.rig.publish("decision.outcomes", &again).await?;
+        let marker = format!("m{nth}");
+        pages.rig.publish("decision.outcomes", &[("e1", answer(&marker, DecisionResult::Accepted))]).await?;
+        pages.shows(&format!("select result from decision where id = '{marker}'"), "accepted").await?;
+        pages.shows(&row("d3"), refused).await?;
+    }
     // What follows from a decision carries its id.
     pages.rig.send(&[rename("w1", 1, "b", "a")]).await?;
     pages.shows("select sync_id from write where id = 'w1'", "sync-w1").await?;

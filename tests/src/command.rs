@@ -13,6 +13,7 @@ use crate::world::{TOKEN, World};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a command printed and how it ended.
+#[derive(Debug)]
 pub struct Said {
     /// How it ended.
     pub code: Option<i32>,

@@ -1,6 +1,7 @@
 //! Puts decisions on the log by way of the dashboard, and follows them until they are answered, or until both systems have
 //! confirmed what follows.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,9 @@ pub(crate) async fn carry_out(remote: &Remote, asks: &[Json], follow: &Follow, p
     let (decisions, waited) = followed(remote, batch.as_deref(), &ids, follow, printer).await?;
     let count = |result: &str| decisions.iter().filter(|decision| decision["result"] == result).count();
     let (accepted, unchanged, refused) = (count("accepted"), count("unchanged"), count("refused") + refusals.len());
-    let waiting = ids.len() - accepted - unchanged - count("refused");
+    let waiting = ids.len().saturating_sub(accepted + unchanged + count("refused"));
+    let held = count("waiting").min(waiting);
+    let unheard = waiting - held;
     let failed = decisions.iter().filter(|decision| decision["writes_failed"].as_i64() > Some(0)).count();
     let confirmed =
         decisions.iter().filter(|decision| decision["done"] == true && decision["result"] == "accepted").count() - failed.min(accepted);
@@ -61,7 +64,8 @@ pub(crate) async fn carry_out(remote: &Remote, asks: &[Json], follow: &Follow, p
     if !printer.is_json() {
         tell(&decisions, &refusals, printer);
         let mut words = Vec::new();
-        for (number, word) in [(accepted, "taken up"), (unchanged, "changed nothing"), (refused, "refused"), (waiting, "not answered yet")]
+        for (number, word) in
+            [(accepted, "taken up"), (unchanged, "changed nothing"), (refused, "refused"), (held, "waiting"), (unheard, "not answered yet")]
         {
             if number > 0 {
                 words.push(format!("{number} {word}"));
@@ -72,9 +76,13 @@ pub(crate) async fn carry_out(remote: &Remote, asks: &[Json], follow: &Follow, p
         }
         let batch = batch.as_deref().map(|batch| format!(" (batch {batch})")).unwrap_or_default();
         printer.line(&format!("{}{batch}: {}", plural(asks.len(), "decision", "decisions"), words.join(", ")));
-        if waiting > 0 {
+        if unheard > 0 {
             printer.line("The decisions that are not answered yet stand, and are carried out when the processors run.");
-        } else if !waited {
+        }
+        if held > 0 {
+            printer.line("What waits stands, and is carried out as soon as what it waits for has ended; then it is answered again.");
+        }
+        if waiting == 0 && !waited {
             printer.line("Not everything is confirmed yet; it goes on by itself. The Sync page shows what is on its way.");
         }
     }
@@ -136,7 +144,7 @@ async fn followed(
             }
             (None, [id, ..]) => {
                 let found = remote.find(&format!("decisions/{}", part(id))).await?.unwrap_or_default();
-                usize::from(if follow.wait { found["done"] == true } else { found["result"].is_string() })
+                usize::from(if follow.wait { found["done"] == true } else { found["result"].is_string() && found["result"] != "waiting" })
             }
         };
         bar.set_position(done as u64);
@@ -154,10 +162,14 @@ async fn followed(
         (_, []) => {}
         // Of many, those that need a look; of few, all.
         (Some(batch), _) if ids.len() > AT_ONCE => {
-            for result in ["refused", "waiting", "unchanged", "accepted"] {
+            // What waits first, as it may have its answer by the time that the others are listed.
+            let mut last = BTreeMap::new();
+            for result in ["waiting", "refused", "unchanged", "accepted"] {
                 let found = remote.get("decisions", &[("batch", batch), ("result", result), ("limit", "500")]).await?;
-                decisions.extend(found["items"].as_array().into_iter().flatten().cloned());
+                let items = found["items"].as_array().into_iter().flatten();
+                last.extend(items.map(|item| (item["id"].as_str().unwrap_or_default().to_owned(), item.clone())));
             }
+            decisions.extend(last.into_values());
             let stands = remote.get(&format!("batches/{}", part(batch)), &[]).await?;
             pad(&mut decisions, &stands);
         }
@@ -182,7 +194,7 @@ fn pad(decisions: &mut Vec<Json>, stands: &Json) {
 fn tell(decisions: &[Json], refusals: &[Refusal], printer: &Printer) {
     let said = |decision: &Json, name: &str| decision[name].as_str().unwrap_or_default().to_owned();
     let few = decisions.len() <= 10;
-    for decision in decisions.iter().filter(|decision| few || decision["result"] == "refused") {
+    for decision in decisions.iter().filter(|decision| few || decision["result"] == "refused" || decision["result"] == "waiting") {
         let name = match said(decision, "title") {
             title if title.is_empty() => said(decision, "entity"),
             title => title,

@@ -282,16 +282,16 @@ pub(crate) async fn entity(app: &App, name: &str) -> Result<String> {
     let mut found = queries::entities::named(&app.pool, name).await?;
     if found.len() > 1 {
         // An entity's own id is meant before a record's.
-        if found.iter().any(|one| one == name) {
+        if found.iter().any(|one| one.entity == name) {
             return Ok(name.to_owned());
         }
         return Err(refused(
             "several_records",
             format!("`{name}` is the id of {} records.", found.len()),
-            format!("Give the entity's id: {}.", found.join(", ")),
+            format!("Give the entity's id: {}.", found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ));
     }
-    found.pop().ok_or(Error::Missing { what: "record of this id" })
+    found.pop().map(|one| one.entity).ok_or(Error::Missing { what: "record of this id" })
 }
 
 fn side(text: &str) -> Result<Side> {

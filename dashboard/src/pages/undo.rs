@@ -58,6 +58,7 @@ impl Decided {
     fn new(decision: &Decision, now: At) -> Self {
         let (class, icon, words) = match decision.result.as_deref() {
             None => ("run", "run", "Decided, being carried out"),
+            Some("waiting") => ("run", "clock", "Decided, waiting"),
             Some("refused") => ("bad", "x", "Refused"),
             Some("unchanged") => ("ok", "okc", "Nothing had to be written"),
             Some(_) if decision.writes_failed > 0 => ("bad", "x", "A side refuses the value"),

@@ -28,7 +28,7 @@ pub(crate) struct Decision {
     pub(crate) force: bool,
     pub(crate) actor: String,
     pub(crate) at: At,
-    /// `accepted`, `unchanged` or `refused`; none until there is an answer.
+    /// `accepted`, `unchanged` or `refused`; `waiting` while something must end first; none until it has been read.
     pub(crate) result: Option<String>,
     pub(crate) reason: String,
     /// The conflict that holds what was replaced.
@@ -53,17 +53,15 @@ impl Decision {
 
 // A write follows from a decision when it carries the decision's id, or settles the conflict that the decision is about.
 // The answer and the writes are committed together on the log and read a moment apart, so that an accepted decision
-// without writes counts as done only after that moment. One that puts values back and names no conflict yet is waiting for
-// another write to end; it is answered again then.
+// without writes counts as done only after that moment.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select d.id, d.entity, d.kind, e.title, d.action, d.conflict, d.field, d.choice, d.value, d.write, d.other, d.side, d.record, d.\"of\", d.batch, d.force, \
              d.actor, d.at, d.result, d.reason, d.replaced, d.mapping_version, \
              coalesce(w.open, 0) as writes_open, coalesce(w.confirmed, 0) as writes_confirmed, coalesce(w.failed, 0) as writes_failed, \
-             coalesce(case when d.result is null then false when d.result <> 'accepted' then true \
-               else coalesce(w.open, 0) = 0 and (coalesce(w.confirmed, 0) + coalesce(w.failed, 0) > 0 or (d.answered_at < now() - interval '2 seconds' \
-                 and (d.replaced is not null or d.action not in ('restore', 'reopen', 'undo')))) end, false) as done \
+             coalesce(d.result in ('unchanged', 'refused') or d.result = 'accepted' and coalesce(w.open, 0) = 0 \
+               and (coalesce(w.confirmed, 0) + coalesce(w.failed, 0) > 0 or d.answered_at < now() - interval '2 seconds'), false) as done \
              from decision d left join entity e on e.entity = d.entity \
              left join lateral (select count(*) filter (where w.state in ('sent', 'applied', 'deferred')) as open, \
                count(*) filter (where w.state = 'confirmed') as confirmed, count(*) filter (where w.state = 'failed') as failed \
@@ -82,7 +80,7 @@ pub(crate) struct Filter {
     pub(crate) conflict: Option<String>,
     pub(crate) write: Option<String>,
     pub(crate) entity: Option<String>,
-    /// `accepted`, `unchanged`, `refused`, or `waiting` for those without an answer.
+    /// `accepted`, `unchanged`, `refused`, or `waiting` for those that have no answer yet or wait for something.
     pub(crate) result: Option<String>,
 }
 
@@ -134,6 +132,7 @@ pub(crate) async fn last_match(pool: &PgPool, actor: &str) -> Result<Option<Deci
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 pub(crate) struct Batch {
     pub(crate) decisions: i64,
+    /// Not answered yet, or waiting for something.
     pub(crate) waiting: i64,
     pub(crate) accepted: i64,
     pub(crate) unchanged: i64,
@@ -148,7 +147,7 @@ pub(crate) struct Batch {
 /// Counts over a batch.
 pub(crate) async fn batch(pool: &PgPool, batch: &str) -> Result<Batch> {
     sqlx::query_as(concat!(
-        "select count(*) as decisions, count(*) filter (where result is null) as waiting, count(*) filter (where result = 'accepted') as accepted, \
+        "select count(*) as decisions, count(*) filter (where coalesce(result, 'waiting') = 'waiting') as waiting, count(*) filter (where result = 'accepted') as accepted, \
          count(*) filter (where result = 'unchanged') as unchanged, count(*) filter (where result = 'refused') as refused, \
          coalesce(sum(writes_open), 0)::bigint as writes_open, coalesce(sum(writes_confirmed), 0)::bigint as writes_confirmed, \
          coalesce(sum(writes_failed), 0)::bigint as writes_failed, count(*) filter (where done) as done from (",

@@ -18,11 +18,32 @@ pub(crate) struct Link {
 
 const MAX: i64 = 50;
 
+/// An entity as people tell it from others.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Named {
+    pub(crate) entity: String,
+    pub(crate) kind: String,
+    pub(crate) title: String,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let about = format!("{} {}", self.kind, self.title);
+        match about.trim() {
+            "" => f.write_str(&self.entity),
+            about => write!(f, "{} ({about})", self.entity),
+        }
+    }
+}
+
 /// Entities that this names: an entity id, or a record's id on either side. Several when record ids collide.
-pub(crate) async fn named(pool: &PgPool, name: &str) -> Result<Vec<String>> {
-    sqlx::query_scalar(
-        "select entity from entity where entity = $1 union select entity from link where linked and (record = $1 or entity = $1) \
-         union select entity from conflict where entity = $1 limit $2",
+pub(crate) async fn named(pool: &PgPool, name: &str) -> Result<Vec<Named>> {
+    sqlx::query_as(
+        "select n.entity, max(n.kind) as kind, coalesce(max(e.title), max(n.title), '') as title from ( \
+           select entity, kind, title from entity where entity = $1 \
+           union all select entity, kind, null from link where linked and (record = $1 or entity = $1) \
+           union all select entity, kind, title from conflict where entity = $1) n \
+         left join entity e on e.entity = n.entity group by n.entity order by kind, title, n.entity limit $2",
     )
     .bind(name)
     .bind(MAX)

@@ -174,6 +174,7 @@ impl Reconciler {
                         DecisionResult::Accepted => message::DecisionResult::Accepted,
                         DecisionResult::Unchanged => message::DecisionResult::Unchanged,
                         DecisionResult::Refused => message::DecisionResult::Refused,
+                        DecisionResult::Waiting => message::DecisionResult::Waiting,
                     },
                     reason,
                     conflict: None,

@@ -131,6 +131,7 @@ pub(super) fn answer(stored: &Stored, reply: Reply, version: i64) -> DecisionOut
             DecisionResult::Accepted => message::DecisionResult::Accepted,
             DecisionResult::Unchanged => message::DecisionResult::Unchanged,
             DecisionResult::Refused => message::DecisionResult::Refused,
+            DecisionResult::Waiting => message::DecisionResult::Waiting,
         },
         reason: reply.reason,
         conflict: reply.conflict.map(|number| conflict_id(&stored.state.entity, number)),

@@ -6,7 +6,7 @@
 //! there; [`super::event::read`] makes a re-read of the answer. It is asked again until the field is settled.
 
 use reconcile::mapping::{EntityMapping, Side};
-use reconcile::merge::{self, EntityState, WriteNumber};
+use reconcile::merge::{self, EntityState, FieldState, WriteNumber};
 use schemas::message::{Field, Lane, READ_WRITE, Write, WriteOp};
 
 use super::message::{write_id, write_number};
@@ -105,6 +105,23 @@ pub(super) fn covers(entity: &str, id: &str) -> Option<WriteNumber> {
     next.0.checked_sub(1).map(WriteNumber)
 }
 
+/// What the side's stream has not shown.
+fn reason(state: &EntityState, side: Side) -> String {
+    let mut unshown = Vec::new();
+    if merge::owes_record(state, side, i64::MAX) {
+        unshown.push("what became of the record");
+    }
+    if state.fields.values().any(|field| field.owed[side].is_some()) {
+        unshown.push("the edit for which a write was refused");
+    }
+    let answered = |field: &FieldState| field.in_flight.as_ref().is_some_and(|flight| flight.target == side && flight.answered);
+    let found = |field: &FieldState| field.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some());
+    if unshown.is_empty() || state.fields.values().any(|field| answered(field) || found(field)) {
+        unshown.push("an answered write");
+    }
+    format!("not shown yet: {}", unshown.join(", "))
+}
+
 /// A write without values: what it expects are the columns to be read, as they should be.
 fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, due: i64, now: i64) -> Write {
     let mut unshown: Vec<_> = merge::unshown(state, side, i64::MAX).into_iter().filter_map(|name| mapping.field(name)).collect();
@@ -137,7 +154,7 @@ fn ask(mapping: &EntityMapping, state: &EntityState, side: Side, record: &str, d
         id_column: None,
         write_column: None,
         lane: Lane::Live,
-        reason: "an answered write has not been shown".to_owned(),
+        reason: reason(state, side),
         caused_at: now,
         actor: None,
         conflict: None,

@@ -86,7 +86,10 @@ fn it_waits_for_its_customer_and_answers_when_it_is_made() {
     let mut state = Convertible::default();
     assert_eq!(made(&apply(&conversion, &mut state, seen(true, None, false))), 0);
     let effects = apply(&conversion, &mut state, wish("d1"));
-    assert_eq!(replies(&effects), [(DecisionResult::Accepted, "it waits for its customer to have a record in the ERP")]);
+    assert_eq!(replies(&effects), [(DecisionResult::Waiting, "it waits for its customer to have a record in the ERP")]);
+    // The same wish again is one wish.
+    let effects = apply(&conversion, &mut state, wish("d1"));
+    assert_eq!((replies(&effects)[0].0, state.asked.len()), (DecisionResult::Waiting, 1));
     assert_eq!(made(&apply(&conversion, &mut state, Event::Linked(Some("7".to_owned())))), 1);
     apply(&conversion, &mut state, Event::Made("12".to_owned()));
     let effects = apply(&conversion, &mut state, Event::Numbered(Some("SO12".to_owned())));

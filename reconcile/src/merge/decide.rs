@@ -15,6 +15,9 @@ const REMEMBERED: usize = 64;
 /// Decisions of one entity that may wait for writes on their way.
 const WAITING: usize = 64;
 
+/// The answer to those that wait.
+const WAITS: &str = "it waits for a write on its way to this record";
+
 /// What became of a demand.
 pub(super) enum Done {
     Accepted {
@@ -38,9 +41,11 @@ impl Done {
 }
 
 pub(super) fn decided(turn: &mut Turn<'_>, verdict: &Verdict) {
+    if turn.state.queued.iter().any(|other| other.id == verdict.id) {
+        return reply(turn, verdict, DecisionResult::Waiting, WAITS.to_owned(), None);
+    }
     if turn.state.decided.contains(&verdict.id) {
-        reply(turn, verdict, DecisionResult::Unchanged, "this decision was taken before".to_owned(), None);
-        return;
+        return reply(turn, verdict, DecisionResult::Unchanged, "this decision was taken before".to_owned(), None);
     }
     turn.state.decided.push(verdict.id.clone());
     let surplus = turn.state.decided.len().saturating_sub(REMEMBERED);
@@ -55,8 +60,7 @@ pub(super) fn decided(turn: &mut Turn<'_>, verdict: &Verdict) {
         answer(turn, verdict, Done::Refused(reason));
     } else {
         turn.state.queued.push(verdict.clone());
-        let reason = "it waits for a write on its way to this record".to_owned();
-        reply(turn, verdict, DecisionResult::Accepted, reason, None);
+        reply(turn, verdict, DecisionResult::Waiting, WAITS.to_owned(), None);
     }
 }
 
@@ -171,11 +175,17 @@ fn keep_both(turn: &mut Turn<'_>, field: &FieldMapping, verdict: &Verdict, recor
     let number = record.number;
     let values = Pair { crm: record.values.crm.value.clone(), erp: record.values.erp.value.clone() };
     close(turn, verdict, record, None, Value::Null, true);
+    let there = turn.both(&field.name).is_some_and(|both| Side::BOTH.iter().all(|side| both[*side].value == values[*side]));
     let state = turn.field(&field.name);
     state.held_by = None;
     state.failed = None;
     state.resolution = None;
-    state.agreed = Some(values);
+    if there {
+        state.agreed = Some(values);
+    } else {
+        // Our write had replaced one of them.
+        restore::start(turn, field, number, values, &verdict.actor, false);
+    }
     turn.golden = true;
     Done::kept_in("each side keeps its own value until either changes", number)
 }

@@ -113,12 +113,14 @@ pub struct Confirmed {
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecisionResult {
-    /// It is carried out, or will be when its turn comes.
+    /// It is carried out.
     Accepted,
     /// It changes nothing.
     Unchanged,
     /// It cannot be done.
     Refused,
+    /// Something must end first; it is answered again then.
+    Waiting,
 }
 
 /// The answer to a decision.
@@ -143,7 +145,7 @@ pub enum Effect {
     Conflict(ConflictRecord),
     /// A write is done.
     Confirmed(Confirmed),
-    /// A decision is answered; one that first had to wait is answered again when its turn has come.
+    /// A decision is answered; one that has to wait is answered again when its turn has come.
     Decided(Reply),
     /// The merged record changed: publish it from the state.
     Golden,

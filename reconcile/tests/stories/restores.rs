@@ -2,7 +2,7 @@
 
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, Policy, Side};
-use reconcile::merge::{Choice, DecisionResult, Demand};
+use reconcile::merge::{Choice, DecisionResult, Demand, Event, Verdict};
 
 use super::{ask, audited, both, reopen, restore, start};
 use crate::auditor;
@@ -83,9 +83,16 @@ fn a_restore_waits_for_a_write_on_its_way() {
     world.edit(Side::Crm, &[("name", Value::text("newest"))]);
     world.deliver(&mapping, Side::Crm);
     let demand = restore(&world, 0, Choice::Side(Side::Erp));
-    assert_eq!(ask(&mut world, &mapping, demand, false), DecisionResult::Accepted);
-    assert_eq!(world.state.queued.len(), 1);
+    let verdict = Verdict::new("d1", "Bo", demand);
+    for _ in 0..2 {
+        world.apply(&mapping, &Event::Decided(verdict.clone()));
+        assert_eq!(world.replies.last().expect("an answer").0, DecisionResult::Waiting);
+        assert_eq!(world.state.queued.len(), 1, "the same decision again waits once");
+    }
     world.settle(&mapping);
+    assert_eq!(world.replies.last().expect("an answer").0, DecisionResult::Accepted);
+    world.apply(&mapping, &Event::Decided(verdict));
+    assert_eq!(world.replies.last().expect("an answer").0, DecisionResult::Unchanged);
     assert_eq!(world.values("name"), both("old"));
     assert!(world.state.queued.is_empty());
     at_rest(&world);

@@ -112,17 +112,19 @@ impl Decision {
 symbols! {
     /// What became of a decision.
     pub enum DecisionResult {
-        /// It is being carried out, or is done where nothing was to be written.
+        /// It is being carried out, or is done where nothing is to be written.
         Accepted = "accepted",
         /// It changes nothing: already so, or decided before.
         Unchanged = "unchanged",
         /// It cannot be done; the reason says why and what may help.
         Refused = "refused",
+        /// It cannot be carried out yet: the reason says what it waits for. It is answered again.
+        Waiting = "waiting",
     }
 }
 
 record! {
-    /// The answer to a decision.
+    /// The answer to a decision; the last one counts, should there be several.
     pub struct DecisionOutcome {
         /// The decision it answers.
         pub decision: String,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemas::Value;
 use schemas::cdc::{Column, ColumnType};
 use schemas::message::{
-    AuditEntry, Conflict, CustomerFinancials, DeadLetter, Decision, DecisionOutcome, EntityLink, Health, MatchReview, Message, Outcome,
-    OutcomeResult, PipelineSummary, READ_WRITE, Setting, Write,
+    AuditEntry, Conflict, CustomerFinancials, DeadLetter, Decision, DecisionOutcome, DecisionResult, EntityLink, Health, MatchReview,
+    Message, Outcome, OutcomeResult, PipelineSummary, READ_WRITE, Setting, Write,
 };
 use serde_json::{Map, Value as Json};
 use stream::{Codec, Offsets, Record};
@@ -124,7 +124,7 @@ impl Batch {
             }
             Kind::DecisionOutcome => {
                 if let Some(outcome) = codec.message::<DecisionOutcome>(record).await? {
-                    self.decision_outcomes.insert(outcome.decision.clone(), outcome);
+                    self.answered(outcome);
                 }
                 "decision_outcome"
             }
@@ -175,6 +175,14 @@ impl Batch {
         };
         *self.counts.entry(name).or_default() += 1;
         Ok(())
+    }
+
+    /// That a decision waits is no answer any more once there is one.
+    fn answered(&mut self, outcome: DecisionOutcome) {
+        let known = self.decision_outcomes.get(&outcome.decision);
+        if outcome.result != DecisionResult::Waiting || known.is_none_or(|known| known.result == DecisionResult::Waiting) {
+            self.decision_outcomes.insert(outcome.decision.clone(), outcome);
+        }
     }
 
     /// The last answer to each write; that a write is deferred counts only while there is no other.

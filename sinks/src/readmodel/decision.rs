@@ -1,7 +1,7 @@
 //! What people decided, what became of it, and the matches they are asked about.
 //!
 //! A decision and its answers come on two topics in any order; each fills in its part of one row. A decision may be answered
-//! twice: that it waits for a write on its way, and then what became of it.
+//! twice: that it waits, and then what became of it. The second stays, also when the first is read again.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,8 @@ async fn outcomes(connection: &mut PgConnection, batch: &Batch) -> Result<(), sq
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[]) \
          as x(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11) \
          on conflict (id) do update set kind = excluded.kind, result = excluded.result, reason = excluded.reason, replaced = excluded.replaced, \
-         mapping_version = excluded.mapping_version, answered_at = excluded.answered_at",
+         mapping_version = excluded.mapping_version, answered_at = excluded.answered_at \
+         where excluded.result <> 'waiting' or coalesce(d.result, 'waiting') = 'waiting'",
     ))
     .bind(column(|it| &it.decision))
     .bind(column(|it| &it.entity))

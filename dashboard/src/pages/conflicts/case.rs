@@ -333,6 +333,7 @@ fn since(decision: &Decision, now: At) -> (&'static str, String) {
     };
     let (class, stands) = match decision.result.as_deref() {
         None => ("run", "being carried out".to_owned()),
+        Some("waiting") => ("run", decision.reason.clone()),
         Some("refused") => ("bad", format!("refused: {}", decision.reason)),
         Some("unchanged") => ("ok", decision.reason.clone()),
         Some(_) if decision.writes_failed > 0 => ("bad", "a side refuses the value".to_owned()),

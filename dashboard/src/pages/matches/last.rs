@@ -27,6 +27,7 @@ pub(super) async fn last(app: &App, actor: &str, now: At) -> Result<Option<Last>
             let review = format!("{}~{}", found.entity, found.other.as_deref().unwrap_or_default());
             let standing = match found.result.as_deref() {
                 None => "being carried out".to_owned(),
+                Some("waiting") => found.reason.clone(),
                 Some("refused") => format!("refused: {}", found.reason),
                 Some(_) => "done".to_owned(),
             };
