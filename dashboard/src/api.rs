@@ -175,7 +175,7 @@ pub(crate) struct Limit {
 
 /// `GET /api/crm/changes?limit=`.
 pub(crate) async fn changes(State(app): State<Shared>, Query(query): Query<Limit>) -> Answer {
-    let items = queries::changes::latest(&app.pool, limit(query.limit)).await?;
+    let items = queries::audit::latest(&app.pool, limit(query.limit)).await?;
     Ok(Json(json!({ "items": items })))
 }
 

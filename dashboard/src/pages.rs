@@ -5,6 +5,7 @@ pub(crate) mod failures;
 pub(crate) mod login;
 pub(crate) mod matches;
 pub(crate) mod sync;
+mod triage;
 pub(crate) mod undo;
 
 use askama::Template;

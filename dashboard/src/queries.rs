@@ -2,7 +2,6 @@
 
 mod at;
 pub(crate) mod audit;
-pub(crate) mod changes;
 pub(crate) mod conflicts;
 pub(crate) mod decisions;
 pub(crate) mod entities;

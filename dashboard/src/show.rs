@@ -99,6 +99,11 @@ pub(crate) fn query_escape(text: &str) -> String {
         .collect()
 }
 
+/// Escapes a text for one part of an address's path.
+pub(crate) fn path_escape(text: &str) -> String {
+    query_escape(text).replace('/', "%2F")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

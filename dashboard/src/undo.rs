@@ -296,8 +296,8 @@ mod tests {
 
     use super::*;
 
-    fn columns(field: &str) -> Column<Vec<queries::changes::Column>> {
-        Column(vec![queries::changes::Column { column: field.into(), field: field.into(), before: json!(1), after: json!(2) }])
+    fn columns(field: &str) -> Column<Vec<queries::audit::Column>> {
+        Column(vec![queries::audit::Column { column: field.into(), field: field.into(), before: json!(1), after: json!(2) }])
     }
 
     fn entry(undone: Option<&str>) -> Entry {
@@ -319,6 +319,8 @@ mod tests {
             at: At(20),
             mapping_version: 1,
             undone: undone.map(str::to_owned),
+            undone_by: None,
+            sync_id: None,
             is_undo: false,
         }
     }

@@ -14,7 +14,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Region, Regions, Shell, badges, region, whole};
+use super::triage::Triage;
+use super::{Region, badges, region};
 use crate::auth::{Principal, Scope};
 use crate::clock::now_micros;
 use crate::command::{self, Asked as Decision};
@@ -121,15 +122,6 @@ pub(crate) async fn live(app: &App, principal: &Principal, watched: &Watched) ->
     Ok(regions(app, principal, &asked, entity, watched.entity.is_some(), &Echo::default()).await?.0)
 }
 
-#[derive(Template)]
-#[template(path = "conflicts.html")]
-struct Conflicts {
-    shell: Shell,
-    r: Regions,
-    /// True when an address names a record, so that small screens show it instead of the queue.
-    open: bool,
-}
-
 async fn show_page(
     app: &App,
     principal: &Principal,
@@ -142,15 +134,9 @@ async fn show_page(
     if entity.is_some() && shown.is_none() {
         return Err(Error::Missing { what: "conflict of that record" });
     }
-    let mut live = format!("/events?page=conflicts&state={}", asked.which().word());
-    if let Some(shown) = shown {
-        live.push_str(if entity.is_some() { "&entity=" } else { "&shown=" });
-        live.push_str(&show::query_escape(&shown));
-    }
-    // Later pages of the list would jump back to the first one.
-    let live = if asked.after.is_some() { String::new() } else { live };
-    let shell = Shell::new("Conflicts", "conflicts", headers, principal).live(live);
-    whole("conflicts page", &Conflicts { shell, r: Regions(regions), open: entity.is_some() })
+    let filter = format!("state={}", asked.which().word());
+    let (later, named) = (asked.after.is_some(), entity.is_some());
+    Triage { title: "Conflicts", at: "conflicts", filter, later, named, shown, regions }.page(headers, principal)
 }
 
 /// `GET /conflicts`: the queue and the newest record of it.
@@ -222,7 +208,7 @@ pub(crate) async fn resolve(
 
 /// The address of a record.
 fn address(entity: &str) -> String {
-    format!("/conflicts/{}", show::query_escape(entity).replace('/', "%2F"))
+    format!("/conflicts/{}", show::path_escape(entity))
 }
 
 /// The page again, with what was wrong and all that was entered.

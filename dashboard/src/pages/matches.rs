@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Region, Regions, Shell, badges, region, whole};
+use super::triage::Triage;
+use super::{Region, badges, region};
 use crate::auth::{Principal, Scope, is_local};
 use crate::clock::now_micros;
 use crate::command::{self, Asked};
@@ -66,7 +67,7 @@ impl Wanted {
 
 /// The address of a match.
 fn address(id: &str) -> String {
-    format!("/matches/{}", show::query_escape(id).replace('/', "%2F"))
+    format!("/matches/{}", show::path_escape(id))
 }
 
 #[derive(Template)]
@@ -139,15 +140,6 @@ pub(crate) async fn live(app: &App, principal: &Principal, watched: &Watched) ->
     Ok(regions(app, principal, &wanted, id, watched.entity.is_some(), "").await?.0)
 }
 
-#[derive(Template)]
-#[template(path = "matches.html")]
-struct Matches {
-    shell: Shell,
-    r: Regions,
-    /// True when an address names a match, so that small screens show it instead of the queue.
-    open: bool,
-}
-
 async fn show_page(
     app: &App,
     principal: &Principal,
@@ -160,19 +152,13 @@ async fn show_page(
     if id.is_some() && shown.is_none() {
         return Err(Error::Missing { what: "possible match of that name" });
     }
-    let mut live = format!("/events?page=matches&state={}", wanted.which().word());
+    let mut filter = format!("state={}", wanted.which().word());
     if let Some(kind) = wanted.kind() {
-        live.push_str("&kind=");
-        live.push_str(&show::query_escape(kind));
+        filter.push_str("&kind=");
+        filter.push_str(&show::query_escape(kind));
     }
-    if let Some(shown) = shown {
-        live.push_str(if id.is_some() { "&entity=" } else { "&shown=" });
-        live.push_str(&show::query_escape(&shown));
-    }
-    // Later pages of the list would jump back to the first one.
-    let live = if wanted.after.is_some() { String::new() } else { live };
-    let shell = Shell::new("Matches", "matches", headers, principal).live(live);
-    whole("matches page", &Matches { shell, r: Regions(regions), open: id.is_some() })
+    let (later, named) = (wanted.after.is_some(), id.is_some());
+    Triage { title: "Matches", at: "matches", filter, later, named, shown, regions }.page(headers, principal)
 }
 
 /// `GET /matches`: the queue and the newest match of it.

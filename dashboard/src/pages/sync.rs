@@ -104,7 +104,7 @@ impl View {
         };
         let (facts, changes, stages, receivables) = tokio::try_join!(
             Facts::read(app),
-            queries::changes::latest(&app.pool, CHANGES),
+            queries::audit::latest(&app.pool, CHANGES),
             queries::pipeline::stages(&app.pool),
             receivables
         )?;

@@ -104,7 +104,7 @@ async fn regions(app: &App, principal: &Principal, id: &str, problem: &str) -> R
         })
         .collect();
     let view = View {
-        action: format!("/changes/{}/undo", show::query_escape(id).replace('/', "%2F")),
+        action: format!("/changes/{}/undo", show::path_escape(id)),
         when: When::calm(item.at, now),
         possible: item.ask.is_some() && !taken && decision.is_none_or(Decision::refused),
         taken,
@@ -165,7 +165,7 @@ pub(crate) async fn undo(
     match command::ask(&app, &principal, &[asked], None).await?.pop() {
         Some(Ok(decision)) => {
             app.decided.remember_undo(id.clone(), decision.id);
-            Ok(Redirect::to(&format!("/changes/{}/undo", show::query_escape(&id).replace('/', "%2F"))).into_response())
+            Ok(Redirect::to(&format!("/changes/{}/undo", show::path_escape(&id))).into_response())
         }
         Some(Err(error @ Error::Refused { .. })) => {
             let problem = format!("{} {}", error.message(), error.remedy());

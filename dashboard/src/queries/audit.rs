@@ -1,11 +1,23 @@
-//! The history of writes, for taking them back.
+//! The history of writes: what Concord carried across, with before and after, and who has taken it back.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use sqlx::PgPool;
 
-use super::changes::Column;
 use super::{At, reading};
 use crate::error::Result;
+
+/// One column before and after.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) column: String,
+    #[serde(default)]
+    pub(crate) field: String,
+    #[serde(default)]
+    pub(crate) before: Json,
+    #[serde(default)]
+    pub(crate) after: Json,
+}
 
 /// One row of `audit`, and who has taken it back.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
@@ -23,11 +35,13 @@ pub(crate) struct Entry {
     pub(crate) reason: String,
     pub(crate) actor: Option<String>,
     pub(crate) conflict: Option<String>,
+    pub(crate) sync_id: Option<String>,
     pub(crate) caused_at: At,
     pub(crate) at: At,
     pub(crate) mapping_version: i64,
-    /// The undo that holds, or is on its way.
+    /// The decision that has taken it back, or is doing so; and who decided.
     pub(crate) undone: Option<String>,
+    pub(crate) undone_by: Option<String>,
     /// It carries out an undo itself.
     pub(crate) is_undo: bool,
 }
@@ -35,13 +49,19 @@ pub(crate) struct Entry {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select a.id, a.entity, a.kind, a.title, a.side, a.object, a.record, a.op, a.columns, a.altered, a.reason, a.actor, a.conflict, a.caused_at, a.at, \
-             a.mapping_version, \
-             (select d.id from decision d where d.write = a.id and d.action = 'undo' and d.result is distinct from 'refused' order by d.at desc limit 1) as undone, \
-             exists (select from decision d where d.action = 'undo' and d.id = a.sync_id) as is_undo from audit a ",
+            "select a.id, a.entity, a.kind, a.title, a.side, a.object, a.record, a.op, a.columns, a.altered, a.reason, a.actor, a.conflict, a.sync_id, a.caused_at, \
+             a.at, a.mapping_version, u.id as undone, u.actor as undone_by, \
+             exists (select from decision d where d.action = 'undo' and d.id = a.sync_id) as is_undo from audit a \
+             left join lateral (select d.id, d.actor from decision d where d.write = a.id and d.action = 'undo' and d.result is distinct from 'refused' \
+               order by d.at desc limit 1) u on true ",
             $rest
         )
     };
+}
+
+/// The newest.
+pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Vec<Entry>> {
+    sqlx::query_as(select!("order by a.at desc limit $1")).bind(limit).fetch_all(pool).await.map_err(reading("latest changes"))
 }
 
 /// Some, by id.

@@ -1,7 +1,7 @@
 //! One line of the latest changes.
 
 use crate::queries::At;
-use crate::queries::changes::Change;
+use crate::queries::audit::Entry;
 use crate::show::{self, Shown, When, shown};
 
 /// Columns shown of one change; the rest are counted.
@@ -34,11 +34,11 @@ pub(super) struct ChangeView {
 }
 
 impl ChangeView {
-    pub(super) fn new(change: Change, now: At) -> Self {
+    pub(super) fn new(change: Entry, now: At) -> Self {
         let columns = change.columns.0;
         let more = columns.len().saturating_sub(COLUMNS);
         Self {
-            undo: format!("/changes/{}/undo", show::query_escape(&change.id).replace('/', "%2F")),
+            undo: format!("/changes/{}/undo", show::path_escape(&change.id)),
             undone_by: change.undone_by,
             title: if change.title.is_empty() { change.record } else { change.title },
             kind: change.kind,
