@@ -29,6 +29,7 @@ pub mod estimate;
 pub mod kind;
 mod level;
 pub mod normal;
+mod overlap;
 mod phonetic;
 mod place;
 mod prepare;

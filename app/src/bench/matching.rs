@@ -26,6 +26,8 @@ pub struct MatchingReport {
     pub sets: BTreeMap<String, SetReport>,
     /// 99 of 100 look-ups take less.
     pub lookup_p99_ms: f64,
+    /// Share of the customers nobody has that a person would be asked about all the same.
+    pub strangers_for_review: f64,
     /// More about look-ups.
     pub lookup: LookUpReport,
 }
@@ -89,7 +91,7 @@ pub fn matching(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<Matchi
         sets.insert(name.to_owned(), report);
     }
     let lookup = look_up(customers, say)?;
-    Ok(MatchingReport { sets, lookup_p99_ms: lookup.times.p99_ms, lookup })
+    Ok(MatchingReport { sets, lookup_p99_ms: lookup.times.p99_ms, strangers_for_review: lookup.strangers_for_review, lookup })
 }
 
 /// Matches a set as new records would be, and counts by its labels what came out.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use reconcile::matching::estimate::{Estimate, PairOf, Pool, estimate};
-use reconcile::matching::{CompareField, Prepared, Scorer};
+use reconcile::matching::{CompareField, FieldWeights, Level, Prepared, Scorer};
 
 use super::csv::Table;
 use super::fields::{Chosen, choose};
@@ -150,7 +150,13 @@ fn object(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option
                 .iter()
                 .map(|(level, rate)| (level.as_str().to_owned(), serde_json::json!({"m": rate.m, "u": rate.u, "bits": rate.bits()})))
                 .collect();
-            Some(serde_json::json!({"name": field.name, "kind": field.kind.as_str(), "levels": levels, "common": weights.common.len()}))
+            Some(serde_json::json!({
+                "name": field.name,
+                "kind": field.kind.as_str(),
+                "levels": levels,
+                "common": weights.common.len(),
+                "given": given(weights),
+            }))
         })
         .collect();
     let bounds = found.weights.thresholds;
@@ -172,6 +178,30 @@ fn object(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option
     })
 }
 
+/// Fields that go with this one: by their level and its own, how often records of two entities agree so far in both.
+fn given(weights: &FieldWeights) -> serde_json::Value {
+    let shares =
+        |shares: &BTreeMap<Level, f64>| -> BTreeMap<&str, f64> { shares.iter().map(|(own, share)| (own.as_str(), *share)).collect() };
+    let levels = |levels: &BTreeMap<Level, BTreeMap<Level, f64>>| -> BTreeMap<&str, BTreeMap<&str, f64>> {
+        levels.iter().map(|(level, own)| (level.as_str(), shares(own))).collect()
+    };
+    serde_json::json!(weights.given.iter().map(|(other, known)| (other, levels(known))).collect::<BTreeMap<_, _>>())
+}
+
+/// The same in words, for whole values that agree.
+fn together(fields: &[CompareField], found: &Estimate) -> String {
+    let mut out = String::new();
+    for field in fields {
+        let Some(weights) = found.weights.fields.get(&field.name) else { continue };
+        for (other, known) in &weights.given {
+            if let Some(share) = known.get(&Level::Equal).and_then(|own| own.get(&Level::Equal)) {
+                writeln!(out, "{} equal among {:.1} % of strangers with an equal {other}", field.name, share * 100.0).ok();
+            }
+        }
+    }
+    if out.is_empty() { out } else { format!("\nwhat goes together is counted once:\n{out}") }
+}
+
 fn text(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option<&Judged>, took: Duration) -> String {
     let mut out = String::new();
     writeln!(out, "{:<18} {:<13} {:<10} {:>9} {:>9} {:>7}", "field", "kind", "level", "m", "u", "bits").ok();
@@ -184,6 +214,7 @@ fn text(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option<&
             name = ("", "");
         }
     }
+    out += &together(fields, found);
     let bounds = found.weights.thresholds;
     writeln!(
         out,

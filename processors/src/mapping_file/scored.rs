@@ -105,7 +105,8 @@ pub(super) fn rules(here: &str, shape: Match) -> Result<MatchRules> {
         }
     }
     let weights = shape.weights.map_or_else(|| Ok(Weights::default()), super::weights::weights)?;
-    if let Some(stranger) = weights.fields.keys().find(|name| !names.contains(*name)) {
+    let mut named = weights.fields.iter().flat_map(|(name, field)| std::iter::once(name).chain(field.given.keys()));
+    if let Some(stranger) = named.find(|name| !names.contains(*name)) {
         return Err(Wrong { at: None, reason: format!("{here}.weights: {stranger:?} is not one of the fields compared") });
     }
     let built_in = weights.thresholds;

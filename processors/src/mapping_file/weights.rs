@@ -11,6 +11,8 @@
 //! equal = { m = 0.8, u = 0.004 }       # a level that is missing has its built-in rate
 //! [field.surname.common]
 //! miller = 0.012                       # share of the records that have this word
+//! [field.city.given.postcode]          # of two entities whose postcode agrees so far, the share whose city agrees so far or better
+//! equal = { equal = 0.97, close = 0.98 }
 //! ```
 
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ struct Field {
     levels: BTreeMap<Spanned<String>, Rates>,
     #[serde(default)]
     common: BTreeMap<String, Spanned<f64>>,
+    #[serde(default)]
+    given: BTreeMap<String, BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<f64>>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,18 +76,26 @@ pub(super) fn weights(file: File) -> Result<Weights, Wrong> {
     for (name, field) in file.field {
         let mut levels = BTreeMap::new();
         for (word, rates) in field.levels {
-            let level = Level::parse(word.get_ref()).ok_or_else(|| Wrong {
-                at: Some(word.span().start),
-                reason: format!("{name}: no level {:?}; there are {}", word.get_ref(), Level::ALL.map(Level::as_str).join(", ")),
-            })?;
-            levels.insert(level, Rate { m: share(&name, &rates.m)?, u: share(&name, &rates.u)? });
+            levels.insert(level(&name, &word)?, Rate { m: share(&name, &rates.m)?, u: share(&name, &rates.u)? });
         }
         let mut common = BTreeMap::new();
         for (word, value) in field.common {
             common.insert(word, share(&name, &value)?);
         }
         let rare = field.rare.map(|rare| share(&name, &rare)).transpose()?.unwrap_or(0.0);
-        fields.insert(name, FieldWeights { levels, common, rare });
+        let mut given = BTreeMap::new();
+        for (other, shape) in field.given {
+            let mut known = BTreeMap::new();
+            for (word, shape) in shape {
+                let mut shares = BTreeMap::new();
+                for (own, value) in shape {
+                    shares.insert(level(&name, &own)?, share(&name, &value)?);
+                }
+                known.insert(level(&name, &word)?, shares);
+            }
+            given.insert(other, known);
+        }
+        fields.insert(name, FieldWeights { levels, common, rare, given });
     }
     Ok(Weights { fields, thresholds })
 }
@@ -98,6 +110,13 @@ fn thresholds(bounds: &Bounds) -> Result<Thresholds, Wrong> {
         return Err(Wrong { at: Some(bounds.review.span().start), reason: format!("review = {review} is above automatic = {automatic}") });
     }
     Ok(Thresholds { automatic, review, lead })
+}
+
+fn level(name: &str, word: &Spanned<String>) -> Result<Level, Wrong> {
+    Level::parse(word.get_ref()).ok_or_else(|| Wrong {
+        at: Some(word.span().start),
+        reason: format!("{name}: no level {:?}; there are {}", word.get_ref(), Level::ALL.map(Level::as_str).join(", ")),
+    })
 }
 
 /// A share of records or pairs: above 0, at most 1.
@@ -120,7 +139,12 @@ mod tests {
         let mut weights = Weights { thresholds: Thresholds { automatic: 20.25, review: 8.5, lead: 5.0 }, ..Weights::default() };
         let levels = BTreeMap::from([(Level::Equal, Rate { m: 0.8, u: 0.004 }), (Level::Different, Rate { m: 0.2, u: 0.996 })]);
         let common = BTreeMap::from([("müller \"m\"".to_owned(), 0.012), ("o'neill".to_owned(), 0.5)]);
-        weights.fields.insert("last name".to_owned(), FieldWeights { levels, common, rare: 0.000_25 });
+        let shares = BTreeMap::from([(Level::Equal, 0.5), (Level::Close, 0.75)]);
+        let given = BTreeMap::from([
+            ("birth \"date\"".to_owned(), BTreeMap::from([(Level::Equal, shares.clone()), (Level::Swapped, shares)])),
+            ("city".to_owned(), BTreeMap::new()),
+        ]);
+        weights.fields.insert("last name".to_owned(), FieldWeights { levels, common, rare: 0.000_25, given });
         let text = weights.to_toml("", |_| Some(Kind::Surname));
         assert_eq!(parse(&text).expect("reads"), weights, "{text}");
     }
@@ -130,6 +154,8 @@ mod tests {
         for (text, reason) in [
             ("[field.a.levels]\nequl = { m = 0.5, u = 0.1 }", "no level \"equl\""),
             ("[field.a.levels]\nequal = { m = 1.5, u = 0.1 }", "1.5 is not a share"),
+            ("[field.a.given.b]\nequal = { equl = 0.5 }", "no level \"equl\""),
+            ("[field.a.given.b]\nequal = { equal = 0.0 }", "0 is not a share"),
             ("[thresholds]\nautomatic = 1.0\nreview = 2.0\nlead = 1.0", "above automatic"),
             ("[field.a]\nrarely = 1.0", "unknown field"),
         ] {

@@ -89,7 +89,7 @@ pub(super) fn explain(plan: &Plan, mapping: &EntityMapping, one: &View, two: &Vi
                 label: reason.field,
                 left: text(left.0, &left.2),
                 right: text(right.0, &right.2),
-                finding: reason.words.to_owned(),
+                finding: reason.words,
                 weight: millibits(reason.bits),
             }
         })

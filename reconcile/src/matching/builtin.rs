@@ -83,3 +83,26 @@ pub(crate) const fn rate(kind: Kind, level: Level) -> Rate {
     };
     Rate { m, u }
 }
+
+/// How often records of two entities agree so far or better in one field when they agree so far in another; none where nothing
+/// is known to tie the two. Guesses as well: of what goes together almost everywhere.
+pub(crate) const fn given(other: (Kind, Level), field: (Kind, Level)) -> Option<f64> {
+    use Kind::{Code, Email, Locality, Postcode, Street, Website};
+    use Level::{Close, Equal, Initial, Part, Similar};
+    Some(match (other, field) {
+        ((Postcode, Equal), (Locality, Equal)) => 0.9,
+        ((Postcode, Equal), (Locality, Close | Similar | Part)) => 0.95,
+        ((Postcode, Close | Part), (Locality, Equal)) => 0.3,
+        ((Postcode, Close | Part), (Locality, Close | Similar | Part)) => 0.35,
+        ((Locality, Equal | Close), (Postcode, Equal)) => 0.1,
+        ((Locality, Equal | Close), (Postcode, Close)) => 0.3,
+        ((Locality, Equal | Close), (Postcode, Part)) => 0.6,
+        ((Postcode | Locality, Equal), (Code, Equal | Close)) => 0.95,
+        ((Street, Equal | Close), (Postcode | Locality, Equal)) => 0.5,
+        ((Street, Equal | Close), (Postcode | Locality, Close | Part)) => 0.55,
+        ((Website, Equal | Close), (Email, Part)) => 0.9,
+        ((Website, Equal | Close), (Email, Equal | Close | Initial)) => 0.02,
+        ((Email, Equal | Close | Part), (Website, Equal | Close)) => 0.9,
+        _ => return None,
+    })
+}

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A field that one of them lacks says nothing. An equal value that many records have is worth less, by its own share instead of
-//! the field's average.
+//! the field's average. A field that goes together with a stronger one counts what it says beyond that ([`overlap`](super::overlap)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +13,7 @@ use std::fmt;
 use super::builtin;
 use super::kind::{Kind, Level};
 use super::level::{level, same_elsewhere};
+use super::overlap::Overlaps;
 use super::prepare::{Form, Prepared};
 use super::rules::{CompareField, MatchRules};
 use super::weights::Weights;
@@ -27,6 +28,7 @@ pub struct Scorer {
     worth: Vec<Worth>,
     /// Fields whose values may stand in one another.
     siblings: BTreeSet<(usize, usize)>,
+    overlaps: Overlaps,
 }
 
 /// What agreement in one field is worth.
@@ -47,9 +49,28 @@ struct Worth {
 pub struct Comparison {
     /// Sum of all fields, bits.
     pub score: f64,
-    /// Field, level, bits; only of fields that both have.
-    pub(crate) parts: Vec<(usize, Level, f64)>,
+    /// In the order of the fields; only of those that both have.
+    pub(crate) parts: Vec<Part>,
 }
+
+/// One field's part of a score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Part {
+    /// Position of the field.
+    pub(crate) field: usize,
+    pub(crate) level: Level,
+    pub(crate) bits: f64,
+    /// Bits that another field has said already.
+    pub(crate) taken: f64,
+    /// That field.
+    pub(crate) beside: Option<usize>,
+}
+
+/// Bits that are no more than nothing to a person.
+const NOTHING: f64 = 0.05;
+
+/// Bits taken off that are worth a word.
+const WORTH_A_WORD: f64 = 0.5;
 
 /// What one field says about two records.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +79,8 @@ pub struct Reason {
     pub field: String,
     /// Level reached.
     pub level: Level,
-    /// The level in words that follow the field's name.
-    pub words: &'static str,
+    /// The level in words that follow the field's name, and what another field has said of it already.
+    pub words: String,
     /// Its worth.
     pub bits: f64,
 }
@@ -80,7 +101,7 @@ impl Scorer {
 
     /// From fields and weights.
     pub fn of(fields: &[CompareField], weights: &Weights) -> Self {
-        let worth = fields
+        let worth: Vec<Worth> = fields
             .iter()
             .map(|field| {
                 let given = weights.fields.get(&field.name);
@@ -102,7 +123,9 @@ impl Scorer {
             .collect();
         let sibling = |(index, field): (usize, &CompareField)| field.swaps_with.map(|other| (index.min(other), index.max(other)));
         let siblings = fields.iter().enumerate().filter_map(sibling).filter(|(one, other)| one != other).collect();
-        Self { fields: fields.to_vec(), worth, siblings }
+        let m = |index: usize, level: Level| worth.get(index).and_then(|worth| worth.m.get(level as usize).copied()).unwrap_or(0.0);
+        let overlaps = Overlaps::of(fields, weights, m);
+        Self { fields: fields.to_vec(), worth, siblings, overlaps }
     }
 
     /// The compared fields.
@@ -118,7 +141,6 @@ impl Scorer {
     /// Compares two records.
     pub fn compare(&self, left: &Prepared, right: &Prepared) -> Comparison {
         let mut parts = Vec::with_capacity(self.fields.len());
-        let mut score = 0.0;
         for (index, (level, worth)) in self.levels(left, right).into_iter().zip(&self.worth).enumerate() {
             let Some(level) = level else { continue };
             let bits = match (level, left.form(index), right.form(index)) {
@@ -128,10 +150,10 @@ impl Scorer {
                 }
                 _ => worth.at(level),
             };
-            score += bits;
-            parts.push((index, level, bits));
+            parts.push(Part { field: index, level, bits, taken: 0.0, beside: None });
         }
-        Comparison { score, parts }
+        self.overlaps.take_off(&mut parts);
+        Comparison { score: parts.iter().map(|part| part.bits).sum(), parts }
     }
 
     /// The level that each field reaches; none where a record has no value.
@@ -156,9 +178,16 @@ impl Scorer {
         comparison
             .parts
             .iter()
-            .filter_map(|(index, level, bits)| {
-                let field = self.fields.get(*index)?;
-                Some(Reason { field: field.name.clone(), level: *level, words: field.kind.words(*level), bits: *bits })
+            .filter_map(|part| {
+                let field = self.fields.get(part.field)?;
+                let words = field.kind.words(part.level);
+                let beside = part.beside.filter(|_| part.taken >= WORTH_A_WORD).and_then(|other| self.fields.get(other));
+                let words = match beside {
+                    Some(other) if part.bits < NOTHING => format!("{words}, which says nothing beyond the {}", other.name),
+                    Some(other) => format!("{words}, which says less beside the {}", other.name),
+                    None => words.to_owned(),
+                };
+                Some(Reason { field: field.name.clone(), level: part.level, words, bits: part.bits })
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! For every field and level, `m` is how often records of one entity agree so far, `u` how often records of two entities do
 //! (Fellegi and Sunter, 1969). A level is worth log2(m / u) bits. Values that many share are worth less: [`FieldWeights::common`]
-//! lists them with their share of all records.
+//! lists them with their share of all records. Fields that go together are worth less together: [`FieldWeights::given`].
 //!
 //! The text form is TOML, written here ([`Weights::to_toml`]) and read where files are read; it says everything in one order,
 //! so that two files can be compared line by line.
@@ -37,6 +37,10 @@ pub struct FieldWeights {
     pub common: BTreeMap<String, f64>,
     /// Share of the records for every other value.
     pub rare: f64,
+    /// By the name of another field, a level of that and a level of this: how often records of two entities agree so far or
+    /// better here when they agree so far there. A field that is missing has the built-in shares of the two kinds, a level that
+    /// is missing from one that is there is not tied to it.
+    pub given: BTreeMap<String, BTreeMap<Level, BTreeMap<Level, f64>>>,
 }
 
 /// The weights of all fields of an entity kind.
@@ -102,6 +106,15 @@ impl Weights {
                     writeln!(out, "{} = {}", quoted(word), number(*share)).ok();
                 }
             }
+            for (other, levels) in &field.given {
+                writeln!(out, "\n# Of two entities for which {} agrees so far, the share that agrees here so far or better.", plain(other))
+                    .ok();
+                writeln!(out, "[{section}field.{name}.given.{}]", quoted(other)).ok();
+                for (level, shares) in levels {
+                    let shares: Vec<String> = shares.iter().map(|(own, share)| format!("{} = {}", own.as_str(), number(*share))).collect();
+                    writeln!(out, "{} = {{ {} }}", level.as_str(), shares.join(", ")).ok();
+                }
+            }
         }
         out
     }
@@ -110,6 +123,11 @@ impl Weights {
 /// Six digits that count, as TOML writes floats.
 fn number(value: f64) -> String {
     if value == 0.0 { "0.0".to_owned() } else { format!("{value:.5e}") }
+}
+
+/// A name within a comment.
+fn plain(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// A key of a TOML table: bare when it may be, otherwise in quotes.
@@ -144,6 +162,10 @@ mod tests {
                 levels: BTreeMap::from([(Level::Different, Rate { m: 0.02, u: 0.98 }), (Level::Equal, Rate { m: 0.8, u: 0.004 })]),
                 common: BTreeMap::from([("müller".to_owned(), 0.012), ("lee".to_owned(), 0.01)]),
                 rare: 0.000_5,
+                given: BTreeMap::from([(
+                    "birth date".to_owned(),
+                    BTreeMap::from([(Level::Equal, BTreeMap::from([(Level::Equal, 0.25)]))]),
+                )]),
             },
         );
         let text = weights.to_toml("", |_| Some(Kind::Surname));
@@ -152,7 +174,9 @@ mod tests {
                 "[field.\"last name\"]\n# surname\nrare = 5.00000e-4\n\n[field.\"last name\".levels]\n\
              equal = { m = 8.00000e-1, u = 4.00000e-3 } # +7.6 equal\n\
              different = { m = 2.00000e-2, u = 9.80000e-1 } # -5.6 differs\n\n[field.\"last name\".common]\n\
-             lee = 1.00000e-2\n\"müller\" = 1.20000e-2\n"
+             lee = 1.00000e-2\n\"müller\" = 1.20000e-2\n\n\
+             # Of two entities for which birth date agrees so far, the share that agrees here so far or better.\n\
+             [field.\"last name\".given.\"birth date\"]\nequal = { equal = 2.50000e-1 }\n"
             ),
             "{text}"
         );

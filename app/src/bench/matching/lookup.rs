@@ -68,7 +68,9 @@ pub struct LookUpReport {
     /// Share of the others that matched somebody without asking.
     pub mistaken: f64,
     /// Share of the others that a person would be asked about.
-    pub doubted: f64,
+    pub strangers_for_review: f64,
+    /// Share of those written differently that a person would be asked about.
+    pub found_for_review: f64,
     /// Putting all customers into their blocks.
     pub index: IndexReport,
 }
@@ -140,7 +142,8 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
     say(format!("{customers} customers in the index, {:.3} ms each", each(seconds * 1000.0)));
 
     let mut times: Vec<Duration> = Vec::with_capacity(LOOK_UPS);
-    let (mut found, mut matched, mut mistaken, mut doubted) = (0_usize, 0_usize, 0_usize, 0_usize);
+    let (mut found, mut matched, mut asked_about) = (0_usize, 0_usize, 0_usize);
+    let (mut mistaken, mut strangers) = (0_usize, 0_usize);
     let before = Usage::now();
     for turn in 0..LOOK_UPS {
         let known = turn % 2 == 0;
@@ -154,14 +157,16 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
             let first = record.entities.first() == Some(&index.entity(Side::Erp, &erp(at)));
             found += usize::from(first);
             matched += usize::from(first && record.sure);
+            asked_about += usize::from(!record.sure && !record.entities.is_empty());
         } else {
             mistaken += usize::from(record.sure);
-            doubted += usize::from(!record.sure && !record.entities.is_empty());
+            strangers += usize::from(!record.sure && !record.entities.is_empty());
         }
         progress(turn, LOOK_UPS, "looked up", say);
     }
     let used = Usage::now().since(&before);
     let half = LOOK_UPS as f64 / 2.0;
+    say(format!("{:.2} % of the customers nobody has would be for review", strangers as f64 / half * 100.0));
     Ok(LookUpReport {
         customers,
         times: Percentiles::of(times),
@@ -171,7 +176,8 @@ pub fn look_up(customers: usize, say: &dyn Fn(String)) -> anyhow::Result<LookUpR
         found: found as f64 / half,
         matched: matched as f64 / half,
         mistaken: mistaken as f64 / half,
-        doubted: doubted as f64 / half,
+        strangers_for_review: strangers as f64 / half,
+        found_for_review: asked_about as f64 / half,
         index: index_report,
     })
 }

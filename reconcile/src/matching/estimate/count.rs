@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pool::{PairOf, Pool};
 use crate::matching::kind::{Kind, Level};
+use crate::matching::normal;
+use crate::matching::prepare::Form;
 use crate::matching::rules::CompareField;
 use crate::matching::score::Scorer;
 use crate::matching::weights::FieldWeights;
@@ -13,6 +15,9 @@ const UNSEEN: f64 = 0.5;
 
 /// Random pairs that `u` is counted on, at most.
 const RANDOM_PAIRS: u64 = 400_000;
+
+/// Pairs that have one value of a field in common, at most.
+const ALIKE_PAIRS: u64 = 20_000;
 
 /// Values of a field whose shares are kept, at most.
 const MAX_COMMON: usize = 300;
@@ -47,7 +52,7 @@ fn shares(index: usize, kind: Kind, pool: &Pool) -> FieldWeights {
     ranked.truncate(MAX_COMMON);
     let common = ranked.into_iter().map(|(count, word)| (word.to_owned(), f64::from(count) / total)).collect();
     let rare = if kind.is_own() { 0.0 } else { (least / total).min(1.0) };
-    FieldWeights { levels: BTreeMap::new(), common, rare }
+    FieldWeights { common, rare, ..FieldWeights::default() }
 }
 
 /// Pairs spread evenly over all that could be compared: every pair of few records, a fixed selection of many.
@@ -56,15 +61,7 @@ pub(super) fn random_pairs(pool: &Pool) -> Vec<PairOf> {
     if count < 2 {
         return Vec::new();
     }
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = |below: u64| {
-        // SplitMix64: the same numbers every time, spread well enough for counting.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
-    };
+    let mut next = even_numbers();
     let wanted = RANDOM_PAIRS.min(pool.pairs() as u64 * 2);
     let mut pairs = Vec::with_capacity(wanted as usize);
     for _ in 0..wanted {
@@ -74,6 +71,68 @@ pub(super) fn random_pairs(pool: &Pool) -> Vec<PairOf> {
         };
         if pool.comparable(one as usize, other as usize) {
             pairs.push((one.min(other) as usize, one.max(other) as usize));
+        }
+    }
+    pairs
+}
+
+/// The same numbers every time, spread well enough for counting (SplitMix64); each below what it is called with.
+fn even_numbers() -> impl FnMut(u64) -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below.max(1)
+    }
+}
+
+/// Pairs that have one value of a field (of an e-mail address: its host), spread evenly over all that do: every one of few, a
+/// fixed selection of many.
+pub(super) fn alike_pairs(pool: &Pool, index: usize) -> Vec<PairOf> {
+    let mut groups: BTreeMap<(&str, Option<&str>), [Vec<usize>; 2]> = BTreeMap::new();
+    for (at, record) in pool.records.iter().enumerate() {
+        let value = match record.form(index) {
+            Some(Form::Mail { domain, .. }) if normal::is_shared(domain) => continue,
+            Some(Form::Mail { domain, .. }) => (domain.as_str(), None),
+            Some(Form::Words(words)) => (words.text.as_str(), words.number.as_deref()),
+            Some(form) => (form.text(), None),
+            None => continue,
+        };
+        let [first, second] = groups.entry(value).or_default();
+        if pool.across.is_some_and(|across| at >= across) { second.push(at) } else { first.push(at) }
+    }
+    let mut all = 0_u64;
+    let mut ends = Vec::new();
+    for [first, second] in groups.into_values() {
+        let (here, there) = (first.len() as u64, second.len() as u64);
+        all += if pool.across.is_some() { here * there } else { here * here.saturating_sub(1) / 2 };
+        ends.push((all, first, second));
+    }
+    let mut next = even_numbers();
+    let mut pairs = Vec::new();
+    let wanted = ALIKE_PAIRS.min(all);
+    for turn in 0..wanted {
+        let chosen = if all <= ALIKE_PAIRS { turn } else { next(all) };
+        let group = ends.partition_point(|(end, ..)| *end <= chosen);
+        let before = group.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |(end, ..)| *end);
+        let Some((_, first, second)) = ends.get(group) else { continue };
+        let within = chosen - before;
+        let (one, other) = match pool.across {
+            Some(_) => {
+                (first.get((within % first.len().max(1) as u64) as usize), second.get((within / first.len().max(1) as u64) as usize))
+            }
+            None => {
+                // The pairs of a group by number: 0 is 0-1, 1 is 0-2, 2 is 1-2, 3 is 0-3, …
+                let later = ((1.0 + (1.0 + 8.0 * within as f64).sqrt()) / 2.0) as u64;
+                (first.get(within.saturating_sub(later * later.saturating_sub(1) / 2) as usize), first.get(later as usize))
+            }
+        };
+        if let (Some(one), Some(other)) = (one, other)
+            && pool.comparable(*one, *other)
+        {
+            pairs.push((*one.min(other), *one.max(other)));
         }
     }
     pairs

@@ -1,6 +1,7 @@
 //! Expectation and maximisation.
-
-use std::collections::BTreeMap;
+//!
+//! Fields that go together would be learnt as what makes records one entity: neighbours, whose postcode and city agree, are more
+//! than copies. So what a field says beyond the others ([`Seen::kept`]) is all that it says here.
 
 use super::count::{Pattern, Tally};
 use crate::matching::builtin;
@@ -25,9 +26,16 @@ pub(super) struct Learned {
     pub(super) rounds: usize,
 }
 
-pub(super) fn learn(fields: &[CompareField], patterns: &BTreeMap<Pattern, u64>, u: &[Vec<f64>]) -> Learned {
+/// A pattern of agreement, how many pairs have it, and which share of its worth each field keeps beside the others.
+pub(super) struct Seen<'a> {
+    pub(super) pattern: &'a Pattern,
+    pub(super) count: u64,
+    pub(super) kept: Vec<f64>,
+}
+
+pub(super) fn learn(fields: &[CompareField], patterns: &[Seen<'_>], u: &[Vec<f64>]) -> Learned {
     let start = Tally::new(fields).rates(fields, |field, level| builtin::rate(field.kind, level).m, 1.0);
-    let total: f64 = patterns.values().map(|count| *count as f64).sum::<f64>().max(1.0);
+    let total: f64 = patterns.iter().map(|seen| seen.count as f64).sum::<f64>().max(1.0);
     let mut learned = Learned { m: start, matches: total * 0.1, rounds: 0 };
     let mut apart: Vec<Vec<f64>> = u.to_vec();
     for round in 1..=MAX_ROUNDS {
@@ -35,11 +43,11 @@ pub(super) fn learn(fields: &[CompareField], patterns: &BTreeMap<Pattern, u64>, 
         let mut tally = Tally::new(fields);
         let mut rest = Tally::new(fields);
         let mut matches = 0.0;
-        for (pattern, count) in patterns {
+        for Seen { pattern, count, kept } in patterns {
             let mut bits = (share / (1.0 - share)).log2();
-            for ((m, u), at) in learned.m.iter().zip(&apart).zip(pattern) {
+            for (((m, u), at), kept) in learned.m.iter().zip(&apart).zip(pattern.iter()).zip(kept) {
                 if let (Some(m), Some(u)) = (m.get(usize::from(*at)), u.get(usize::from(*at))) {
-                    bits += (m / u).log2();
+                    bits += kept * (m / u).log2();
                 }
             }
             let sure = 1.0 / (1.0 + (-bits).exp2());
