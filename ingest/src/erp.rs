@@ -41,7 +41,6 @@ mod stream;
 mod sync_id;
 mod table;
 mod target;
-mod tls;
 pub mod values;
 
 pub use check::{Finding, check};
@@ -54,4 +53,4 @@ pub use lsn::Lsn;
 pub use reader::{Chunk, Replication};
 pub use source::ErpSource;
 pub use status::{State, Status};
-pub use target::{Target, TlsMode};
+pub use target::Target;

@@ -11,7 +11,6 @@
 //! at a time, because Postgres lets one session use a replication origin. Capture recognises our
 //! transactions by that origin, and by the message in each of them which write made a change.
 
-mod address;
 mod arrays;
 mod batch;
 mod beside;
@@ -40,7 +39,6 @@ use crate::config::{Pace, Secret};
 use crate::error::{Error, chain};
 use crate::metrics::Metrics;
 use crate::writer::{self, Answer, Applied, Job, Shell, Target};
-pub use address::{Address, TlsMode};
 use connection::Connection;
 pub use connection::look;
 pub use setup::setup;

@@ -355,40 +355,6 @@ mod tests {
     }
 
     #[test]
-    fn reader_and_writer_take_the_same_addresses_with_the_same_meaning() {
-        let read = |url: &str| {
-            let config = ingest::erp::Config { url: ingest::erp::Secret::new(url), ..ingest::erp::Config::default() };
-            ingest::erp::Target::of(&config).ok().map(|it| {
-                let tls = format!("{:?}", it.tls);
-                (it.host, it.port, it.database, it.user, it.password, tls, it.root_certificates)
-            })
-        };
-        let write = |url: &str| {
-            sinks::erp::Address::of(&sinks::erp::Config::new(url)).ok().map(|it| {
-                let tls = format!("{:?}", it.tls);
-                (it.host, it.port, it.database, it.user, it.password, tls, it.root_certificates)
-            })
-        };
-        let check = |url: &str, accepted: bool| {
-            assert_eq!(read(url), write(url), "{url}");
-            assert_eq!(write(url).is_some(), accepted, "{url}");
-        };
-        for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
-            check(&format!("postgres://u:p%40ss@h:6432/d?sslmode={mode}&sslrootcert=/etc/ca.pem"), true);
-            check(&format!("postgresql://u@[::1]/d?sslmode={mode}"), true);
-        }
-        for refused in ["", "h", "mysql://u@h/d", "postgres://h/d", "postgres://u@a,b/d", "postgres://u@/d"] {
-            check(refused, false);
-        }
-        for query in ["sslmode=allow", "sslmode=", "sslcert=/x", "connect_timeout=3", "sslmode=require&pool=3"] {
-            check(&format!("postgres://u:p@h/d?{query}"), false);
-        }
-        for lenient in ["", "?", "?sslmode", "?&"] {
-            check(&format!("postgres://u:p@h{lenient}"), true);
-        }
-    }
-
-    #[test]
     fn each_fault_of_a_column_is_named_with_what_mends_it() {
         let need = Need {
             update: true,

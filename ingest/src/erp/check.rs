@@ -74,17 +74,22 @@ pub(crate) fn unreachable(target: &Target, error: &Error) -> Finding {
     let place = format!("Postgres at {}", target.address());
     let remedy = match (error, error.state()) {
         (_, Some("28P01")) => {
-            format!("set the right password in the source's url, or: ALTER ROLE {} PASSWORD '…';", identifier(&target.user))
+            format!("set the right password in the source's url, or: ALTER ROLE {} PASSWORD '…';", identifier(&target.endpoint.user))
         }
         (_, Some("28000")) => format!(
             "create the role, or let it in: add a line for {} and database {} to pg_hba.conf, then: SELECT pg_reload_conf();",
-            target.user, target.database
+            target.endpoint.user, target.endpoint.database
         ),
-        (_, Some("3D000")) => format!("correct the database in the source's url, or: CREATE DATABASE {};", identifier(&target.database)),
+        (_, Some("3D000")) => {
+            format!("correct the database in the source's url, or: CREATE DATABASE {};", identifier(&target.endpoint.database))
+        }
         (_, Some("53300")) => "raise max_connections or max_wal_senders, or close connections".to_owned(),
         (Error::SecureConnection { .. }, _) => "correct sslmode or sslrootcert in the source's url".to_owned(),
         (Error::SignIn { .. }, _) => "set the role's password in the source's url".to_owned(),
-        _ => format!("see that the server runs and can be reached from here: pg_isready -h {} -p {}", target.host, target.port),
+        _ => format!(
+            "see that the server runs and can be reached from here: pg_isready -h {} -p {}",
+            target.endpoint.host, target.endpoint.port
+        ),
     };
     Finding::new(place, error.to_string(), remedy)
 }
@@ -92,10 +97,10 @@ pub(crate) fn unreachable(target: &Target, error: &Error) -> Finding {
 fn replication_refused(target: &Target, error: &Error) -> Finding {
     Finding::new(
         format!("Postgres at {}", target.address()),
-        format!("the role {} can run SQL but not replicate: {error}", target.user),
+        format!("the role {} can run SQL but not replicate: {error}", target.endpoint.user),
         format!(
             "let it replicate in pg_hba.conf (host {} {} … scram-sha-256), then: SELECT pg_reload_conf();",
-            target.database, target.user
+            target.endpoint.database, target.endpoint.user
         ),
     )
 }

@@ -55,8 +55,8 @@ impl Connection {
         let mut connection =
             Self { socket, received: BytesMut::with_capacity(8192), parameters: BTreeMap::new(), address: target.address() };
         let parameters = [
-            ("user", target.user.as_str()),
-            ("database", target.database.as_str()),
+            ("user", target.endpoint.user.as_str()),
+            ("database", target.endpoint.database.as_str()),
             ("replication", "database"),
             ("application_name", "concord"),
             ("client_encoding", "UTF8"),
@@ -113,7 +113,7 @@ impl Connection {
 
     async fn sign_in(&mut self, target: &Target) -> Result<()> {
         let refuse = |reason: String| Error::SignIn { address: target.address(), reason };
-        let password = target.password.reveal().as_bytes();
+        let password = target.endpoint.password.reveal().as_bytes();
         loop {
             let (tag, mut body) = self.message().await?;
             match tag {
@@ -124,7 +124,7 @@ impl Connection {
             }
             let method = body.get_i32();
             if method != 0 && password.is_empty() {
-                return Err(refuse(format!("the server wants a password for role {}, and none is set", target.user)));
+                return Err(refuse(format!("the server wants a password for role {}, and none is set", target.endpoint.user)));
             }
             match method {
                 0 => return Ok(()),
@@ -136,7 +136,7 @@ impl Connection {
                 }
                 5 => {
                     let salt = body.get(..4).and_then(|salt| salt.try_into().ok()).ok_or_else(|| unexpected("signing in", tag))?;
-                    let answer = md5_hash(target.user.as_bytes(), password, salt);
+                    let answer = md5_hash(target.endpoint.user.as_bytes(), password, salt);
                     self.send(|out| frontend::password_message(answer.as_bytes(), out)).await?;
                 }
                 10 => self.scram(&body, password, &refuse).await?,

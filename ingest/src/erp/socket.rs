@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use endpoint::TlsMode;
 use postgres_protocol::message::frontend;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -14,8 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::error::{Error, Result};
-use super::target::{Target, TlsMode};
-use super::tls;
+use super::target::Target;
 
 /// A connected stream.
 #[derive(Debug)]
@@ -29,18 +29,18 @@ impl Socket {
     pub(crate) async fn open(target: &Target) -> Result<Self> {
         let failed = |source| Error::Connect { address: target.address(), source };
         let refused = |reason: String| Error::SecureConnection { address: target.address(), reason };
-        let mut tcp = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(failed)?;
+        let mut tcp = TcpStream::connect((target.endpoint.host.as_str(), target.endpoint.port)).await.map_err(failed)?;
         tcp.set_nodelay(true).map_err(failed)?;
-        if target.tls == TlsMode::Disable {
+        if target.endpoint.tls == TlsMode::Disable {
             return Ok(Self::Plain(tcp));
         }
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         tcp.write_all(&request).await.map_err(failed)?;
-        match (tcp.read_u8().await.map_err(failed)?, target.tls) {
+        match (tcp.read_u8().await.map_err(failed)?, target.endpoint.tls) {
             (b'S', _) => {
-                let connector = TlsConnector::from(Arc::new(tls::client_config(target)?));
-                let name = ServerName::try_from(target.host.clone()).map_err(|error| refused(error.to_string()))?;
+                let connector = TlsConnector::from(Arc::new(target.tls()?));
+                let name = ServerName::try_from(target.endpoint.host.clone()).map_err(|error| refused(error.to_string()))?;
                 let stream = connector.connect(name, tcp).await.map_err(|error| refused(error.to_string()))?;
                 Ok(Self::Encrypted(Box::new(stream)))
             }

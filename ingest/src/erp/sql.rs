@@ -2,13 +2,13 @@
 
 use std::ops::Deref;
 
+use endpoint::TlsMode;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connection::SESSION;
 use super::error::{Error, Result};
-use super::target::{Target, TlsMode};
-use super::tls;
+use super::target::Target;
 
 /// A connected client; dropping it ends the connection.
 pub(crate) struct Sql {
@@ -19,28 +19,15 @@ pub(crate) struct Sql {
 impl Sql {
     /// Connects.
     pub(crate) async fn open(target: &Target) -> Result<Self> {
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(&target.host)
-            .port(target.port)
-            .dbname(&target.database)
-            .user(&target.user)
-            .password(target.password.reveal())
-            .application_name("concord")
-            .options(SESSION)
-            .connect_timeout(target.connect_timeout)
-            .ssl_mode(match target.tls {
-                TlsMode::Disable => tokio_postgres::config::SslMode::Disable,
-                TlsMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-                TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => tokio_postgres::config::SslMode::Require,
-            });
+        let mut config = target.endpoint.settings();
+        config.application_name("concord").options(SESSION).connect_timeout(target.connect_timeout);
         let failed = Error::statement(format!("connecting to {}", target.address()));
         // The connection's end is seen by whoever uses the client, so its own result says nothing new.
-        let (client, connection) = if target.tls == TlsMode::Disable {
+        let (client, connection) = if target.endpoint.tls == TlsMode::Disable {
             let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
             (client, tokio::spawn(async move { drop(connection.await) }))
         } else {
-            let secure = MakeRustlsConnect::new(tls::client_config(target)?);
+            let secure = MakeRustlsConnect::new(target.tls()?);
             let (client, connection) = config.connect(secure).await.map_err(failed)?;
             (client, tokio::spawn(async move { drop(connection.await) }))
         };

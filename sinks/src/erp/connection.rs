@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use endpoint::{Endpoint, TlsMode};
 use tokio_postgres::{Client, Config as PgConfig, Error as PgError, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::{Address, TlsMode};
 use super::catalog::{self, Table};
 use super::{Config, failure, setup, tls};
 use crate::error::{Error, chain};
@@ -105,20 +105,11 @@ pub async fn look(config: &Config) -> Result<Client, Error> {
 
 /// Connects without taking the origin.
 pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
-    let address = Address::of(config)?;
-    let mut settings = PgConfig::new();
-    settings
-        .host(&address.host)
-        .port(address.port)
-        .dbname(&address.database)
-        .user(&address.user)
-        .password(address.password.reveal())
-        .ssl_mode(address.tls.negotiated())
-        .application_name("concord sink")
-        .connect_timeout(config.connect_timeout)
-        .keepalives_idle(std::time::Duration::from_secs(30));
+    let endpoint = tls::endpoint(config)?;
+    let mut settings = endpoint.settings();
+    settings.application_name("concord sink").connect_timeout(config.connect_timeout).keepalives_idle(std::time::Duration::from_secs(30));
     let doing = "connecting";
-    let client = tokio::time::timeout(config.connect_timeout, open(&settings, &address, doing)).await.map_err(|_| Error::Reach {
+    let client = tokio::time::timeout(config.connect_timeout, open(&settings, &endpoint, doing)).await.map_err(|_| Error::Reach {
         target: "the ERP",
         doing,
         reason: format!("no answer within {}", humantime::format_duration(config.connect_timeout)),
@@ -134,14 +125,14 @@ pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
     Ok(client)
 }
 
-async fn open(settings: &PgConfig, address: &Address, doing: &'static str) -> Result<Client, Error> {
-    if address.tls == TlsMode::Disable {
+async fn open(settings: &PgConfig, endpoint: &Endpoint, doing: &'static str) -> Result<Client, Error> {
+    if endpoint.tls == TlsMode::Disable {
         let (client, connection) = settings.connect(NoTls).await.map_err(|error| failure::whole(doing, &error))?;
         tokio::spawn(ended(connection));
         return Ok(client);
     }
-    let secure = MakeRustlsConnect::new(tls::client_config(address)?);
-    let refused = |error: PgError| tls::disagreement(address, &error).unwrap_or_else(|| failure::whole(doing, &error));
+    let secure = MakeRustlsConnect::new(tls::client_config(endpoint)?);
+    let refused = |error: PgError| tls::disagreement(endpoint, &error).unwrap_or_else(|| failure::whole(doing, &error));
     let (client, connection) = settings.connect(secure).await.map_err(refused)?;
     tokio::spawn(ended(connection));
     Ok(client)

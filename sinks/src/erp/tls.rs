@@ -1,160 +1,44 @@
-//! Certificates of the ERP as libpq's `sslmode` treats them.
+//! What is said when the way to the ERP cannot be found or protected.
 
-use std::path::Path;
-use std::sync::Arc;
+use endpoint::{Endpoint, LIKE};
+use rustls::{ClientConfig, Error as TlsError};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-
-use super::address::{Address, TlsMode};
+use super::Config;
 use crate::error::Error;
 
-/// The client side of TLS for an address. Signatures are always checked; what else is depends on the mode.
-pub(crate) fn client_config(address: &Address) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refused(address, &error.to_string()))?;
-    Ok(match address.tls {
-        TlsMode::VerifyFull => builder.with_root_certificates(roots(address)?).with_no_client_auth(),
-        TlsMode::VerifyCa => {
-            let checked = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(address)?), provider)
-                .build()
-                .map_err(|error| refused(address, &error.to_string()))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(checked))).with_no_client_auth()
-        }
-        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => {
-            let any = AnyCertificate(provider.signature_verification_algorithms);
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(any)).with_no_client_auth()
-        }
+/// Reads the address of a configuration.
+pub(crate) fn endpoint(config: &Config) -> Result<Endpoint, Error> {
+    Endpoint::parse(&config.url)
+        .map_err(|error| Error::Setting { what: format!("the ERP's url: {error}"), remedy: format!("write it as {LIKE}") })
+}
+
+/// The client side of TLS.
+pub(crate) fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, Error> {
+    endpoint::client_config(endpoint).map_err(|error| match error {
+        endpoint::Error::Tls(reason) => refused(endpoint, &reason),
+        other @ (endpoint::Error::Address(_) | endpoint::Error::Certificates { .. }) => Error::Setting {
+            what: format!("the ERP's url: {other}"),
+            remedy: "name a file with one or more certificates in PEM form".to_owned(),
+        },
     })
 }
 
-fn roots(address: &Address) -> Result<RootCertStore, Error> {
-    let Some(path) = &address.root_certificates else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, &error.to_string()))? {
-        let certificate = certificate.map_err(|error| unusable(path, &error.to_string()))?;
-        roots.add(certificate).map_err(|error| unusable(path, &error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable(path, "it holds no certificate"));
-    }
-    Ok(roots)
-}
-
-fn unusable(path: &Path, reason: &str) -> Error {
-    Error::Setting {
-        what: format!("the ERP's url: sslrootcert {}: {reason}", path.display()),
-        remedy: "name a file with one or more certificates in PEM form".to_owned(),
-    }
-}
-
 /// Client and server did not agree on protection.
-fn refused(address: &Address, reason: &str) -> Error {
+fn refused(endpoint: &Endpoint, reason: &str) -> Error {
     Error::Setting {
-        what: format!("no TLS with the ERP at {}: {reason}", address.place()),
+        what: format!("no TLS with the ERP at {}: {reason}", endpoint.place()),
         remedy: "correct sslmode or sslrootcert in the ERP's url, or the server's certificate".to_owned(),
     }
 }
 
 /// What a failure to connect says about protection, if it does: trying again does not help then.
-pub(crate) fn disagreement(address: &Address, error: &tokio_postgres::Error) -> Option<Error> {
+pub(crate) fn disagreement(endpoint: &Endpoint, error: &tokio_postgres::Error) -> Option<Error> {
     let cause = std::error::Error::source(error)?;
     let handshake =
         cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<TlsError>());
     if let Some(handshake) = handshake {
-        return Some(refused(address, &handshake.to_string()));
+        return Some(refused(endpoint, &handshake.to_string()));
     }
     (cause.to_string() == "server does not support TLS")
-        .then(|| refused(address, "the server does not offer it (set ssl = on there, or sslmode=prefer here)"))
-}
-
-/// `prefer` and `require`: any certificate will do.
-#[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-}
-
-/// `verify-ca`: a trusted authority's certificate, whatever host it names.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(TlsError::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-                Ok(ServerCertVerified::assertion())
-            }
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+        .then(|| refused(endpoint, "the server does not offer it (set ssl = on there, or sslmode=prefer here)"))
 }

@@ -1,15 +1,15 @@
-//! Where the ERP is and how the way there is protected, parsed once. Capture reads the same address, so both accept the
-//! same words with the same meaning; a test of the program compares them.
+//! The address, parsed.
 
 use std::path::PathBuf;
 
+use stream::Secret;
+use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use super::Config;
-use crate::config::Secret;
-use crate::error::Error;
+use crate::Error;
 
-const LIKE: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
+/// What an address looks like.
+pub const LIKE: &str = "postgres://user:password@host:5432/database?sslmode=verify-full";
 
 /// How the connection is protected, in libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl TlsMode {
         })
     }
 
-    /// What the client has to negotiate; certificates are looked at by `tls`.
-    pub(crate) const fn negotiated(self) -> SslMode {
+    /// What the client has to negotiate; certificates are looked at by [`crate::client_config`].
+    const fn negotiated(self) -> SslMode {
         match self {
             Self::Disable => SslMode::Disable,
             Self::Prefer => SslMode::Prefer,
@@ -50,7 +50,7 @@ impl TlsMode {
 
 /// A server, a database on it, and how to sign in.
 #[derive(Debug, Clone)]
-pub struct Address {
+pub struct Endpoint {
     /// Host name or address.
     pub host: String,
     /// Port.
@@ -67,18 +67,18 @@ pub struct Address {
     pub root_certificates: Option<PathBuf>,
 }
 
-impl Address {
-    /// Reads the address of a configuration.
+impl Endpoint {
+    /// Reads an address.
     ///
     /// # Errors
-    /// [`Error::Setting`] says which part cannot be used; the password is not in the text.
-    pub fn of(config: &Config) -> Result<Self, Error> {
-        let wrong = |what: &str| Error::Setting { what: format!("the ERP's url: {what}"), remedy: format!("write it as {LIKE}") };
-        let (address, query) = config.url.reveal().split_once('?').unwrap_or((config.url.reveal(), ""));
+    /// [`Error::Address`] says which part cannot be used; the password is not in the text.
+    pub fn parse(url: &Secret) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::Address(what.to_owned());
+        let (address, query) = url.reveal().split_once('?').unwrap_or((url.reveal(), ""));
         if address.is_empty() {
             return Err(wrong("it is missing"));
         }
-        let parsed: tokio_postgres::Config = address.parse().map_err(|_| wrong("it is not an address of a Postgres database"))?;
+        let parsed: Config = address.parse().map_err(|_| wrong("it is not an address of a Postgres database"))?;
         let mut found = Self {
             host: match parsed.get_hosts() {
                 [Host::Tcp(host)] => host.clone(),
@@ -108,14 +108,27 @@ impl Address {
     pub fn place(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
+
+    /// The same for a client.
+    pub fn settings(&self) -> Config {
+        let mut settings = Config::new();
+        settings
+            .host(&self.host)
+            .port(self.port)
+            .dbname(&self.database)
+            .user(&self.user)
+            .password(self.password.reveal())
+            .ssl_mode(self.tls.negotiated());
+        settings
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address(url: &str) -> Result<Address, Error> {
-        Address::of(&Config::new(url))
+    fn address(url: &str) -> Result<Endpoint, Error> {
+        Endpoint::parse(&Secret::new(url))
     }
 
     #[test]
@@ -138,9 +151,22 @@ mod tests {
             ("mysql://u:hunter2@h/d", "not an address"),
             ("postgres://u:hunter2@/d", "exactly one host"),
             ("postgres://u:hunter2@a,b/d", "exactly one host"),
+            ("postgres://hunter2/d", "no user"),
+            ("postgres://u:hunter2@h/d?sslmode=", "sslmode="),
+            ("postgres://u:hunter2@h/d?sslmode=require&connect_timeout=3", "parameter connect_timeout"),
         ] {
             let text = address(url).expect_err(url).to_string();
             assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
+        }
+    }
+    #[test]
+    fn every_mode_is_known_and_what_is_no_parameter_is_passed_over() {
+        for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+            let found = address(&format!("postgresql://u@[::1]/d?sslmode={mode}")).expect(mode);
+            assert_eq!((found.host.as_str(), found.tls), ("::1", TlsMode::parse(mode).expect(mode)));
+        }
+        for lenient in ["", "?", "?sslmode", "?&"] {
+            assert!(address(&format!("postgres://u:p@h{lenient}")).is_ok(), "{lenient}");
         }
     }
 }

@@ -1,58 +1,58 @@
 //! Certificates as libpq's `sslmode` treats them.
 
-use std::io::BufReader;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::error::{Error, Result};
-use super::target::{Target, TlsMode};
+use crate::{Endpoint, Error, TlsMode};
 
-/// The client side of TLS for a target. Signatures are always checked; what else is depends on the mode.
-pub(crate) fn client_config(target: &Target) -> Result<ClientConfig> {
+/// The client side of TLS for an address. Signatures are always checked; what else is depends on the mode.
+///
+/// # Errors
+/// When the trusted certificates cannot be used.
+pub fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let fail = |reason: String| Error::SecureConnection { address: target.address(), reason };
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| fail(error.to_string()))?;
-    Ok(match target.tls {
-        TlsMode::VerifyFull => builder.with_root_certificates(roots(target)?).with_no_client_auth(),
+        .map_err(|error| Error::Tls(error.to_string()))?;
+    Ok(match endpoint.tls {
+        TlsMode::VerifyFull => builder.with_root_certificates(roots(endpoint)?).with_no_client_auth(),
         TlsMode::VerifyCa => {
-            let checked = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(target)?), provider)
+            let checked = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(endpoint)?), provider)
                 .build()
-                .map_err(|error| fail(error.to_string()))?;
+                .map_err(|error| Error::Tls(error.to_string()))?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(checked))).with_no_client_auth()
         }
         TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms(&provider)))).with_no_client_auth()
+            let any = AnyCertificate(provider.signature_verification_algorithms);
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(any)).with_no_client_auth()
         }
     })
 }
 
-fn roots(target: &Target) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = &target.root_certificates else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(roots);
+fn roots(endpoint: &Endpoint) -> Result<RootCertStore, Error> {
+    let Some(path) = &endpoint.root_certificates else {
+        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
-    let wrong = |reason: String| Error::Configure(format!("sslrootcert {}: {reason}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
-    for certificate in rustls_pemfile::certs(&mut BufReader::new(file)) {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, &error.to_string()))? {
+        let certificate = certificate.map_err(|error| unusable(path, &error.to_string()))?;
+        roots.add(certificate).map_err(|error| unusable(path, &error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(wrong("it holds no certificate".to_owned()));
+        return Err(unusable(path, "it holds no certificate"));
     }
     Ok(roots)
 }
 
-fn algorithms(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
-    provider.signature_verification_algorithms
+fn unusable(path: &Path, reason: &str) -> Error {
+    Error::Certificates { path: path.display().to_string(), reason: reason.to_owned() }
 }
 
 /// `prefer` and `require`: any certificate will do.
