@@ -48,8 +48,11 @@ struct Field {
     #[serde(default)]
     common: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
-    given: BTreeMap<String, BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<f64>>>>,
+    given: BTreeMap<String, BTreeMap<Spanned<String>, Shares>>,
 }
+
+/// By the word of a level.
+type Shares = BTreeMap<Spanned<String>, Spanned<f64>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
