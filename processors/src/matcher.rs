@@ -221,8 +221,8 @@ impl Processor for Matcher {
         Ok(arrivals.max(jobs))
     }
 
-    async fn ask(&mut self, read: &Offsets) -> Result<()> {
-        self.awaited.ask(&*self.log, read).await.map_err(Error::log(NAME))
+    async fn ask(&mut self, read: &Offsets, now: i64) -> Result<()> {
+        self.awaited.ask(&*self.log, read, now).await.map_err(Error::log(NAME))
     }
 
     fn facts(&self) -> BTreeMap<&'static str, Option<String>> {

@@ -69,8 +69,8 @@ pub trait Processor: Send + Sync {
     }
 
     /// Asks the log what [`Self::work`] has to know and no record tells; called before it. `read` is the next offset to
-    /// process of each input partition.
-    fn ask(&mut self, _read: &Offsets) -> impl Future<Output = Result<()>> + Send {
+    /// process of each input partition, `now` the time by the clock that processors are given.
+    fn ask(&mut self, _read: &Offsets, _now: i64) -> impl Future<Output = Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 

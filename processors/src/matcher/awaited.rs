@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stream::{Log, Offsets, Start, TopicPartition};
-use tokio::time::Instant;
 
-/// How often the log is asked.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often the log is asked, microseconds.
+const EVERY_US: u64 = 1_000_000;
 /// Partitions asked about at a time.
 const AT_ONCE: usize = 8;
-/// How long one look may take; a transaction that is still open outlasts it.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long one look waits for what does not come, and how often; a transaction that is still open outlasts them.
+const WAIT: Duration = Duration::from_millis(25);
+const WAITS: usize = 10;
 
 /// Ends that are waited for.
 pub(super) struct Awaited {
@@ -26,7 +26,8 @@ pub(super) struct Awaited {
     passed: BTreeMap<TopicPartition, u64>,
     /// What was processed when it was last looked at: whoever moves on needs no proof.
     looked: BTreeMap<TopicPartition, u64>,
-    asked: Option<Instant>,
+    /// When the log was asked, or began to be waited for.
+    asked: Option<i64>,
 }
 
 impl Awaited {
@@ -39,13 +40,13 @@ impl Awaited {
     }
 
     /// Waits for these ends and no others.
-    pub(super) fn set(&mut self, ends: Vec<(TopicPartition, u64)>) {
+    pub(super) fn set(&mut self, ends: Vec<(TopicPartition, u64)>, now: i64) {
         self.ends = ends.into_iter().collect();
         if self.ends.is_empty() {
             self.looked.clear();
             self.asked = None;
         } else if self.asked.is_none() {
-            self.asked = Some(Instant::now());
+            self.asked = Some(now);
         }
     }
 
@@ -55,8 +56,9 @@ impl Awaited {
     }
 
     /// Looks whether partitions that have not moved since the last look have anything left before their end.
-    pub(super) async fn ask(&mut self, log: &dyn Log, read: &Offsets) -> stream::Result<()> {
-        if self.ends.is_empty() || self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
+    pub(super) async fn ask(&mut self, log: &dyn Log, read: &Offsets, now: i64) -> stream::Result<()> {
+        // A clock that was put back has passed the moment, too.
+        if self.ends.is_empty() || self.asked.is_some_and(|asked| now.abs_diff(asked) < EVERY_US) {
             return Ok(());
         }
         let mut topics: Vec<String> = self.ends.keys().map(|partition| partition.topic.to_string()).collect();
@@ -76,7 +78,7 @@ impl Awaited {
                 }
             }
         }
-        self.asked = Some(Instant::now());
+        self.asked = Some(now);
         Ok(())
     }
 }
@@ -84,26 +86,26 @@ impl Awaited {
 /// Whether no committed record stands from one offset to another, and none can come.
 async fn nothing_between(log: &dyn Log, partition: &TopicPartition, from: u64, end: u64) -> stream::Result<bool> {
     let mut reader = log.reader(vec![(partition.clone(), Start::Offset(from))]).await?;
-    let begun = Instant::now();
-    let mut wait = Duration::ZERO;
+    let mut waits = 0;
     loop {
+        let wait = if waits == 0 { Duration::ZERO } else { WAIT };
         if let Some(record) = reader.poll(1, wait).await?.first() {
             return Ok(record.offset >= end);
         }
         if reader.position().await?.get(partition).copied().unwrap_or(0) >= end {
             return Ok(true);
         }
-        if begun.elapsed() >= PATIENCE {
+        if waits >= WAITS {
             return Ok(false);
         }
-        wait = Duration::from_millis(25);
+        waits += 1;
     }
 }
 
 /// The offset after the last committed record before `end`, as far as a short look can tell; otherwise `end` itself, up to
 /// where [`Awaited`] then asks.
 pub(super) async fn last_record(log: &dyn Log, partition: &TopicPartition, end: u64) -> stream::Result<u64> {
-    let begun = Instant::now();
+    let mut waits = 0;
     let mut back = 8;
     loop {
         let start = end.saturating_sub(back);
@@ -111,12 +113,13 @@ pub(super) async fn last_record(log: &dyn Log, partition: &TopicPartition, end: 
         let mut last = None;
         let mut wait = Duration::ZERO;
         while reader.position().await?.get(partition).copied().unwrap_or(0) < end {
-            if begun.elapsed() >= PATIENCE {
+            if waits > WAITS {
                 return Ok(end);
             }
             let records = reader.poll(1000, wait).await?;
             last = records.iter().map(|record| record.offset + 1).rfind(|next| *next <= end).or(last);
-            wait = Duration::from_millis(25);
+            waits += usize::from(records.is_empty());
+            wait = WAIT;
         }
         if last.is_some() || start == 0 {
             return Ok(last.unwrap_or(0));

@@ -123,7 +123,7 @@ impl Matcher {
             }
             self.copies_open = open;
             if !progress {
-                self.awaited.set(awaited);
+                self.awaited.set(awaited, context.now());
                 return Ok(());
             }
         }

@@ -155,7 +155,7 @@ impl<P: Processor> Session<'_, P> {
             }
             last = isolated.then_some(record);
         }
-        self.processor.ask(&self.read).await?;
+        self.processor.ask(&self.read, (self.task.clock)()).await?;
         let work = self.work()?;
         self.task.report.facts(self.processor.facts());
         if consumed.is_empty() && self.outputs.is_empty() && self.slots.values().all(|slot| slot.batch.is_empty()) {
