@@ -200,6 +200,8 @@ pub fn apply(conversion: &Conversion, state: &mut Convertible, event: Event) -> 
             state.gone = true;
             if matches!(state.stage, Stage::Wanted(_)) {
                 state.stage = Stage::Idle;
+                // Should it come back, it is won anew: it has no order yet.
+                state.won = false;
                 answer_all(state, &mut effects, DecisionResult::Refused, "it was deleted before it could be converted");
             }
         }

@@ -46,10 +46,12 @@ impl Matcher {
             op: EntityOp::Changed,
             fields: canonical(fields, source, id, &known.columns)?,
             columns: known.columns.clone(),
+            snapshot: known.snapshot && !known.unsaid,
             before: old.filter(|_| moved.is_none()).map_or_else(Vec::new, |old| canonical_before(fields, source, &old.columns)),
             references,
             ..say(mapping, source, id, &known, version)
         };
+        known.unsaid = false;
         context.put(record_key(source.side, &source.object, id), &known);
         self.emit_convertible(context, plan, &change);
         if first && plan.mapping.conversions.iter().any(|conversion| conversion.from == mapping.kind) {

@@ -77,6 +77,7 @@ impl Matcher {
         known.origin = change.source.origin;
         known.write = change.source.write.or_else(|| write(&plan, source, &carried));
         known.snapshot = change.source.snapshot;
+        known.unsaid = known.entity.is_empty() && (known.unsaid || !change.source.snapshot);
         known.position = change.source.position;
         known.committed_at = change.source.committed_at;
         if !join::meets(&source.conditions, &known.columns) {
@@ -234,6 +235,7 @@ pub(super) fn blank() -> Known {
         offset: 0,
         rule: String::new(),
         waiting_since: 0,
+        unsaid: false,
     }
 }
 

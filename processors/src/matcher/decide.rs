@@ -8,6 +8,7 @@ use schemas::message::{Action, Decision, DecisionOutcome, DecisionResult, MatchS
 
 use super::Matcher;
 use super::apart::{forget, lift, part, restore, spots};
+use super::link::carried_entity;
 use super::pair::{Done, Moved, Pair, Spot, Twain, done_key, pair_key};
 use super::plan::Plan;
 use super::review::Ending;
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::task::Context;
 
 /// The rule of links that a person made.
-const DECISION: &str = "decision";
+pub(super) const DECISION: &str = "decision";
 
 /// What a decision has come to.
 struct Answer {
@@ -230,15 +231,40 @@ impl Matcher {
         if rest.is_empty() {
             return Ok(Answer::unchanged(decision, "the entity has no other record"));
         }
-        let parted = part(context, &mapping.kind, std::slice::from_ref(&own_spot), &rest, &decision.id)?;
-        let to = own(context, mapping, side, record)?;
-        let moved = self.relink(context, plan, mapping, &Move { side, record, to: &to, rule: DECISION, hold: true })?;
+        // What bears the entity's id stays: it is where the next record that is made for the entity would be found to be.
+        let own_spot = std::slice::from_ref(&own_spot);
+        let stays = self.bears(context, mapping, own_spot, &decision.entity)?;
+        if stays && self.bears(context, mapping, &rest, &decision.entity)? {
+            let words = "both records bear this entity's id; empty its column in the record that leaves, and split it off then";
+            return Ok(Answer::refused(decision, words));
+        }
+        let parted = part(context, &mapping.kind, own_spot, &rest, &decision.id)?;
+        let mut to = String::new();
+        let mut moved = Vec::new();
+        for Spot { side, record } in if stays { &rest } else { own_spot } {
+            if to.is_empty() {
+                to = own(context, mapping, *side, record)?;
+            }
+            moved.extend(self.relink(context, plan, mapping, &Move { side: *side, record, to: &to, rule: DECISION, hold: true })?);
+        }
         self.keep_apart(context, plan, mapping, decision, &decision.entity, &to)?;
         self.stand_alone(context, plan, mapping, &[&decision.entity, &to])?;
-        let mut answer = Answer::accepted(decision, format!("record {record} is an entity of its own: {to}"));
+        let alone = if stays { &decision.entity } else { &to };
+        let mut answer = Answer::accepted(decision, format!("record {record} is an entity of its own: {alone}"));
         answer.done.right = to;
-        (answer.done.moved, answer.done.parted) = (moved.into_iter().collect(), parted);
+        (answer.done.moved, answer.done.parted) = (moved, parted);
         Ok(answer)
+    }
+
+    /// Whether one of these records bears an entity's id, as one that was made for it does.
+    fn bears(&self, context: &Context<'_>, mapping: &EntityMapping, spots: &[Spot], entity: &str) -> Result<bool> {
+        for Spot { side, record } in spots {
+            let row = self.row(context, mapping, *side, record)?;
+            if row.and_then(|row| carried_entity(mapping, *side, &row.columns)).is_some_and(|borne| borne == entity) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Entities that have just come apart: they are looked at again and, where nothing is open, go on by themselves.

@@ -155,7 +155,20 @@ impl Matcher {
         if let Some(entity) = link::carried_entity(mapping, side, &known.columns)
             && self.has_place(context, mapping, side, id, &entity)?
         {
-            return Ok(Placed::at(entity, "entity-id"));
+            let left: Option<Entity> = context.get(&entity_key(&entity))?;
+            let mut placed = Placed::at(entity, "entity-id");
+            if copied && left.is_some_and(|left| left.is_empty()) {
+                // While it was being made, what it was made from went to another entity, or away: it may be that one's double.
+                let asked = Asked { side, id, entity: Some(&placed.entity), columns: &known.columns };
+                placed.doubts = match self.verdict(context, plan, mapping, asked)? {
+                    Verdict::Alone => Vec::new(),
+                    Verdict::One { entity, rule } => {
+                        vec![Doubt { other: entity, rule: rule.split_once(':').map_or(rule.clone(), |(_, key)| key.to_owned()) }]
+                    }
+                    Verdict::Perhaps(doubts) => doubts,
+                };
+            }
+            return Ok(placed);
         }
         if let Some(entity) = self.inherits(context, plan, mapping, source, id)? {
             return Ok(Placed::at(entity, super::review::MERGED));

@@ -14,6 +14,7 @@ use reconcile::mapping::EntityMapping;
 use schemas::message::Side;
 
 use super::Matcher;
+use super::decide::DECISION;
 use super::link::{Asked, ByKey, Entry, by_keys, index_keys, still_linked};
 use super::pair::Spot;
 use super::plan::Plan;
@@ -60,6 +61,10 @@ impl Matcher {
             else {
                 continue;
             };
+            // What a person has said meanwhile holds.
+            if [&left, &right].iter().any(|row| row.rule == DECISION) {
+                continue;
+            }
             let spots = [Spot { side: Side::Crm, record: crm.clone() }, Spot { side: Side::Erp, record: erp.clone() }];
             if still_linked(context, mapping, [(&spots[0], &left.columns), (&spots[1], &right.columns)])? {
                 continue;

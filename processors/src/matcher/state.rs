@@ -55,6 +55,8 @@ record! {
         pub rule: String,
         /// Since when it waits for a parent, by the log's clock; 0 when it does not.
         pub waiting_since: i64,
+        /// It waits, and its stream told of it: it is no old record, even if it is copied before it is placed.
+        pub unsaid: bool,
     }
 }
 

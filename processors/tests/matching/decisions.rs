@@ -205,3 +205,20 @@ async fn children_follow_the_parent_that_was_merged() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_bears_an_entitys_id_stays_in_it_when_the_two_are_split() {
+    let (world, running) = World::copied().await;
+    world.change(Side::Crm, "Account", &sfid(1), Op::Create, &account("ACME", "at123")).await;
+    world.quiet().await;
+    let one = entity(&world, Side::Crm, &sfid(1)).await;
+    let mut made = customer(7, "Acme", "AT 123");
+    made.push(("concord_id", text(&one)));
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &made).await;
+    world.quiet().await;
+    assert_eq!(entity(&world, Side::Erp, "7").await, one);
+    accepted(&decide(&world, split(&world, "d1", &one, Side::Erp, "7")).await);
+    assert_eq!(entity(&world, Side::Erp, "7").await, one, "what is made for the entity is found by its id");
+    assert_ne!(entity(&world, Side::Crm, &sfid(1)).await, one);
+    running.stop().await;
+}

@@ -111,3 +111,13 @@ fn what_is_not_won_or_has_no_customer_or_is_refused_is_answered_in_words() {
     let effects = apply(&conversion, &mut state, wish("d3"));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Make { attempt: 2, .. })), "{effects:?}");
 }
+
+#[test]
+fn what_was_deleted_before_it_could_be_converted_is_converted_when_it_comes_back() {
+    let conversion = conversion(true);
+    let mut state = Convertible::default();
+    apply(&conversion, &mut state, seen(false, None, false));
+    assert_eq!(made(&apply(&conversion, &mut state, seen(true, None, false))), 0, "its customer has no record yet");
+    assert_eq!(made(&apply(&conversion, &mut state, Event::Gone)), 0);
+    assert_eq!(made(&apply(&conversion, &mut state, seen(true, Some("7"), false))), 1);
+}

@@ -18,10 +18,11 @@ pub(super) fn evaluate(turn: &mut Turn<'_>) {
             continue;
         }
         match (&turn.state.sides[target].creation, turn.mapping.create[target]) {
-            (Creation::Wanted(_), _) => create(turn, target),
+            // Somebody may be about to turn up there.
+            (Creation::Wanted(_), _) if turn.state.may_create => create(turn, target),
             (Creation::Unasked, CreatePolicy::Auto) if turn.state.may_create => create(turn, target),
             (Creation::Unasked, CreatePolicy::Ask) if turn.state.may_create => ask(turn, target),
-            (Creation::Unasked | Creation::Asked(_) | Creation::Refused, _) => {}
+            (Creation::Wanted(_) | Creation::Unasked | Creation::Asked(_) | Creation::Refused, _) => {}
         }
     }
 }

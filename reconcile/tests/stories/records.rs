@@ -95,6 +95,22 @@ fn nothing_is_made_while_first_copies_run_and_a_release_makes_it() {
 }
 
 #[test]
+fn what_a_person_wants_made_waits_for_the_first_copies() {
+    let mapping = mapping(Policy::LastWrite);
+    let mut world = alone(Side::Crm);
+    if let Some(change) = world.systems.crm.stream.back_mut() {
+        change.may_create = false;
+    }
+    world.settle(&mapping);
+    assert_eq!(ask(&mut world, &mapping, Demand::Create { side: Side::Erp }, false), DecisionResult::Accepted);
+    world.settle(&mapping);
+    assert!(world.systems.erp.record.is_none(), "it may still turn up");
+    world.apply(&mapping, &Event::Changed(released()));
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("name0"));
+}
+
+#[test]
 fn two_existing_records_agree_where_equal_and_follow_the_initial_policy_elsewhere() {
     let mut mapping = mapping(Policy::Review);
     mapping.first_contact = Policy::Erp;
