@@ -65,12 +65,25 @@ pub fn apply(mapping: &EntityMapping, state: &mut EntityState, event: &Event, no
         Event::Decided(verdict) => decide::decided(&mut turn, verdict),
     }
     decide::queued(&mut turn);
-    delete::evaluate(&mut turn);
-    for field in &mapping.fields {
-        evaluate::evaluate(&mut turn, field);
+    follow(&mut turn);
+    // What has just ended may be what the next decision waited for, and nothing else may come.
+    let mut waiting = usize::MAX;
+    while (1..waiting).contains(&turn.state.queued.len()) {
+        waiting = turn.state.queued.len();
+        send::flush(&mut turn);
+        decide::queued(&mut turn);
+        follow(&mut turn);
     }
-    create::evaluate(&mut turn);
     turn.finish()
+}
+
+/// What differs, and what should follow.
+fn follow(turn: &mut Turn<'_>) {
+    delete::evaluate(turn);
+    for field in &turn.mapping.fields {
+        evaluate::evaluate(turn, field);
+    }
+    create::evaluate(turn);
 }
 
 /// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an

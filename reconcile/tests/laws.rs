@@ -6,7 +6,9 @@
 //! | P3 no record or write twice | `an_edit_is_written_across_at_most_once`, `search` |
 //! | P4 no loop | `what_comes_again_changes_nothing`, `an_edit_is_written_across_at_most_once` |
 //! | 7: seen is what the stream showed, idle fields agree, one open write in flight, held fields have an open conflict | `the_reference_agrees_after_every_event` |
-//! | 7: of two edits the policy takes one, the other is on record | `the_reference_agrees_after_every_event` |
+//! | 7: of two edits the policy takes one, the other is on record; a delete is followed as its policy says, or stands against an edit | `the_reference_agrees_after_every_event` |
+//! | 7: a decision holds until somebody edits | `what_a_person_decides_holds_until_somebody_edits` |
+//! | 7: what is undone stands as before, and is kept | `what_is_undone_stands_as_before_and_can_be_restored`, `search` |
 //! | 7: what a target alters is not carried back | `what_the_target_alone_alters_is_not_carried_back` |
 //! | 7: the same state and event give the same effects | `the_same_history_gives_the_same_state` |
 //! | 7: fields are settled apart | `changes_of_different_sides_and_fields_commute` |
@@ -19,12 +21,13 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use reconcile::Value;
 use reconcile::aggregate::{self, Change, Entry, Fact, Key, Kind};
-use reconcile::mapping::{EntityMapping, Pair, Policy, Side};
-use reconcile::merge::Choice;
+use reconcile::mapping::{DeletePolicy, EntityMapping, Pair, Policy, Side};
+use reconcile::merge::{Choice, DecisionResult};
 use rust_decimal::Decimal;
 
 use crate::auditor;
 use crate::reference;
+use crate::stories::{ask, restore, undo};
 use crate::world::{Manner, SECOND, World, mapping};
 
 /// One thing that happens; the numbers choose among what is possible then.
@@ -38,6 +41,8 @@ enum Happening {
     Repeat(Side),
     Decide(u8),
     Read(Side),
+    Delete(Side),
+    Kill(Side, u8),
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -56,6 +61,19 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..3_u8).prop_map(Happening::Decide),
         1 => side().prop_map(Happening::Read),
     ]
+}
+
+/// The same, and a record may be deleted and a sink killed.
+fn happening_to_records() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        30 => happening(),
+        1 => side().prop_map(Happening::Delete),
+        1 => (side(), 0..3_u8).prop_map(|(side, lost)| Happening::Kill(side, lost)),
+    ]
+}
+
+fn delete_policy() -> impl Strategy<Value = DeletePolicy> {
+    prop_oneof![Just(DeletePolicy::Ignore), Just(DeletePolicy::Delete), Just(DeletePolicy::Ask)]
 }
 
 fn manner() -> impl Strategy<Value = Manner> {
@@ -105,6 +123,11 @@ fn happen(world: &mut World, mapping: &EntityMapping, happening: &Happening, uni
         Happening::Decide(1) => world.decide(mapping, Choice::Side(Side::Erp)),
         Happening::Decide(_) => world.decide(mapping, Choice::Value(Value::text("chosen"))),
         Happening::Read(side) => world.read_again(*side),
+        Happening::Delete(side) => {
+            world.tick(10 * SECOND);
+            world.delete(*side);
+        }
+        Happening::Kill(side, lost) => world.kill(*side, usize::from(*lost).min(world.systems[*side].answers.len())),
     }
 }
 
@@ -166,24 +189,100 @@ proptest! {
         }
     }
 
-    /// What is kept from event to event never contradicts what the whole history says.
+    /// What is kept from event to event never contradicts what the whole history says, and from every moment it comes to rest
+    /// where the history says it must.
     #[test]
     fn the_reference_agrees_after_every_event(
-        policy in prop_oneof![Just(Policy::LastWrite), Just(Policy::Crm), Just(Policy::Erp)],
-        whole in any::<bool>(), story in vec(happening(), 1..40),
+        policy in policy(), delete in delete_policy(), crm in manner(), erp in manner(), story in vec(happening_to_records(), 1..24),
     ) {
-        let mapping = mapping(policy);
-        let calm = Manner { whole_rows: whole, ..Manner::default() };
-        let mut world = World::agreed(&mapping, Pair { crm: Manner::default(), erp: calm });
+        let mut mapping = mapping(policy);
+        mapping.delete = Pair { crm: delete, erp: delete };
+        let mut manners = manners(Pair { crm, erp });
+        (manners.crm.coalesces, manners.erp.coalesces) = (false, false);
+        let mut world = World::agreed(&mapping, manners);
         let mut unique = 0;
         for step in &story {
             happen(&mut world, &mapping, &each_its_own(step), &mut unique);
             let wrong = reference::at_any_time(&world);
             prop_assert!(wrong.is_empty(), "{:#?}", wrong);
+            let mut rests = world.clone();
+            rests.settle(&mapping);
+            let mut wrong = reference::at_any_time(&rests);
+            wrong.extend(reference::at_rest(&mapping, &rests));
+            wrong.extend(auditor::at_rest(&rests));
+            prop_assert!(wrong.is_empty(), "{:#?}", wrong);
+        }
+    }
+
+    /// What is undone gives both sides what they held before, and restoring what the undo replaced gives it back.
+    #[test]
+    fn what_is_undone_stands_as_before_and_can_be_restored(
+        crm in manner(), erp in manner(), texts in vec((side(), "[a-z]{1,6}"), 1..5), meanwhile in any::<bool>(),
+    ) {
+        let mapping = mapping(Policy::LastWrite);
+        let mut world = World::agreed(&mapping, manners(Pair { crm, erp: Manner { trigger: None, ..erp } }));
+        for (number, (side, text)) in texts.iter().enumerate() {
+            world.tick(10 * SECOND);
+            let values = |world: &World| Side::BOTH.map(|side| world.value(side, "name"));
+            // As each side makes it.
+            let hold = |world: &World, wanted: &[Value; 2]| {
+                Side::BOTH.iter().zip(wanted).all(|(side, wanted)| {
+                    let held = world.value(*side, "name");
+                    held == *wanted || held == world.as_cut(*side, wanted)
+                })
+            };
+            let before = values(&world);
+            world.edit(*side, &[("name", Value::text(format!("{number}{text}")))]);
+            let write = world.state.next_write;
+            if meanwhile {
+                // It is asked for while the write is on its way.
+                world.deliver(&mapping, *side);
+            } else {
+                world.settle(&mapping);
+            }
+            let after = values(&world);
+            let demand = undo(&world, write);
+            let result = ask(&mut world, &mapping, demand, false);
+            prop_assert_eq!(result, if meanwhile { DecisionResult::Waiting } else { DecisionResult::Accepted });
+            world.settle(&mapping);
+            prop_assert!(hold(&world, &before), "{:?} after {:?}", values(&world), before);
+            prop_assert!(auditor::at_rest(&world).is_empty(), "{:#?}", auditor::at_rest(&world));
+            let (kept, _) = world.conflicts.last_key_value().expect("what the undo replaced is kept");
+            let demand = restore(&world, *kept, Choice::Both);
+            prop_assert_eq!(ask(&mut world, &mapping, demand, false), DecisionResult::Accepted);
+            world.settle(&mapping);
+            prop_assert!(meanwhile || hold(&world, &after), "{:?} after {:?}", values(&world), after);
+            let wrong = [auditor::at_rest(&world), reference::at_any_time(&world), reference::at_rest(&mapping, &world)].concat();
+            prop_assert!(wrong.is_empty(), "{:#?}", wrong);
+        }
+    }
+
+    /// A decision about a conflict holds on both sides until somebody edits.
+    #[test]
+    fn what_a_person_decides_holds_until_somebody_edits(crm in manner(), erp in manner(), choice in 0..4_u8, again in any::<bool>()) {
+        let mapping = mapping(Policy::Review);
+        let mut world = World::agreed(&mapping, manners(Pair { crm, erp: Manner { trigger: None, ..erp } }));
+        world.edit(Side::Crm, &[("name", Value::text("in the crm"))]);
+        world.edit(Side::Erp, &[("name", Value::text("in the erp"))]);
+        world.settle(&mapping);
+        prop_assert!(world.state.fields["name"].held_by.is_some());
+        let (choice, expected) = match choice {
+            0 => (Choice::Side(Side::Crm), ("in the crm", "in the crm")),
+            1 => (Choice::Side(Side::Erp), ("in the erp", "in the erp")),
+            2 => (Choice::Value(Value::text("chosen")), ("chosen", "chosen")),
+            _ => (Choice::Both, ("in the crm", "in the erp")),
+        };
+        world.decide(&mapping, choice);
+        if again {
+            world.decide_again(&mapping);
         }
         world.settle(&mapping);
-        let mut wrong = reference::at_any_time(&world);
-        wrong.extend(reference::at_rest(&mapping, &world));
+        for side in Side::BOTH {
+            let wanted = Value::text(if side == Side::Crm { expected.0 } else { expected.1 });
+            let held = world.value(side, "name");
+            prop_assert!(held == wanted || held == world.as_cut(side, &wanted), "{} in {}", held, side.as_str());
+        }
+        let wrong = [auditor::at_rest(&world), reference::at_any_time(&world), reference::at_rest(&mapping, &world)].concat();
         prop_assert!(wrong.is_empty(), "{:#?}", wrong);
     }
 

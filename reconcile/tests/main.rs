@@ -2,8 +2,10 @@
 //! preconditions when it commits, may alter what is written and may change other fields in the same transaction.
 
 mod auditor;
+mod bugs;
 mod conversions;
 mod exhaustive;
+mod facts;
 mod laws;
 mod reference;
 mod search;

@@ -1,193 +1,216 @@
-//! Every interleaving of a small world, breadth first.
+//! Every interleaving of a small world: each state that can be reached is visited once and audited, after every event and at
+//! rest.
 //!
-//! Bounds: one to three edits with the faults that each test names, a value of its own for every edit, and
+//! Bounds: the edits and faults that each test names, a value of its own for every edit, and
 //!
 //! - a decision waits behind at most one other: more of them in a row are only a longer queue, and without end;
 //! - a decision that is refused is no step: it would give a state with one more answer each time. Instead each state that can
-//!   refuse one is looked at, and nothing but the answer may come of it;
-//! - what was confirmed and answered is forgotten after each step, where nothing is taken back any more: no step depends on it,
-//!   and no audit looks at it.
+//!   refuse one is looked at, and nothing but the answer may come of it.
+//!
+//! States that differ in nothing that can still matter are visited once; [`normal`] says what that is and why.
 
-use std::collections::BTreeSet;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Write as _;
+use std::rc::Rc;
 
 use reconcile::Value;
 use reconcile::mapping::{DeletePolicy, EntityMapping, Pair, Policy, Side};
 use reconcile::merge::{self, Choice, DecisionResult};
 
+pub(crate) use self::step::Budget;
+use self::step::{Step, steps, take};
 use crate::auditor;
+use crate::facts::{self, Facts};
 use crate::reference;
 use crate::stories;
-use crate::world::{self, Manner, SECOND, World};
+use crate::world::{self, Manner, Mixer, World};
 
-/// What the small world may do besides working.
-#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
-pub(crate) struct Budget {
-    pub(crate) edits: u8,
-    pub(crate) repeats: u8,
-    /// Records read although the streams and sinks are still busy.
-    pub(crate) timeouts: u8,
-    pub(crate) lost_answers: u8,
-    pub(crate) deletes: u8,
-    /// Sinks killed between any two steps.
-    pub(crate) kills: u8,
-    /// Undos, restores and conflicts opened again.
-    pub(crate) takebacks: u8,
-}
+mod normal;
+mod step;
 
-#[derive(Debug, Clone)]
-enum Step {
-    Edit(Side, &'static str, Value),
-    Delete(Side),
-    Deliver(Side),
-    Repeat(Side),
-    Check(Side),
-    Execute(Side, bool),
-    Answer,
-    Decide(Choice),
-    Undo(u64),
-    Restore(u64, Side),
-    Reopen(u64),
-    ReadAgain(Side),
-    Commit(Side),
-    Kill(Side),
-}
-
-#[derive(Clone, Hash, PartialEq, Eq)]
+/// A state of everything, and what may still happen.
+#[derive(Clone)]
 struct Node {
     world: World,
     budget: Budget,
+    /// Of the world as it is.
+    facts: Rc<(Facts, u128)>,
 }
 
-const STATES: usize = 3_000_000;
-/// Decisions that may wait for a write at the same time.
-const WAITING: usize = 2;
+impl Node {
+    fn first(mut world: World, budget: Budget) -> Self {
+        normal::forget(&mut world, budget);
+        let facts = Self::facts(&world);
+        Self { world, budget, facts }
+    }
 
-fn steps(node: &Node, fields: &[&'static str]) -> Vec<Step> {
-    let world = &node.world;
-    let mut steps = Vec::new();
-    for side in Side::BOTH {
-        let system = &world.systems[side];
-        if !system.stream.is_empty() {
-            steps.push(Step::Deliver(side));
-        }
-        if node.budget.repeats > 0 && system.last.is_some() {
-            steps.push(Step::Repeat(side));
-        }
-        if !system.commands.is_empty() {
-            if system.manner.racy && !system.checked {
-                steps.push(Step::Check(side));
-            } else {
-                steps.push(Step::Execute(side, false));
-                if node.budget.lost_answers > 0 {
-                    steps.push(Step::Execute(side, true));
-                }
-            }
-        }
-        if !system.uncommitted.is_empty() {
-            steps.push(Step::Commit(side));
-        }
-        if node.budget.kills > 0 && (system.checked || !system.uncommitted.is_empty()) {
-            steps.push(Step::Kill(side));
-        }
-        if system.record.is_some() {
-            if node.budget.edits > 0 {
-                for field in fields {
-                    let value = Value::text(format!("{field}{}", 10 - node.budget.edits));
-                    steps.push(Step::Edit(side, field, value));
-                }
-            }
-            if node.budget.deletes > 0 {
-                steps.push(Step::Delete(side));
-            }
-        }
+    fn facts(world: &World) -> Rc<(Facts, u128)> {
+        let facts = facts::of(world);
+        let key = Mixer::of(&facts);
+        Rc::new((facts, key))
     }
-    if !world.answers.is_empty() {
-        steps.push(Step::Answer);
-    }
-    if let Some(conflict) = world.state.conflicts.values().next().filter(|_| world.state.queued.len() < WAITING) {
-        steps.push(Step::Decide(Choice::Side(Side::Crm)));
-        steps.push(Step::Decide(Choice::Side(Side::Erp)));
-        // Whether a record stays is not decided by a value; that is refused, and `refused` looks at it.
-        if conflict.field != merge::RECORD {
-            steps.push(Step::Decide(Choice::Value(Value::text("chosen"))));
-        }
-    }
-    if node.budget.takebacks > 0 {
-        steps.extend((0..world.state.next_write).map(Step::Undo));
-        for record in world.conflicts.values().filter(|record| record.settled.is_some()) {
-            steps.extend(Side::BOTH.map(|side| Step::Restore(record.number.0, side)));
-            steps.push(Step::Reopen(record.number.0));
-        }
-    }
-    if steps.is_empty() || world.quiet() || node.budget.timeouts > 0 {
-        for (side, _) in merge::unconfirmed(&world.state, i64::MAX) {
-            // A read waits behind the writes to its record.
-            if world.systems[side].commands.is_empty() {
-                steps.push(Step::ReadAgain(side));
-            }
-        }
-    }
-    steps
 }
 
-fn take(mapping: &EntityMapping, node: &Node, step: &Step) -> Node {
-    let mut next = node.clone();
-    let world = &mut next.world;
-    match step {
-        Step::Edit(side, field, value) => {
-            // Every other edit is too close to the one before to be ordered.
-            world.tick(if next.budget.edits.is_multiple_of(2) { SECOND } else { 10 * SECOND });
-            world.edit(*side, &[(field, value.clone())]);
-            next.budget.edits -= 1;
-        }
-        Step::Delete(side) => {
-            world.tick(10 * SECOND);
-            world.delete(*side);
-            next.budget.deletes -= 1;
-        }
-        Step::Deliver(side) => world.deliver(mapping, *side),
-        Step::Repeat(side) => {
-            world.repeat(mapping, *side);
-            next.budget.repeats -= 1;
-        }
-        Step::Check(side) => world.check(*side),
-        Step::Execute(side, lost) => {
-            world.execute(*side, *lost);
-            next.budget.lost_answers -= u8::from(*lost);
-        }
-        Step::Answer => world.answer(mapping),
-        Step::Decide(choice) => world.decide(mapping, choice.clone()),
-        Step::Undo(_) | Step::Restore(..) | Step::Reopen(_) => {
-            let demand = match step {
-                Step::Undo(number) => stories::undo(world, *number),
-                Step::Restore(number, side) => stories::restore(world, *number, Choice::Side(*side)),
-                Step::Reopen(number) => stories::reopen(world, *number),
-                _ => return next,
+/// What is searched.
+pub(crate) struct Search<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mapping: &'a EntityMapping,
+    pub(crate) budget: Budget,
+    /// The fields that people edit.
+    pub(crate) fields: &'a [&'static str],
+    /// No value may be written to a side twice.
+    pub(crate) loops: bool,
+    pub(crate) order: Order,
+    /// States that are too many.
+    pub(crate) most: usize,
+}
+
+/// In which order states are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// What takes the fewest steps first: what is found is the shortest.
+    Breadth,
+    /// The last found first: what is still to be visited stays small. What is found is shortened.
+    Depth,
+}
+
+/// What a search saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) states: usize,
+    pub(crate) rests: usize,
+    pub(crate) steps: usize,
+}
+
+/// What broke, and how.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) wrong: Vec<String>,
+    pub(crate) steps: Vec<String>,
+    world: Box<World>,
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, key: u128) {
+        // Half of it is enough to find the place.
+        self.0 = key as u64;
+    }
+}
+
+#[expect(clippy::disallowed_types, reason = "only asked for members, so its order does not matter")]
+type Keys = std::collections::HashSet<u128, BuildHasherDefault<AsIs>>;
+
+impl Search<'_> {
+    /// Visits every state that can be reached, until one breaks a promise.
+    pub(crate) fn run(&self, world: World) -> Result<Count, Broken> {
+        let first = Node::first(world, self.budget);
+        let mut keys = Keys::default();
+        keys.insert(normal::key(&first, self.loops));
+        let mut trail: Vec<(u32, Step)> = Vec::new();
+        let mut count = Count { states: 0, rests: 0, steps: 0 };
+        let mut waiting = vec![(0_u32, first.clone())];
+        let mut next = Vec::new();
+        loop {
+            let Some((index, node)) = waiting.pop() else {
+                if next.is_empty() {
+                    break;
+                }
+                std::mem::swap(&mut waiting, &mut next);
+                continue;
             };
-            stories::ask(world, mapping, demand, false);
-            next.budget.takebacks -= 1;
+            count.states += 1;
+            assert!(count.states <= self.most, "{}: more than {} states; make the world smaller", self.name, self.most);
+            let (rests, wrong) = self.verdict(&node);
+            count.rests += usize::from(rests);
+            if !wrong.is_empty() {
+                return Err(self.shortest(&first, path(&trail, index)).unwrap_or_else(|| Broken {
+                    wrong,
+                    steps: Vec::new(),
+                    world: Box::new(node.world),
+                }));
+            }
+            for step in steps(&node, self.fields) {
+                count.steps += 1;
+                let after = take(self.mapping, self.fields, &node, step);
+                if keys.insert(normal::key(&after, self.loops)) {
+                    trail.push((index, step));
+                    let index = u32::try_from(trail.len()).expect("below four billion states");
+                    match self.order {
+                        Order::Breadth => next.push((index, after)),
+                        Order::Depth => waiting.push((index, after)),
+                    }
+                }
+            }
         }
-        Step::Commit(side) => world.commit_answers(*side),
-        Step::Kill(side) => {
-            world.kill(*side);
-            world.commit_answers(side.other());
-            world.commits = false;
-            next.budget.kills -= 1;
-        }
-        Step::ReadAgain(side) => {
-            next.budget.timeouts -= u8::from(!world.quiet());
-            world.read_owed(*side);
-        }
+        Ok(count)
     }
-    if next.budget.takebacks == 0 {
-        // Only what is taken back needs them.
-        next.world.confirmed.clear();
-        next.world.replies.clear();
+
+    /// What breaks, with no step that it does without.
+    fn shortest(&self, first: &Node, mut path: Vec<Step>) -> Option<Broken> {
+        let mut broken = self.replay(first, &path)?;
+        let mut left = path.len();
+        while left > 0 {
+            left -= 1;
+            let mut fewer = path.clone();
+            fewer.remove(left);
+            if let Some(found) = self.replay(first, &fewer) {
+                fewer.truncate(found.steps.len());
+                path = fewer;
+                left = path.len();
+                broken = found;
+            }
+        }
+        Some(broken)
     }
-    next
+
+    fn replay(&self, first: &Node, path: &[Step]) -> Option<Broken> {
+        let mut node = first.clone();
+        let mut done = Vec::new();
+        for step in path {
+            if !steps(&node, self.fields).contains(step) {
+                return None;
+            }
+            node = take(self.mapping, self.fields, &node, *step);
+            done.push(format!("{step:?}"));
+            let (_, wrong) = self.verdict(&node);
+            if !wrong.is_empty() {
+                return Some(Broken { wrong, steps: done, world: Box::new(node.world) });
+            }
+        }
+        None
+    }
+
+    /// Whether it is at rest, and what is wrong.
+    fn verdict(&self, node: &Node) -> (bool, Vec<String>) {
+        let world = &node.world;
+        let mut wrong = Vec::new();
+        if self.loops {
+            wrong.extend(auditor::no_loop(world));
+        }
+        wrong.extend(reference::at_any_time(world));
+        wrong.extend(reference::strayed(self.mapping, world));
+        wrong.extend(refused(self.mapping, world));
+        let rests = world.quiet() && merge::unconfirmed(&world.state, i64::MAX).is_empty();
+        if rests {
+            wrong.extend(auditor::by_facts(world, &node.facts.0));
+            // Where changes become one before anybody reads them, what was replaced cannot be known.
+            let told = |side: &Side| !world.systems[*side].manner.coalesces && !world.systems[*side].manner.nameless;
+            if Side::BOTH.iter().all(told) {
+                wrong.extend(reference::by_facts(self.mapping, world, &node.facts.0));
+            }
+        }
+        (rests, wrong)
+    }
 }
 
 /// A decision that is refused changes nothing but that it was taken.
@@ -199,19 +222,23 @@ fn refused(mapping: &EntityMapping, world: &World) -> Option<String> {
     let mut after = world.clone();
     after.decide(mapping, Choice::Value(Value::text("chosen")));
     let refused = after.replies.last().is_some_and(|(result, _)| *result == DecisionResult::Refused);
-    after.state.decided.pop();
+    after.state.decided.clone_from(&world.state.decided);
     (!refused || after.state != world.state || after.systems != world.systems || after.conflicts != world.conflicts)
         .then(|| format!("a record was decided by a value: {:?}", after.replies.last()))
 }
 
-fn key(node: &Node) -> u128 {
-    let mut low = DefaultHasher::new();
-    node.hash(&mut low);
-    let mut high = DefaultHasher::new();
-    0x5eed_u64.hash(&mut high);
-    node.hash(&mut high);
-    u128::from(low.finish()) | (u128::from(high.finish()) << 64)
+fn path(trail: &[(u32, Step)], mut index: u32) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while index > 0 {
+        let (parent, step) = trail[index as usize - 1];
+        steps.push(step);
+        index = parent;
+    }
+    steps.reverse();
+    steps
 }
+
+const STATES: usize = 3_000_000;
 
 /// Visits every reachable state and audits each one at rest. Returns how many there are.
 pub(crate) fn search(
@@ -233,68 +260,29 @@ pub(crate) fn search_from(
     fields: &[&'static str],
     loops: bool,
 ) -> usize {
-    let mut first = Node { world, budget };
-    first.world.commits = budget.kills > 0;
-    // The reference knows nothing of values that a target alters, nor of edits that were overtaken while others were decided.
-    let plain = budget.takebacks == 0
-        && Side::BOTH.iter().all(|side| {
-            let manner = &first.world.systems[*side].manner;
-            !manner.racy && !manner.coalesces && !manner.nameless && manner.cut.is_none() && manner.trigger.is_none()
-        });
-    let mut seen = BTreeSet::from([key(&first)]);
-    let mut trail: Vec<(usize, Option<Step>)> = vec![(0, None)];
-    let mut frontier = vec![(0_usize, first)];
-    let mut rests = 0_usize;
-    while !frontier.is_empty() {
-        let mut next = Vec::new();
-        for (index, node) in frontier {
-            let steps = steps(&node, fields);
-            let mut wrong = Vec::new();
-            if loops {
-                wrong.extend(auditor::no_loop(&node.world));
-            }
-            wrong.extend(reference::at_any_time(&node.world));
-            wrong.extend(refused(mapping, &node.world));
-            let silent = !merge::unconfirmed(&node.world.state, i64::MAX).is_empty();
-            if node.world.quiet() && !silent {
-                rests += 1;
-                wrong.extend(auditor::at_rest(&node.world));
-                if plain {
-                    wrong.extend(reference::at_rest(mapping, &node.world));
-                }
-            }
-            if !wrong.is_empty() {
-                let steps: Vec<String> = path(&trail, index).iter().map(|step| format!("{step:?}")).collect();
-                panic!(
-                    "{name}: {wrong:#?}\nafter\n  {}\nstate {:?}\nconflicts {:?}",
-                    steps.join("\n  "),
-                    node.world.state,
-                    node.world.conflicts
-                );
-            }
-            for step in steps {
-                let after = take(mapping, &node, &step);
-                if seen.insert(key(&after)) {
-                    trail.push((index, Some(step)));
-                    next.push((trail.len() - 1, after));
-                }
-            }
-            assert!(seen.len() <= STATES, "{name}: more than {STATES} states; make the world smaller");
-        }
-        frontier = next;
-    }
-    let _ = writeln!(std::io::stdout(), "{name}: {} states, {rests} of them at rest", seen.len());
-    seen.len()
+    let search = Search { name, mapping, budget, fields, loops, order: Order::Breadth, most: STATES };
+    search.print(world)
 }
 
-fn path(trail: &[(usize, Option<Step>)], mut index: usize) -> Vec<Step> {
-    let mut steps = Vec::new();
-    while let (parent, Some(step)) = &trail[index] {
-        steps.push(step.clone());
-        index = *parent;
+impl Search<'_> {
+    /// Says how many states there are, or what breaks.
+    pub(crate) fn print(&self, world: World) -> usize {
+        match self.run(world) {
+            Ok(count) => {
+                let Count { states, rests, steps } = count;
+                let _ = writeln!(std::io::stdout(), "{}: {states} states, {rests} of them at rest, {steps} steps", self.name);
+                states
+            }
+            Err(Broken { wrong, steps, world }) => panic!(
+                "{}: {wrong:#?}\nafter\n  {}\nstate {:?}\nconflicts {:?}\npast {:?}",
+                self.name,
+                steps.join("\n  "),
+                world.state,
+                world.conflicts,
+                world.past
+            ),
+        }
     }
-    steps.reverse();
-    steps
 }
 
 pub(crate) fn manners() -> Pair<Manner> {

@@ -10,6 +10,7 @@ use crate::world::{Manner, World, mapping};
 
 mod decisions;
 mod fields;
+mod found;
 mod records;
 mod remap;
 mod restores;

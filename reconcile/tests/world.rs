@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use reconcile::Value;
 use reconcile::mapping::{CreatePolicy, DeletePolicy, EntityMapping, FieldMapping, FieldType, Pair, Policy, Side, SideMapping};
 use reconcile::merge::{
-    self, Answer, Choice, Confirmed, ConflictRecord, DecisionResult, Effect, EntityState, Event, SideChange, Verdict, WriteCommand,
-    WriteKind, WriteNumber,
+    self, Choice, Confirmed, ConflictRecord, DecisionResult, Demand, Effect, EntityState, Event, Reply, SideChange, Verdict, WriteCommand,
+    WriteNumber,
 };
+
+pub(crate) use self::shared::{Mixer, Shared};
+
+mod shared;
+mod sink;
 
 pub(crate) const SECOND: i64 = 1_000_000;
 
@@ -67,11 +72,12 @@ pub(crate) struct System {
     pub by_us: bool,
     /// The last write of ours that the record bears.
     pub bears: Option<u64>,
-    /// Commands answered since the sink's last commit: a kill loses the answers and brings the commands back.
-    pub uncommitted: VecDeque<(WriteCommand, Event)>,
+    /// What the sink has answered, and the core has not heard yet; with the command, which a kill may bring back.
+    pub answers: VecDeque<(Option<WriteCommand>, Event)>,
     /// Writes carried out, by number: the record, and what it held right after.
     pub ledger: BTreeMap<u64, (String, BTreeMap<String, Value>)>,
     pub made: u32,
+    /// The change that reached the core last.
     pub last: Option<SideChange>,
 }
 
@@ -88,61 +94,79 @@ pub(crate) struct Commit {
     pub asked: bool,
 }
 
+/// What people decided about a field, as it was carried out.
 #[derive(Debug, Clone, Hash, PartialEq, Eq)]
-pub(crate) struct World {
-    pub state: EntityState,
-    pub systems: Pair<System>,
-    pub answers: VecDeque<Event>,
-    pub clock: i64,
-    /// Everything that ever stood anywhere, in commit order.
+pub(crate) struct Decided {
+    pub field: String,
+    /// What both sides are to hold; none when it says nothing of that.
+    pub values: Option<Pair<Value>>,
+    /// How much of the history was before.
+    pub before: usize,
+    /// The core knew of all that stood anywhere.
+    pub informed: bool,
+}
+
+/// Everything that ever happened, in the order in which it did.
+#[derive(Debug, Clone, Hash, PartialEq, Eq, Default)]
+pub(crate) struct Past {
+    /// What came to stand anywhere, in commit order.
     pub history: Vec<Commit>,
-    pub conflicts: BTreeMap<u64, ConflictRecord>,
-    pub confirmed: Vec<Confirmed>,
-    pub decided: Vec<Value>,
-    /// What decisions were answered.
-    pub replies: Vec<(DecisionResult, String)>,
-    /// What each side's stream showed last, by field.
-    pub shown: BTreeMap<(Side, String), Value>,
-    /// Sinks commit their answers in a step of its own.
-    pub commits: bool,
     /// What writes were asked to put where, with how much of the history was before; the target may have made of it what it held.
     pub carried: Vec<(Side, String, Value, usize)>,
     /// Deletions by people, with how much of the history was before.
     pub deletions: Vec<(Side, usize)>,
+    /// Decisions by people.
+    pub decided: Vec<Decided>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct World {
+    pub state: Shared<EntityState>,
+    pub systems: Pair<Shared<System>>,
+    pub clock: i64,
+    pub past: Shared<Past>,
+    /// Conflicts as they were last kept.
+    pub conflicts: Shared<BTreeMap<u64, ConflictRecord>>,
+    /// Writes that are audited.
+    pub confirmed: Vec<Confirmed>,
+    /// What decisions were answered.
+    pub replies: Vec<(DecisionResult, String)>,
+    /// What each side's stream showed last, by field.
+    pub shown: Shared<BTreeMap<(Side, String), Value>>,
+    /// The last decision that was taken.
+    pub verdict: Option<Verdict>,
 }
 
 impl World {
     /// Both sides have the record, and hold the same.
     pub(crate) fn linked(manners: Pair<Manner>) -> Self {
-        let system = |side: Side, manner: Manner| System {
-            side,
-            manner,
-            record: Some(format!("{}-1", side.as_str())),
-            row: BTreeMap::new(),
-            stream: VecDeque::new(),
-            commands: VecDeque::new(),
-            checked: false,
-            by_us: false,
-            bears: None,
-            uncommitted: VecDeque::new(),
-            ledger: BTreeMap::new(),
-            made: 0,
-            last: None,
+        let system = |side: Side, manner: Manner| {
+            Shared::new(System {
+                side,
+                manner,
+                record: Some(format!("{}-1", side.as_str())),
+                row: BTreeMap::new(),
+                stream: VecDeque::new(),
+                commands: VecDeque::new(),
+                checked: false,
+                by_us: false,
+                bears: None,
+                answers: VecDeque::new(),
+                ledger: BTreeMap::new(),
+                made: 0,
+                last: None,
+            })
         };
         let mut world = Self {
-            state: EntityState { entity: "e1".to_owned(), ..EntityState::default() },
+            state: Shared::new(EntityState { entity: "e1".to_owned(), ..EntityState::default() }),
             systems: Pair { crm: system(Side::Crm, manners.crm), erp: system(Side::Erp, manners.erp) },
-            answers: VecDeque::new(),
             clock: 1000 * SECOND,
-            history: Vec::new(),
-            conflicts: BTreeMap::new(),
+            past: Shared::new(Past::default()),
+            conflicts: Shared::new(BTreeMap::new()),
             confirmed: Vec::new(),
-            decided: Vec::new(),
             replies: Vec::new(),
-            shown: BTreeMap::new(),
-            commits: false,
-            carried: Vec::new(),
-            deletions: Vec::new(),
+            shown: Shared::new(BTreeMap::new()),
+            verdict: None,
         };
         for side in Side::BOTH {
             for name in ["name", "phone"] {
@@ -172,11 +196,14 @@ impl World {
 
     /// A person edits columns; none deletes.
     pub(crate) fn edit(&mut self, side: Side, edits: &[(&str, Value)]) {
+        if self.systems[side].record.is_none() {
+            return;
+        }
         let clock = self.clock;
         let changes: Vec<(String, Value)> = edits.iter().map(|(field, value)| (column(side, field), value.clone())).collect();
         for (field, value) in edits {
             let commit = Commit { side, field: (*field).to_owned(), value: value.clone(), at: clock, write: None, asked: true };
-            self.history.push(commit);
+            self.past.history.push(commit);
         }
         self.commit(side, changes, None);
     }
@@ -185,7 +212,8 @@ impl World {
     pub(crate) fn delete(&mut self, side: Side) {
         let Some(record) = self.systems[side].record.clone() else { return };
         let change = self.change(side, &record, true, Vec::new(), None);
-        self.deletions.push((side, self.history.len()));
+        let before = self.past.history.len();
+        self.past.deletions.push((side, before));
         let system = &mut self.systems[side];
         system.row.clear();
         system.record = None;
@@ -250,7 +278,7 @@ impl World {
     /// A transaction at a side: the row changes, the stream says so.
     fn commit(&mut self, side: Side, changes: Vec<(String, Value)>, write: Option<u64>) {
         let clock = self.clock;
-        let system = &mut self.systems[side];
+        let system = &mut *self.systems[side];
         let Some(record) = system.record.clone() else { return };
         let mut all = changes;
         let count = all.len();
@@ -266,8 +294,9 @@ impl World {
         }
         let asked = write.is_some();
         if asked {
-            let history = self.history.len();
-            self.carried.extend(all.iter().take(count).map(|(name, value)| (side, canonical(side, name), value.clone(), history)));
+            let history = self.past.history.len();
+            let carried = all.iter().take(count).map(|(name, value)| (side, canonical(side, name), value.clone(), history));
+            self.past.carried.extend(carried);
         }
         let wanted: Vec<String> = all.iter().map(|(name, _)| name.clone()).take(if asked { count } else { 0 }).collect();
         let mut changed = Vec::new();
@@ -280,7 +309,7 @@ impl World {
                 if asked {
                     let field = canonical(side, &name);
                     let asked = wanted.contains(&name);
-                    self.history.push(Commit { side, field, value: value.clone(), at: clock, write, asked });
+                    self.past.history.push(Commit { side, field, value: value.clone(), at: clock, write, asked });
                 }
                 system.row.insert(name, value);
             }
@@ -323,9 +352,16 @@ impl World {
         }
     }
 
-    /// The next answer reaches the core.
+    /// The next answer of either side reaches the core.
     pub(crate) fn answer(&mut self, mapping: &EntityMapping) {
-        let Some(mut event) = self.answers.pop_front() else { return };
+        if let Some(side) = Side::BOTH.into_iter().find(|side| !self.systems[*side].answers.is_empty()) {
+            self.answer_of(mapping, side);
+        }
+    }
+
+    /// The next answer of a side reaches the core.
+    pub(crate) fn answer_of(&mut self, mapping: &EntityMapping, side: Side) {
+        let Some((_, mut event)) = self.systems[side].answers.pop_front() else { return };
         if let Event::Read(change) = &mut event {
             // What its stream does not owe any more is left to the stream.
             let owed = merge::unshown(&self.state, change.side, i64::MAX);
@@ -347,164 +383,29 @@ impl World {
         change.snapshot = true;
         change.actor = None;
         change.write = self.state.next_write.checked_sub(1).map(WriteNumber);
-        self.answers.push_back(Event::Read(change));
-    }
-
-    /// The sink reads the target and compares, without committing yet. Only racy systems need it.
-    pub(crate) fn check(&mut self, side: Side) {
-        let Some(command) = self.systems[side].commands.front().cloned() else { return };
-        let system = &self.systems[side];
-        let holds = self.holds(side, &command) || command.kind == WriteKind::Create;
-        let done = system.record.is_some() && system.bears == Some(command.number.0);
-        // An earlier try did it, whatever became of it since.
-        if done || command.kind == WriteKind::Delete && system.record.is_none() {
-            let record = system.record.clone();
-            self.systems[side].commands.pop_front();
-            self.reply(&command, Answer::Applied, record);
-        } else if holds {
-            self.systems[side].checked = true;
-        } else {
-            self.reject(side, &command);
-        }
-    }
-
-    fn holds(&self, side: Side, command: &WriteCommand) -> bool {
-        let system = &self.systems[side];
-        system.record.is_some() && command.expected.iter().all(|(name, value)| system.row.get(name) == Some(value))
-    }
-
-    fn reject(&mut self, side: Side, command: &WriteCommand) {
-        let system = &mut self.systems[side];
-        system.commands.pop_front();
-        system.checked = false;
-        let actual = system
-            .record
-            .is_some()
-            .then(|| command.expected.keys().map(|name| (name.clone(), system.row.get(name).cloned().unwrap_or_default())).collect());
-        self.reply(command, Answer::Rejected(actual), None);
-    }
-
-    fn reply(&mut self, command: &WriteCommand, answer: Answer, record: Option<String>) {
-        let event = Event::Answered { write: command.number, answer, record };
-        if self.commits {
-            self.systems[command.side].uncommitted.push_back((command.clone(), event));
-        } else {
-            self.answers.push_back(event);
-        }
-    }
-
-    /// The sink commits: its answers are on the log and its commands behind it.
-    pub(crate) fn commit_answers(&mut self, side: Side) {
-        let answers = std::mem::take(&mut self.systems[side].uncommitted);
-        self.answers.extend(answers.into_iter().map(|(_, event)| event));
-    }
-
-    /// The sink is killed and starts again from its last commit, without what it remembered of its tries.
-    pub(crate) fn kill(&mut self, side: Side) {
-        let system = &mut self.systems[side];
-        system.checked = false;
-        for (command, _) in std::mem::take(&mut system.uncommitted).into_iter().rev() {
-            system.commands.push_front(command);
-        }
-        if system.manner.racy {
-            for command in system.commands.iter().filter(|command| command.kind != WriteKind::Create) {
-                system.ledger.remove(&command.number.0);
-            }
-        }
-    }
-
-    /// The sink carries out the next command. `lost` loses the answer: the sink will try the same command again.
-    pub(crate) fn execute(&mut self, side: Side, lost: bool) {
-        let Some(command) = self.systems[side].commands.front().cloned() else { return };
-        let number = command.number.0;
-        let racy = self.systems[side].manner.racy;
-        if racy && !self.systems[side].checked {
-            self.check(side);
-            if !self.systems[side].checked {
-                return;
-            }
-        }
-        // Tried before, and the ledger knows. A system without one has compared what it holds.
-        let kept = self.systems[side].ledger.get(&number).filter(|_| !racy || command.kind == WriteKind::Create);
-        if let Some(record) = kept.cloned() {
-            self.systems[side].commands.pop_front();
-            self.systems[side].checked = false;
-            self.reply(&command, told(racy, record.1), Some(record.0));
-            return;
-        }
-        let checked = self.systems[side].checked;
-        if command.kind != WriteKind::Create && !checked && !self.holds(side, &command) {
-            self.reject(side, &command);
-            return;
-        }
-        self.systems[side].checked = false;
-        self.carry_out(side, &command);
-        let record = self.systems[side].record.clone();
-        let row = &self.systems[side].row;
-        let after: BTreeMap<String, Value> =
-            command.values.keys().map(|name| (name.clone(), row.get(name).cloned().unwrap_or_default())).collect();
-        self.systems[side].ledger.insert(number, (record.clone().unwrap_or_default(), after.clone()));
-        if !lost {
-            self.systems[side].commands.pop_front();
-            self.reply(&command, told(racy, after), record);
-        }
-    }
-
-    fn carry_out(&mut self, side: Side, command: &WriteCommand) {
-        match command.kind {
-            WriteKind::Create => {
-                let system = &mut self.systems[side];
-                system.made += 1;
-                system.record = Some(format!("{}-made-{}", side.as_str(), system.made));
-                for name in ["name", "phone"] {
-                    system.row.insert(column(side, name), Value::Null);
-                }
-                let values = command.values.clone().into_iter().collect();
-                self.commit(side, values, Some(command.number.0));
-                // A create says all there is.
-                let row = self.systems[side].row.clone();
-                if let Some(change) = self.systems[side].stream.back_mut() {
-                    for (name, value) in row {
-                        change.fields.insert(canonical(side, &name), value.clone());
-                        change.columns.insert(name, value);
-                    }
-                }
-            }
-            WriteKind::Update | WriteKind::Archive | WriteKind::Unarchive => {
-                let values = command.values.clone().into_iter().collect();
-                self.commit(side, values, Some(command.number.0));
-            }
-            WriteKind::Delete => {
-                if let Some(record) = self.systems[side].record.clone() {
-                    let change = self.change(side, &record, true, Vec::new(), Some(command.number.0));
-                    self.systems[side].row.clear();
-                    self.systems[side].record = None;
-                    self.push(side, change);
-                }
-            }
-        }
-    }
-
-    /// The target refuses the next command for good.
-    pub(crate) fn refuse(&mut self, side: Side, reason: &str) {
-        if let Some(command) = self.systems[side].commands.pop_front() {
-            self.reply(&command, Answer::Failed(reason.to_owned()), None);
-        }
+        self.systems[side].answers.push_back((None, Event::Read(change)));
     }
 
     /// A person decides the oldest open conflict.
     pub(crate) fn decide(&mut self, mapping: &EntityMapping, choice: Choice) {
         let Some(number) = self.state.conflicts.values().next().map(|record| record.number) else { return };
-        if let Choice::Value(value) = &choice {
-            self.decided.push(value.clone());
-        }
-        let id = format!("decision-{}", self.state.decided.len());
+        let known = |id: &String| self.state.decided.contains(id) || self.state.queued.iter().any(|verdict| verdict.id == *id);
+        let id = (0..).map(|number| format!("decision-{number}")).find(|id| !known(id)).unwrap_or_default();
         let verdict = Verdict::settle(id, number, choice, "Ana Lima");
+        self.verdict = Some(verdict.clone());
         self.apply(mapping, &Event::Decided(verdict));
     }
 
+    /// The last decision comes again.
+    pub(crate) fn decide_again(&mut self, mapping: &EntityMapping) {
+        if let Some(verdict) = self.verdict.clone() {
+            self.apply(mapping, &Event::Decided(verdict));
+        }
+    }
+
     pub(crate) fn apply(&mut self, mapping: &EntityMapping, event: &Event) -> Vec<Effect> {
-        let effects = merge::apply(mapping, &mut self.state, event, self.clock);
+        let clock = self.clock;
+        let effects = merge::apply(mapping, &mut self.state, event, clock);
         for effect in &effects {
             match effect {
                 Effect::Write(command) => self.systems[command.side].commands.push_back(command.clone()),
@@ -512,20 +413,49 @@ impl World {
                     self.conflicts.insert(record.number.0, record.clone());
                 }
                 Effect::Confirmed(confirmed) => self.confirmed.push(confirmed.clone()),
-                Effect::Decided(reply) => self.replies.push((reply.result, reply.reason.clone())),
+                Effect::Decided(reply) => {
+                    self.replies.push((reply.result, reply.reason.clone()));
+                    self.note(reply);
+                }
                 Effect::Golden => {}
             }
         }
         effects
     }
 
+    /// Keeps what a decision asks both sides to hold, once it is carried out.
+    fn note(&mut self, reply: &Reply) {
+        let (DecisionResult::Accepted, Some(number)) = (reply.result, reply.conflict) else { return };
+        let kept = self.conflicts.get(&number.0).cloned();
+        let own = |record: &ConflictRecord| Pair { crm: record.values.crm.value.clone(), erp: record.values.erp.value.clone() };
+        let twice = |value: &Value| Pair { crm: value.clone(), erp: value.clone() };
+        let chosen = |choice: &Choice, record: &ConflictRecord| match choice {
+            Choice::Side(side) => twice(&record.values[*side].value),
+            Choice::Value(value) => twice(value),
+            Choice::Both => own(record),
+        };
+        let decided: Vec<(String, Option<Pair<Value>>)> = match &reply.verdict.demand {
+            Demand::Settle { choice, .. } => kept.iter().map(|record| (record.field.clone(), Some(chosen(choice, record)))).collect(),
+            Demand::Restore { choice, kept: Some(lost), .. } => vec![(lost.field.clone(), Some(chosen(choice, lost)))],
+            // It is held again, and says so by itself.
+            Demand::Reopen { kept: Some(record), .. } => vec![(record.field.clone(), None)],
+            Demand::Undo { kept: Some(done), .. } => {
+                done.steps.iter().map(|(field, step)| (field.clone(), Some(step.before.clone()))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let informed = Side::BOTH.iter().all(|side| self.systems[*side].stream.is_empty() && self.systems[*side].commands.is_empty());
+        let before = self.past.history.len();
+        let decided = decided.into_iter().map(|(field, values)| Decided { field, values, before, informed });
+        self.past.decided.extend(decided);
+    }
+
     /// Nothing is on its way anywhere.
     pub(crate) fn quiet(&self) -> bool {
-        self.answers.is_empty()
-            && Side::BOTH.iter().all(|side| {
-                let system = &self.systems[*side];
-                system.stream.is_empty() && system.commands.is_empty() && system.uncommitted.is_empty()
-            })
+        Side::BOTH.iter().all(|side| {
+            let system = &self.systems[*side];
+            system.stream.is_empty() && system.commands.is_empty() && system.answers.is_empty()
+        })
     }
 
     /// Runs everything until nothing is on its way, reading again what stays unconfirmed.
@@ -535,7 +465,9 @@ impl World {
                 self.execute(side, false);
                 self.deliver(mapping, side);
             }
-            self.answer(mapping);
+            for side in Side::BOTH {
+                self.answer_of(mapping, side);
+            }
             if self.quiet() {
                 let silent = merge::unconfirmed(&self.state, i64::MAX);
                 if silent.is_empty() {
@@ -553,16 +485,19 @@ impl World {
         self.systems[side].row.get(&column(side, field)).cloned().unwrap_or_default()
     }
 
+    /// A value as a side keeps it when it is written there.
+    pub(crate) fn as_cut(&self, side: Side, value: &Value) -> Value {
+        match (value, self.systems[side].manner.cut) {
+            (Value::Text(text), Some(cut)) => Value::Text(text.chars().take(cut).collect()),
+            _ => value.clone(),
+        }
+    }
+
     /// What a field holds on both sides.
     pub(crate) fn values(&self, field: &str) -> (String, String) {
         let text = |side| self.value(side, field).as_text().unwrap_or("-").to_owned();
         (text(Side::Crm), text(Side::Erp))
     }
-}
-
-/// A system that compares and writes in one transaction also says what it holds then.
-fn told(racy: bool, after: BTreeMap<String, Value>) -> Answer {
-    if racy { Answer::Applied } else { Answer::AppliedAs(after) }
 }
 
 pub(crate) fn column(side: Side, field: &str) -> String {

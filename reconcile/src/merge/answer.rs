@@ -134,8 +134,8 @@ fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, f
     let state = turn.field(&field.name);
     let Some(instead) = state.seen[flight.target].clone() else { return };
     let base = flight.base(state.agreed.as_ref());
-    let (write, target, value) = (flight.write, flight.target, flight.value.clone());
-    state.owe(Unseen { write, target, value, source, instead, base, done: false });
+    let (write, target, value, expected) = (flight.write, flight.target, flight.value.clone(), flight.expected.clone());
+    state.owe(Unseen { write, target, value, source, instead, base, expected, done: false });
 }
 
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {

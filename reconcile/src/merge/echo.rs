@@ -212,7 +212,8 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
         Some(ahead) => ahead.until = until,
         None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until, shown: false }),
     }
-    turn.field(&field.name).owe(Unseen { write: flight.write, target, value: flight.value, source, instead, base, done: true });
+    let InFlight { write, value, expected, .. } = flight;
+    turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, done: true });
 }
 
 /// The write is done; its target holds `value`.
@@ -269,6 +270,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     }
     let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
+    // What a re-read found done was agreed on then.
+    let rejected = rejected && !late.done;
     if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
         let mut agreed = Pair::default();
         agreed[side] = shown.seen.value.clone();
@@ -276,7 +279,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
         state.agreed = Some(agreed);
     }
     let replaced = before.unwrap_or(late.instead);
-    if replaced.value != late.base[side] && replaced.value != shown.seen.value && busy.as_ref() != Some(&replaced.value) {
+    let known = replaced.value == late.base[side] || replaced.value == late.expected;
+    if !known && replaced.value != shown.seen.value && busy.as_ref() != Some(&replaced.value) {
         settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer);
     }
 }
@@ -288,7 +292,7 @@ fn buried(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Opti
     let done = |unseen: &&Unseen| unseen.done && Some(unseen.write) <= shown.borne;
     let done: Vec<Unseen> = turn.field(&field.name).unseen[side].iter().filter(done).cloned().collect();
     for late in done {
-        let lost = |replaced: &&Seen| ![&late.base[side], &late.value, &shown.seen.value].contains(&&replaced.value);
+        let lost = |replaced: &&Seen| ![&late.base[side], &late.expected, &late.value, &shown.seen.value].contains(&&replaced.value);
         if let Some(replaced) = before.filter(lost) {
             settle::overtaken(turn, field, side, replaced.clone(), late.source, late.base, true);
         }

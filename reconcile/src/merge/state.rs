@@ -84,6 +84,8 @@ pub struct Unseen {
     pub instead: Seen,
     /// What both sides had agreed on before.
     pub base: Pair<Value>,
+    /// What the target was seen to hold when the write was decided.
+    pub expected: Value,
     /// It was done.
     pub done: bool,
 }

@@ -79,8 +79,18 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), pair(value().boxed()), any::<bool>())
-        .prop_map(|(write, target, value, source, instead, base, done)| Unseen { write, target, value, source, instead, base, done })
+    (write_number(), side(), value(), seen(), seen(), (pair(value().boxed()), value()), any::<bool>()).prop_map(
+        |(write, target, value, source, instead, (base, expected), done)| Unseen {
+            write,
+            target,
+            value,
+            source,
+            instead,
+            base,
+            expected,
+            done,
+        },
+    )
 }
 
 fn resolution() -> impl Strategy<Value = Resolution> {
