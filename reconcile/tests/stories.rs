@@ -14,6 +14,7 @@ mod found;
 mod records;
 mod remap;
 mod restores;
+mod returns;
 mod undos;
 
 pub(crate) fn calm() -> Pair<Manner> {

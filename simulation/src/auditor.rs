@@ -111,6 +111,15 @@ impl Books {
         self.of(entity, field).any(|conflict| conflict.state == ConflictState::Open)
     }
 
+    /// Whether a person left to each side the value that stands there.
+    fn keeps_both(&self, entity: &str, field: usize, crm: &str, erp: &str) -> bool {
+        let said = |side: Side, value: &schemas::Value, stands: &str| {
+            let value = common(field, value);
+            value == stands || value == self.meaning(side, field, stands)
+        };
+        self.of(entity, field).any(|settled| settled.both && said(Side::Crm, &settled.crm, crm) && said(Side::Erp, &settled.erp, erp))
+    }
+
     /// A value so that both sides' can be compared: a reference as the entity that it means.
     fn meaning(&self, side: Side, field: usize, value: &str) -> String {
         if FIELDS[field].shape != Shape::Link {
@@ -144,10 +153,6 @@ fn once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
             if !books.entities.contains_key(&(side, id.clone())) && !waits {
                 wrong.push(format!("P2: {side} {id} belongs to no entity"));
             }
-            // Who brings a record back may find it made anew meanwhile.
-            if systems.at(side).returned.contains_key(id) {
-                continue;
-            }
             let text = |column: &str| row.values.get(column).and_then(schemas::Value::as_text).map(str::to_owned);
             if let Some(number) = text(number_column(side)) {
                 *numbers.entry(number).or_default() += 1;
@@ -172,10 +177,6 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
     let nowhere = |side: Side, id: &str| books.leads_nowhere(systems, side, LINK, &value(systems, side, id, LINK));
     let (Some(crm), Some(erp)) = (record(Side::Crm), record(Side::Erp)) else {
         let sides = [Side::Crm, Side::Erp];
-        let returned = |side: Side| {
-            let ids = books.records.get(&(entity.to_owned(), side));
-            ids.is_some_and(|ids| ids.iter().any(|id| systems.at(side).returned.contains_key(id)))
-        };
         // Made by us and deleted by somebody before any stream told of it.
         let made = |side: Side| {
             let own = |row: &Row| row.values.get(id_column(side)).and_then(schemas::Value::as_text) == Some(entity);
@@ -184,7 +185,7 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         let excused = |side: Side| {
             record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id))
         };
-        if !sides.into_iter().any(|side| excused(side) || returned(side) || made(side)) {
+        if !sides.into_iter().any(|side| excused(side) || made(side)) {
             wrong.push(format!(
                 "P2: entity {} has {:?} in the CRM and {:?} in the ERP",
                 &entity[..8],
@@ -202,6 +203,9 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
             continue;
         }
         let (here, there) = (value(systems, Side::Crm, crm, field), value(systems, Side::Erp, erp, field));
+        if books.keeps_both(entity, field, &here, &there) {
+            continue;
+        }
         if books.leads_nowhere(systems, Side::Crm, field, &here) || books.leads_nowhere(systems, Side::Erp, field, &there) {
             continue;
         }
@@ -234,6 +238,7 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         for put in systems.history.iter().filter(ours) {
             match &put.by {
                 By::Person | By::Trigger => edits += 1,
+                By::Return => {}
                 By::Write(_) => {
                     writes += 1;
                     if !written.insert((put.side, &put.id, &put.value)) && fresh {

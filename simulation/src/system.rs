@@ -37,13 +37,15 @@ pub(super) enum By {
     Person,
     Write(String),
     Trigger,
+    /// It stood there before its record was deleted, put there by one of ours, and is back with it.
+    Return,
 }
 
 impl By {
     fn write(&self) -> Option<String> {
         match self {
             Self::Write(id) => Some(id.clone()),
-            Self::Person | Self::Trigger => None,
+            Self::Person | Self::Trigger | Self::Return => None,
         }
     }
 }
@@ -291,6 +293,13 @@ impl System {
     pub(super) fn refers(&self, contact: &str, customer: &str) -> bool {
         let row = self.rows.get(contact).filter(|row| row.kind == Kind::Contact);
         row.and_then(|row| row.values.get(FIELDS[LINK].column(self.side))).and_then(Value::as_text) == Some(customer)
+    }
+
+    /// Whether a row that came back has a number that another one is to be given. Numbers are unique, as in most systems; of
+    /// all others it is the auditor who says so.
+    pub(super) fn is_taken(&self, number: &Value) -> bool {
+        let column = shape::number_column(self.side);
+        self.returned.keys().filter_map(|id| self.rows.get(id)).any(|row| row.values.get(column) == Some(number))
     }
 
     /// A deleted row comes back as it was. False when there is none, or another one stands for it.

@@ -23,6 +23,8 @@ pub(super) struct Systems {
     pub(super) effects: BTreeMap<String, u32>,
     /// Deletions by people, with how much of the history was before.
     pub(super) deletions: Vec<(Side, String, usize)>,
+    /// Records that people brought back, likewise.
+    pub(super) returns: Vec<(Side, String, usize)>,
     /// Rows that a write deleted.
     pub(super) removals: Vec<(Side, String)>,
     /// Fields of the ERP where somebody put back what a write had replaced.
@@ -44,6 +46,7 @@ impl Shared {
             history: Vec::new(),
             effects: BTreeMap::new(),
             deletions: Vec::new(),
+            returns: Vec::new(),
             removals: Vec::new(),
             put_back: BTreeSet::new(),
             faults: Counts::new(),
@@ -133,7 +136,7 @@ impl Systems {
                     *self.effects.entry(write.clone()).or_default() += 1;
                     self.removals.push((side, id.to_owned()));
                 }
-                By::Person | By::Trigger => self.deletions.push((side, id.to_owned(), before)),
+                By::Person | By::Trigger | By::Return => self.deletions.push((side, id.to_owned(), before)),
             }
             self.note(puts);
         }
@@ -170,6 +173,15 @@ impl Systems {
         if self.side(side).restore(now, &id, &mut puts) {
             self.fault("undelete");
             self.trace.note(format_args!("{side} {id} is back"));
+            self.returns.push((side, id, self.history.len()));
+            for put in &mut puts {
+                // Whoever put it there still did.
+                let same = |before: &&Put| before.side == side && before.id == put.id && before.field == put.field;
+                if let Some(before) = self.history.iter().rev().find(same) {
+                    put.by = if before.by == By::Person { By::Person } else { By::Return };
+                    put.altered = before.altered;
+                }
+            }
             self.note(puts);
         }
     }

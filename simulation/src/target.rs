@@ -7,7 +7,7 @@ use planted::Bug;
 use schemas::message::{Field, Side, Write, WriteOp};
 use sinks::simulated::{Attempt, Replies, Reply, Retrieved, Target, decide_crm};
 
-use super::shape::{Kind, id_column};
+use super::shape::{Kind, id_column, number_column};
 use super::system::{By, Kept, Row};
 use super::systems::{Shared, Systems};
 use super::turn::Turn;
@@ -89,6 +89,12 @@ impl Systems {
         id
     }
 
+    /// Whether a record that came back has the number of one that is to be made.
+    fn has_number(&self, side: Side, write: &Write) -> bool {
+        let number = write.values.iter().find(|field| field.name == number_column(side));
+        number.is_some_and(|number| self.at(side).is_taken(&number.value))
+    }
+
     /// A record in the CRM's recycle bin that a write made.
     fn made_and_gone(&self, write: &str) -> Option<String> {
         let number = |id: &str| id.rsplit_once(":w").and_then(|(entity, number)| Some((entity.to_owned(), number.parse::<u64>().ok()?)));
@@ -165,6 +171,7 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
     let (applied, record) = match (write.op, &write.record) {
         (WriteOp::Create, _) => match systems.find(Side::Erp, &write.entity) {
             Some(id) => (true, Some(id)),
+            None if systems.has_number(Side::Erp, write) => (false, None),
             None => (true, Some(systems.carry_out(Side::Erp, write))),
         },
         // Nothing to set: it only asks what is there.
@@ -266,6 +273,10 @@ fn write(systems: &mut Systems, write: &Write) -> Reply {
     {
         // Deleted since it was read; reading again will tell.
         return Reply::Later { code: "ENTITY_IS_DELETED".to_owned(), after: AGAIN };
+    }
+    if write.op == WriteOp::Create && systems.has_number(Side::Crm, write) {
+        systems.fault("precondition_failed");
+        return Reply::Rejected { record: None, actual: Vec::new() };
     }
     systems.trace.note(format_args!("crm takes write {}", short(&write.id)));
     if let (WriteOp::Delete, Some(id)) = (write.op, &write.record) {

@@ -401,7 +401,7 @@ impl World {
         let value = field.map_or(Value::Null, |field| self.decided(field, number));
         let decision = Decision {
             conflict: conflict.id.clone(),
-            choice: [Choice::Crm, Choice::Erp, Choice::Value][usize::from(choice) % 3],
+            choice: [Choice::Crm, Choice::Erp, Choice::Value, Choice::Both][usize::from(choice) % 4],
             value,
             ..Decision::new(format!("decision-{number}"), &conflict.entity, Action::Settle, "Ana Lima", self.clock.load(Relaxed))
         };

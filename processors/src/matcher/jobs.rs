@@ -10,8 +10,8 @@ use super::Matcher;
 use super::change::edit;
 use super::plan::{Plan, Use};
 use super::state::{
-    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix, tail,
-    waiting_prefix,
+    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix,
+    suspect_key, tail, waiting_prefix,
 };
 use crate::error::Result;
 use crate::task::{Context, Work};
@@ -112,14 +112,19 @@ impl Matcher {
         let entries = context.scan::<Waiting>(&job.prefix, &job.cursor, most)?;
         let (count, last) = (entries.len(), entries.last().map(|(key, _)| key.clone()));
         for (key, waiting) in entries {
-            if let Some(entity) = key.get(job.prefix.len()..).and_then(|entity| std::str::from_utf8(entity).ok()) {
-                let provisional = provisional_key(entity);
-                if context.has(&provisional)? {
-                    context.delete(provisional);
-                }
+            let entity = key.get(job.prefix.len()..).and_then(|entity| std::str::from_utf8(entity).ok()).unwrap_or_default().to_owned();
+            let provisional = provisional_key(&entity);
+            if context.has(&provisional)? {
+                context.delete(provisional);
             }
             context.delete(key);
             if let Some(mapping) = plan.entity(&job.name) {
+                let suspect = suspect_key(&job.name, &entity);
+                if context.has(&suspect)? {
+                    // It changed after it had had its turn.
+                    context.delete(suspect);
+                    self.review(context, plan, mapping, &entity, true)?;
+                }
                 let object = &mapping.sides[crate::convert::side(waiting.side)].object;
                 self.released(context, plan, waiting.side, object, &waiting.record)?;
             }

@@ -11,7 +11,7 @@ use super::link::{Asked, ByKey, by_keys};
 use super::pair::{Doubts, Pair, doubts_key, ordered, pair_id, pair_key};
 use super::plan::Plan;
 use super::score::ByScore;
-use super::state::{Entity, Known, entity_key, record_key};
+use super::state::{Entity, Known, MARK, entity_key, record_key, suspect_key};
 use super::view::explain;
 use super::{Matcher, NAME};
 use crate::convert;
@@ -106,8 +106,9 @@ impl Matcher {
         entity: &str,
         may_link: bool,
     ) -> Result<()> {
-        // What waits for the end of the first copies is looked at then.
+        // What waits for the end of the first copies is looked at then, or when it is let go.
         if !self.is_open(context, mapping, entity)? {
+            context.put(suspect_key(&mapping.kind, entity), &MARK);
             return Ok(());
         }
         let wanted = match self.verdict_on(context, plan, mapping, entity)? {

@@ -7,7 +7,7 @@ use super::delete;
 use super::echo;
 use super::effect::{WriteCommand, WriteKind};
 use super::event::Answer;
-use super::state::{Failure, InFlight, Micros, Owed, Seen, Unseen, WriteNumber};
+use super::state::{Failure, InFlight, Micros, Owed, Unseen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::{FieldMapping, Pair, Side};
 use crate::value::Value;
@@ -76,11 +76,14 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, to
 
 /// The record is gone; the stream will say so too, after whatever came before.
 fn vanished(turn: &mut Turn<'_>, command: &WriteCommand) {
-    turn.refused(command.number);
     let fields = fields_of(turn, command.number);
     for field in &fields {
-        turn.field(&field.name).in_flight = None;
+        if let Some(flight) = turn.field(&field.name).in_flight.take() {
+            remember(turn, field, &flight);
+        }
     }
+    turn.refused(command.number);
+    delete::not_archived(turn, command);
     let since = turn.now;
     let side = &mut turn.state.sides[command.side];
     let open = !fields.is_empty() || side.deleting == Some(command.number);
@@ -94,8 +97,8 @@ fn vanished(turn: &mut Turn<'_>, command: &WriteCommand) {
 fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<String, Value>) {
     let side = command.side;
     let fields = fields_of(turn, command.number);
-    turn.refused(command.number);
     if turn.state.sides[side].deleting == Some(command.number) {
+        turn.refused(command.number);
         turn.state.sides[side].deleting = None;
         delete::not_done(turn, command, Some(actual), "the target refused it although it holds what was expected");
         return;
@@ -106,7 +109,7 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
     let mut failures = Vec::new();
     for field in fields {
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };
-        remember(turn, field, command, &flight);
+        remember(turn, field, &flight);
         let now = turn.now;
         let state = turn.field(&field.name);
         // The stream has gone on since the write was decided: it is decided again by what is there now.
@@ -117,6 +120,8 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
         learnt |= gone_on;
         failures.push((field, flight));
     }
+    turn.refused(command.number);
+    delete::not_archived(turn, command);
     if !learnt {
         for (field, flight) in failures {
             let reason = "the target refused it although it holds what was expected".to_owned();
@@ -126,11 +131,11 @@ fn rejected(turn: &mut Turn<'_>, command: &WriteCommand, actual: &BTreeMap<Strin
 }
 
 /// A rejected write may have been carried out by a try whose answer was lost; its target's stream would show it.
-fn remember(turn: &mut Turn<'_>, field: &FieldMapping, command: &WriteCommand, flight: &InFlight) {
+pub(super) fn remember(turn: &mut Turn<'_>, field: &FieldMapping, flight: &InFlight) {
     if flight.sealed.is_some() {
         return;
     }
-    let source = Seen { value: flight.source.clone(), at: command.caused_at, actor: command.actor.clone() };
+    let source = echo::source_edit(turn, flight.write, flight.source.clone());
     let state = turn.field(&field.name);
     let Some(instead) = state.seen[flight.target].clone() else { return };
     let base = flight.base(state.agreed.as_ref());
@@ -150,6 +155,8 @@ fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {
     if state.deleting == Some(command.number) {
         state.deleting = None;
         delete::not_done(turn, command, None, reason);
+    } else {
+        delete::not_archived(turn, command);
     }
     for field in fields {
         let Some(flight) = turn.field(&field.name).in_flight.take() else { continue };

@@ -44,6 +44,12 @@ pub(super) fn flying(turn: &Turn<'_>, side: Side) -> bool {
     turn.state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|flight| flight.target == side))
 }
 
+/// A side's record is being deleted by us: nothing is carried there or away from it until it is known whether it stays.
+pub(super) fn goes(turn: &Turn<'_>, side: Side) -> bool {
+    let write = turn.state.sides[side].deleting.and_then(|number| turn.state.writes.get(&number.0));
+    write.is_some_and(|open| open.command.kind == WriteKind::Delete)
+}
+
 fn decide(turn: &mut Turn<'_>, deleted: Side) {
     let other = deleted.other();
     let gone = whence(deleted, turn.state.sides[deleted].actor.as_deref());
@@ -175,6 +181,15 @@ pub(super) fn unarchive(turn: &mut Turn<'_>, side: Side, reason: String, caused_
     turn.state.sides[side].deleting = Some(number);
     create::open(turn, command);
     true
+}
+
+/// A record could not be archived because it was gone; should it come back, that is decided again.
+pub(super) fn not_archived(turn: &mut Turn<'_>, command: &WriteCommand) {
+    if command.kind == WriteKind::Archive {
+        turn.state.sides[command.side].archived = None;
+        let gone = &mut turn.state.sides[command.side.other()];
+        gone.followed &= !gone.deleted;
+    }
 }
 
 /// A write about a whole record was refused, with what was found or why.

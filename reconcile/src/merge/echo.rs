@@ -260,7 +260,10 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let state = turn.field(&field.name);
     state.unseen[side].retain(|unseen| unseen.write != late.write);
     state.failed = None;
-    let busy = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.expected.clone());
+    let flight = state.in_flight.as_ref().filter(|flight| flight.target == side);
+    let busy = flight.map(|flight| flight.expected.clone());
+    // The record was gone and is back: the one in flight carries the same edit once more, and will be refused.
+    let again = flight.is_some_and(|flight| flight.source == late.source.value);
     // Something newer is known to stand there by now.
     let newer = state.ahead[side].is_some();
     if let Some(resolution) = state.resolution.as_mut().filter(|resolution| resolution.shown[side].is_none()) {
@@ -272,7 +275,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
-    if (rejected && busy.is_none() || carried) && state.resolution.is_none() {
+    if (rejected && (busy.is_none() || again) || carried) && state.resolution.is_none() {
         let mut agreed = Pair::default();
         agreed[side] = shown.seen.value.clone();
         agreed[side.other()] = late.source.value.clone();
@@ -314,7 +317,7 @@ fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, replace
 }
 
 /// The edit that a write carried, with its time and author.
-fn source_edit(turn: &Turn<'_>, write: WriteNumber, value: Value) -> Seen {
+pub(super) fn source_edit(turn: &Turn<'_>, write: WriteNumber, value: Value) -> Seen {
     let command = turn.state.writes.get(&write.0).map(|open| &open.command);
     Seen { value, at: command.map_or(turn.now, |c| c.caused_at), actor: command.and_then(|c| c.actor.clone()) }
 }

@@ -1,5 +1,6 @@
 //! The table of the three-way merge: who changed since both agreed, and what follows.
 
+use super::delete;
 use super::resolve;
 use super::send::Plan;
 use super::settle;
@@ -18,6 +19,9 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     }
     let Some(both) = turn.both(&field.name) else { return };
     if Side::BOTH.iter().any(|side| turn.state.sides[*side].record.is_none() || turn.state.sides[*side].creating.is_some()) {
+        return;
+    }
+    if Side::BOTH.iter().any(|side| delete::goes(turn, *side)) {
         return;
     }
     if let Some(failure) = &state.failed {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::answer;
 use super::author;
 use super::create;
 use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
 use super::settle;
-use super::state::{Ahead, InFlight, Owed, Parent, Seen, WriteNumber};
+use super::state::{Ahead, Creation, InFlight, Owed, Parent, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
 use crate::mapping::FieldMapping;
 use crate::value::Value;
@@ -80,25 +81,36 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         state.actor.clone_from(&change.actor);
         turn.golden = true;
     }
-    for field in turn.state.fields.values_mut() {
-        // Either it was carried out before the record went, which its answer will say, or it will be refused.
-        if field.in_flight.as_ref().is_some_and(|flight| flight.target == side) {
-            field.in_flight = None;
+    let mapping = turn.mapping;
+    for field in &mapping.fields {
+        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
+        state.unseen[side].retain(|unseen| !unseen.done);
+        state.ahead[side] = None;
+        state.owed[side] = None;
+        // Either it was carried out before the record went, which its answer will say, or it will be refused; unless the
+        // record is back by then.
+        if let Some(flight) = state.in_flight.take_if(|flight| flight.target == side) {
+            answer::remember(turn, field, &flight);
         }
-        field.unseen[side].clear();
-        field.ahead[side] = None;
-        field.owed[side] = None;
     }
     let Some(number) = deleting else { return };
     let Some(open) = turn.state.writes.get_mut(&number.0) else { return };
     open.done |= change.ours;
     open.at = change.at;
     if open.command.kind == WriteKind::Delete {
+        // Should a person bring it back, the other one is made anew.
+        turn.state.sides[side].followed |= change.ours;
         // What was edited after we decided to delete it goes too.
         let (expected, person) = (open.command.expected.clone(), open.command.actor.clone().filter(|_| open.command.decided));
         let columns = turn.state.sides[side].columns.clone();
         let edited = |field: &FieldMapping| field.columns[side].names().any(|column| columns.get(column) != expected.get(column));
         settle::lost_with_record(turn, side.other(), person.as_deref(), edited);
+        let there = &turn.state.sides[side.other()];
+        let back = there.record.is_some() && !there.deleted && turn.state.sides[side].creation != Creation::Refused;
+        if back && change.ours {
+            // The one that it followed came back meanwhile.
+            create::forget_side(turn, side);
+        }
     }
 }
 
@@ -111,8 +123,9 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     }
     // Numbers that an earlier state of ours gave are not given again.
     turn.state.next_write = turn.state.next_write.max(change.write.map_or(0, |write| write.0 + 1));
+    let back = returned && turn.state.sides[side].record.as_ref() == Some(&change.record);
     arrive(turn, change);
-    let author = author::made_by(turn, change, returned);
+    let author = author::made_by(turn, change, back);
     let borne = author::borne(turn, change);
     let created = turn.state.sides[side].creating.take();
     let known = &turn.state.sides[side].columns;
@@ -242,6 +255,9 @@ fn arrive(turn: &mut Turn<'_>, change: &SideChange) {
         }
         state.record = Some(change.record.clone());
         turn.golden = true;
+        if state.deleted {
+            made_all_the_same(turn, change);
+        }
     }
     let state = &mut turn.state.sides[side];
     state.at = change.at;
@@ -249,6 +265,22 @@ fn arrive(turn: &mut Turn<'_>, change: &SideChange) {
     turn.state.sides[side.other()].create_failed = None;
     if turn.state.sides[side].deleted {
         undeleted(turn, change);
+    }
+}
+
+/// The record that we were making, after another one was there for a while.
+fn made_all_the_same(turn: &mut Turn<'_>, change: &SideChange) {
+    let side = change.side;
+    let ours = |unseen: &Unseen| Some(unseen.write) == change.write;
+    if !turn.state.fields.values().any(|field| field.unseen[side].iter().any(ours)) {
+        return;
+    }
+    for field in turn.state.fields.values_mut() {
+        field.seen[side] = None;
+        let made = field.unseen[side].iter().position(ours).map(|place| field.unseen[side].remove(place));
+        if let Some(made) = made.filter(|_| field.in_flight.is_none()) {
+            field.in_flight = Some(InFlight::sent(made.write, side, made.value, made.source.value, Value::Null, None));
+        }
     }
 }
 
@@ -264,9 +296,14 @@ fn undeleted(turn: &mut Turn<'_>, change: &SideChange) {
         settle::withdraw(turn, number, Some(side), "the record is back");
     }
     let other = side.other();
-    if followed && turn.state.sides[other].deleted {
-        // We deleted its counterpart; it is made anew, and nothing known of the old one holds.
+    let archived = turn.state.sides[side].archived.is_some();
+    let there = &mut turn.state.sides[other];
+    if followed && there.deleted {
+        // We deleted one of the two; it is made anew, and nothing known of the old one holds.
         create::forget_side(turn, other);
+    } else if there.deleted && there.follow.is_none() && !archived {
+        // What was to follow did not find this one.
+        there.followed = false;
     }
 }
 

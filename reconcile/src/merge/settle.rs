@@ -70,7 +70,17 @@ fn outlived(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: 
         overtaken: false,
     };
     stays(turn, &mut record, standing, false);
-    super::evaluate::agree(turn, field, both);
+    // Should the record come back, what stands by then goes there.
+    if field.direction.allows(standing.other()) {
+        let value = both[standing].value.clone();
+        let before = Pair { crm: both.crm.value.clone(), erp: both.erp.value.clone() };
+        let mut shown = Pair::default();
+        shown[standing] = Some(value.clone());
+        turn.field(&field.name).resolution = Some(resolved(&record, &value, turn.now, before, shown));
+        turn.golden = true;
+    } else {
+        super::evaluate::agree(turn, field, both);
+    }
     turn.keep(record);
 }
 

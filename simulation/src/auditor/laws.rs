@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::message::{Conflict, ConflictState, Side, Write};
 
 use super::super::mapping;
-use super::super::shape::{self, FIELDS, Kind, Shape, TERMS, canonical};
+use super::super::shape::{self, FIELDS, Kind, LINK, Shape, TERMS, canonical};
 use super::super::system::{By, Put};
 use super::super::systems::Systems;
 use super::Books;
@@ -23,6 +23,7 @@ pub(super) fn hold(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     nothing_is_sent_twice(systems, books, wrong);
     nothing_is_deleted_without_cause(systems, books, wrong);
     deletes_are_followed(systems, books, wrong);
+    returns_are_followed(systems, books, wrong);
 }
 
 fn field_of(conflict: &Conflict) -> Option<usize> {
@@ -78,7 +79,10 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let across = books.across(put.side, &put.id);
         let there = |other: &&Put| other.field == put.field && other.side != put.side && across == Some(&other.id);
         let before = || systems.history.iter().take(index);
-        let ours = before().filter(there).any(|other| other.altered && other.value == put.value);
+        // A record that was made anew since is not where it came from.
+        let here = |other: &Put| other.side == put.side && other.id == put.id && other.field == put.field;
+        let known = systems.history.iter().take(index).position(here).unwrap_or(index);
+        let ours = before().skip(known).filter(there).any(|other| other.altered && other.value == put.value);
         let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
         if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
             wrong.push(format!(
@@ -157,6 +161,20 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
         let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));
         if policy == "ask" || policy == "delete" || (policy == "archive" && !archived) {
             wrong.push(format!("P2: {side} {id} was deleted, and {policy} did not follow for {other}"));
+        }
+    }
+}
+
+/// What people brought back has its counterpart, unless people deleted that one; then the law above judges.
+fn returns_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
+    for (side, id, _) in systems.returns.iter().filter(|(side, id, _)| systems.at(*side).rows.contains_key(id)) {
+        let Some(entity) = books.entities.get(&(*side, id.clone())) else { continue };
+        let other = side.other();
+        let of = |(at, id): (Side, &String)| at == other && books.entities.get(&(at, id.clone())) == Some(entity);
+        let lives = systems.at(other).rows.keys().any(|id| of((other, id)));
+        let waits = books.leads_nowhere(systems, *side, LINK, &super::value(systems, *side, id, LINK));
+        if !lives && !waits && !systems.deletions.iter().any(|(at, id, _)| of((*at, id))) {
+            wrong.push(format!("P2: {side} {id} is back, and nothing stands for it in {other}"));
         }
     }
 }
