@@ -2,15 +2,17 @@
 //! the design, and in [`laws`] what the records of conflicts, writes and decisions say.
 
 mod laws;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::message::{AuditEntry, Conflict, ConflictState, EntityLink, Outcome, OutcomeResult, Side, Write};
+use schemas::message::{AuditEntry, Conflict, ConflictState, Outcome, OutcomeResult, Side, Write};
 
 use super::shape::{FIELDS, Kind, LINK, Shape, TERMS, canonical, common, fields, id_column, number_column};
 use super::system::{By, Put, Row};
 use super::systems::Systems;
 use super::world::World;
+use wishes::{Wished, wished};
 
 /// A record: side and id.
 type Place = (Side, String);
@@ -28,29 +30,35 @@ struct Books {
     writes: Vec<Write>,
     /// Versions of the mapping that were ever in force.
     versions: BTreeSet<i64>,
+    /// What people asked for.
+    wished: Wished,
 }
 
 /// What is wrong with a world at rest.
-pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
+pub(super) async fn audit(world: &mut World) -> anyhow::Result<Vec<String>> {
     let mut entities = BTreeMap::new();
     let mut kinds = BTreeMap::new();
     let mut linked = BTreeSet::new();
-    for link in world.messages::<EntityLink>(&world.topics.entity_links()).await? {
+    let links = world.every_link().await?;
+    for link in links.clone() {
+        let Some(kind) = Kind::named(&link.kind).filter(|kind| kind.is_entity()) else { continue };
         let place = (link.side, link.record.clone());
         linked.insert(place.clone());
         // Of what is deleted it is still known whose it was.
         if link.linked || link.rule == "deleted" {
-            kinds.insert(link.entity.clone(), if link.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer });
+            kinds.insert(link.entity.clone(), kind);
             entities.insert(place, link.entity);
         } else {
             entities.remove(&place);
         }
     }
     let mut records: BTreeMap<(String, Side), BTreeSet<String>> = BTreeMap::new();
-    let conflicts = world.latest_conflicts().await?.into_values().collect();
+    let conflicts: Vec<Conflict> = world.latest_conflicts().await?.into_values().collect();
+    let wished = wished(world, &links, &conflicts).await?;
     let audit = world.messages::<AuditEntry>(&world.topics.audit()).await?;
     // Of what we made and its stream never showed, because it was gone by then, only the audit knows whose it was.
-    for entry in audit.iter().filter(|entry| !linked.contains(&(entry.side, entry.record.clone()))) {
+    let of_both = |entry: &&AuditEntry| Kind::named(&entry.kind).is_some_and(Kind::is_entity);
+    for entry in audit.iter().filter(of_both).filter(|entry| !linked.contains(&(entry.side, entry.record.clone()))) {
         entities.insert((entry.side, entry.record.clone()), entry.entity.clone());
     }
     let outcomes = world.messages::<Outcome>(&world.topics.outcomes()).await?;
@@ -68,7 +76,7 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
             ids.retain(|id| rows.contains_key(id));
         }
     }
-    let books = Books { entities, kinds, records, conflicts, audit, rejected, writes, versions: world.versions() };
+    let books = Books { entities, kinds, records, conflicts, audit, rejected, writes, versions: world.versions(), wished };
     let mut wrong = Vec::new();
     once(&systems, &books, &mut wrong);
     for entity in books.entities.values().collect::<BTreeSet<_>>() {
@@ -81,6 +89,7 @@ pub(super) async fn audit(world: &World) -> anyhow::Result<Vec<String>> {
         }
     }
     laws::hold(&systems, &books, &mut wrong);
+    wishes::hold(&systems, &books, &links, &mut wrong);
     Ok(wrong)
 }
 
@@ -105,6 +114,11 @@ impl Books {
 
     fn of<'a>(&'a self, entity: &'a str, field: usize) -> impl Iterator<Item = &'a Conflict> {
         self.conflicts.iter().filter(move |conflict| conflict.entity == entity && conflict.field == FIELDS[field].name)
+    }
+
+    /// Those of an entity and of every other that ever had a record of it.
+    fn of_family<'a>(&'a self, entity: &'a str, field: usize) -> impl Iterator<Item = &'a Conflict> {
+        self.wished.family(entity).flat_map(move |entity| self.of(entity, field))
     }
 
     fn is_held(&self, entity: &str, field: usize) -> bool {
@@ -148,13 +162,18 @@ fn once(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     for side in [Side::Crm, Side::Erp] {
         let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
         let mut ids: BTreeMap<String, u32> = BTreeMap::new();
-        for (id, row) in &systems.at(side).rows {
-            let waits = row.kind == Kind::Contact && books.leads_nowhere(systems, side, LINK, &value(systems, side, id, LINK));
+        for (id, row) in systems.at(side).rows.iter().filter(|(_, row)| row.kind != Kind::Opportunity) {
+            let waits = row.kind == Kind::Order
+                || row.kind == Kind::Contact && books.leads_nowhere(systems, side, LINK, &value(systems, side, id, LINK));
             if !books.entities.contains_key(&(side, id.clone())) && !waits {
                 wrong.push(format!("P2: {side} {id} belongs to no entity"));
             }
             let text = |column: &str| row.values.get(column).and_then(schemas::Value::as_text).map(str::to_owned);
-            if let Some(number) = text(number_column(side)) {
+            // A person is asked whether it is another one's double.
+            if books.entities.get(&(side, id.clone())).is_some_and(|entity| books.wished.is_in_review(entity)) {
+                continue;
+            }
+            if let Some(number) = text(number_column(side)).filter(|number| !systems.shared_numbers.contains(number)) {
                 *numbers.entry(number).or_default() += 1;
             }
             if let Some(entity) = text(id_column(side)) {
@@ -185,7 +204,14 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         let excused = |side: Side| {
             record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id))
         };
-        if !sides.into_iter().any(|side| excused(side) || made(side)) {
+        // A person is asked who it is or whether it is made, or does not want it made.
+        let asked = |side: Side| {
+            let question =
+                |conflict: &Conflict| conflict.entity == entity && conflict.field == "$record" && conflict.state == ConflictState::Open;
+            let waits = books.wished.is_in_review(entity) || books.conflicts.iter().any(question);
+            record(side).is_none() && (waits || books.wished.is_unwanted(entity, side))
+        };
+        if !sides.into_iter().any(|side| asked(side) || excused(side) || made(side)) {
             wrong.push(format!(
                 "P2: entity {} has {:?} in the CRM and {:?} in the ERP",
                 &entity[..8],
@@ -222,15 +248,18 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
 /// P4: an edit is written across once; where sides disagreed, settling it may take some more.
 fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<String>) {
     let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer);
+    let family: Vec<&str> = books.wished.family(entity).collect();
+    let in_family = |found: &String| family.contains(&found.as_str());
     // A record that is made anew is filled anew.
     let went = |side: Side| -> usize {
-        let own = |id: &&String| books.entities.get(&(side, (*id).clone())).is_some_and(|found| found == entity);
+        let own = |id: &&String| books.entities.get(&(side, (*id).clone())).is_some_and(in_family);
         systems.at(side).went.iter().filter(|(id, _)| own(id)).map(|(_, times)| times).sum()
     };
-    let made_anew = went(Side::Crm) + went(Side::Erp);
+    // So is one whose record went to another entity, on both sides.
+    let made_anew = went(Side::Crm) + went(Side::Erp) + 2 * books.wished.moves(entity);
     for (field, mapped) in fields(kind) {
-        let ours = |put: &&Put| put.field == field && books.entities.get(&(put.side, put.id.clone())).is_some_and(|found| found == entity);
-        let conflicts = books.of(entity, field).count();
+        let ours = |put: &&Put| put.field == field && books.entities.get(&(put.side, put.id.clone())).is_some_and(in_family);
+        let conflicts = books.of_family(entity, field).count();
         let (mut edits, mut writes) = (0, 0);
         // People may put in once more what stood there before.
         let fresh = is_fresh(field) && conflicts == 0 && made_anew == 0 && !systems.faults.contains_key("put_back");
@@ -250,7 +279,13 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
                 }
             }
         }
-        if writes > edits + 2 * conflicts + made_anew {
+        // What refers to a record that went to another entity refers to another record across.
+        let referred = if field == LINK { 2 * books.wished.all_moves() } else { 0 };
+        // What was on its way when a person wanted a lost record made follows it there.
+        let made_anew = if books.wished.is_wanted(entity) { 2 * made_anew } else { made_anew };
+        // An edit on its way when records part is carried across in each of the entities that they become.
+        let entities = 1 + books.wished.moves(entity);
+        if writes > edits * entities + 2 * conflicts + made_anew + referred {
             wrong.push(format!("P4: {writes} writes of {} after {edits} edits and {conflicts} conflicts", mapped.name));
         }
     }
@@ -270,7 +305,8 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     }
     let other = side.other();
     let across = books.across(side, &edit.id);
-    let there = |put: &Put| put.side == other && put.field == field && across == Some(&put.id);
+    let partners = books.wished.partners(side, &edit.id);
+    let there = |put: &Put| put.side == other && put.field == field && (across == Some(&put.id) || partners.contains(&&put.id));
     let meant = books.meaning(side, field, &edit.value);
     let short = systems.at(other).manner.kept(&meant, field);
     let same = |text: &str| {
@@ -293,7 +329,7 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     }
     let entity = books.entities.get(&(side, edit.id.clone()));
     let recorded = entity.is_some_and(|entity| {
-        books.of(entity, field).any(|conflict| {
+        books.of_family(entity, field).any(|conflict| {
             let held = if side == Side::Crm { &conflict.crm } else { &conflict.erp };
             canonical(held) == meant || canonical(&conflict.chosen) == meant
         })

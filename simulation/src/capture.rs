@@ -35,7 +35,8 @@ pub(super) fn row_schemas() -> RowSchemas {
         let text = schema.schema_text().into();
         ((kind, side), RowSchema { schema, text })
     };
-    Kind::ALL.into_iter().flat_map(|kind| [one(kind, Side::Crm), one(kind, Side::Erp)]).collect()
+    let all = |side: Side| Kind::captured(side, true).iter().map(move |kind| one(*kind, side));
+    all(Side::Crm).chain(all(Side::Erp)).collect()
 }
 
 /// What a capture runs with.
@@ -49,6 +50,8 @@ pub(super) struct Capture {
     pub(super) schemas: Arc<RowSchemas>,
     /// Most changes in one transaction.
     pub(super) batch: usize,
+    /// What is captured.
+    pub(super) kinds: &'static [Kind],
 }
 
 /// Where the capture is.
@@ -80,12 +83,12 @@ impl Capture {
     /// Captures until something fails; whoever runs it begins again.
     pub(super) async fn run(self) -> Result<()> {
         let mut streams = Vec::new();
-        for kind in Kind::ALL {
+        for kind in self.kinds {
             let topic = match self.side {
                 Side::Crm => self.topics.cdc_crm(kind.object(self.side)),
                 Side::Erp => self.topics.cdc_erp(kind.object(self.side)),
             };
-            let schema = &self.schemas[&(kind, self.side)];
+            let schema = &self.schemas[&(*kind, self.side)];
             streams.push((self.codec.schema_id(&topic, &schema.text).await?, topic, &schema.schema));
         }
         let mut producer = self.log.producer(&format!("ingest.{}", self.side)).await?;
@@ -151,8 +154,14 @@ impl Capture {
         let known = place.next.map(|next| if planted::on(Bug::ExpiredAsDone) { next.max(system.floor) } else { next });
         let Some(mut next) = known.filter(|next| *next >= system.floor) else {
             let told = !planted::on(Bug::CopyWithoutDeletes);
-            let gone = system.gone.iter().filter(|_| told).map(|(id, gone)| deleted(id, gone.row.kind, gone.at, gone.by_us, end));
-            let facts = gone.chain(system.rows.iter().map(|(id, row)| reread(system, id, row))).collect();
+            let gone = system
+                .gone
+                .iter()
+                .filter(|(_, gone)| told && self.kinds.contains(&gone.row.kind))
+                .map(|(id, gone)| deleted(id, gone.row.kind, gone.at, gone.by_us, end));
+            let facts = gone
+                .chain(system.rows.iter().filter(|(_, row)| self.kinds.contains(&row.kind)).map(|(id, row)| reread(system, id, row)))
+                .collect();
             let side = self.side;
             let again = place.next.is_some();
             systems.trace.note(format_args!("{side} is read as a whole"));
@@ -250,7 +259,7 @@ impl Capture {
             source: self.side.to_string(),
             position: place.next.unwrap_or(0).to_string(),
             ordinal: 0,
-            copied: Kind::ALL.iter().map(|kind| kind.object(self.side).to_owned()).collect(),
+            copied: self.kinds.iter().map(|kind| kind.object(self.side).to_owned()).collect(),
             resume: serde_json::to_string(&place.through).unwrap_or_default(),
             committed_at: place.committed_at,
         };

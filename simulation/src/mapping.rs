@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use reconcile::mapping::Mapping;
 use schemas::message::Side;
 
-use super::shape::{FIELDS, Kind, Mapped, Shape, TERMS, TIERS, fields, id_column, write_column};
+use super::script::{Orders, Wishes};
+use super::shape::{FIELDS, Kind, Mapped, Shape, TERMS, TIERS, fields, id_column, label_columns, write_column};
 
 /// What differs between the mappings.
 struct Policies {
@@ -75,14 +76,49 @@ fn of(version: i64) -> Option<&'static Policies> {
 ///
 /// # Errors
 /// Never in practice.
-pub(super) fn all() -> anyhow::Result<Vec<Arc<Mapping>>> {
-    ALL.iter().cycle().take(COUNT * GENERATIONS).zip(1..).map(|(policies, version)| one(policies, version)).collect()
+pub(super) fn all(wishes: Wishes) -> anyhow::Result<Vec<Arc<Mapping>>> {
+    ALL.iter().cycle().take(COUNT * GENERATIONS).zip(1..).map(|(policies, version)| one(policies, version, wishes)).collect()
 }
 
-fn one(policies: &Policies, version: i64) -> anyhow::Result<Arc<Mapping>> {
+/// Whether a person is asked before a record is made on a side, by a mapping, where people are asked at all.
+pub(super) fn asks_to_create(version: i64, side: Side) -> bool {
+    match (version - 1).rem_euclid(4) {
+        0 => side == Side::Crm,
+        1 => side == Side::Erp,
+        2 => true,
+        _ => false,
+    }
+}
+
+fn one(policies: &Policies, version: i64, wishes: Wishes) -> anyhow::Result<Arc<Mapping>> {
     let mut text = format!("version = {version}\n");
-    for kind in Kind::ALL {
+    for kind in Kind::ENTITIES {
         entity(&mut text, kind, policies)?;
+        if wishes.creates {
+            let word = |side| if asks_to_create(version, side) { "ask" } else { "auto" };
+            let create = format!("create = {{ crm = \"{}\", erp = \"{}\" }}\n", word(Side::Crm), word(Side::Erp));
+            text = text.replacen(&format!("[entity.{}]\n", kind.name()), &format!("[entity.{}]\n{create}", kind.name()), 1);
+        }
+    }
+    if wishes.matches {
+        let [[crm_label, crm_tag], [erp_label, erp_tag]] = [label_columns(Side::Crm), label_columns(Side::Erp)];
+        writeln!(
+            text,
+            "[entity.customer.match]\nautomatic = 24.0\nreview = 10.0\ncompare = [\n  \
+             {{ name = \"label\", as = \"identifier\", crm = \"{crm_label}\", erp = \"{erp_label}\" }},\n  \
+             {{ name = \"tag\", as = \"identifier\", crm = \"{crm_tag}\", erp = \"{erp_tag}\" }},\n]"
+        )?;
+    }
+    if wishes.orders != Orders::None {
+        writeln!(
+            text,
+            "[captured.opportunity]\nside = \"crm\"\nobject = \"Opportunity\"\ncustomer_column = \"AccountId\"\n\
+             columns = {{ name = \"Name\", amount = \"Amount:decimal(2)\", is_won = \"IsWon:bool\" }}\n\
+             [convert.order]\nfrom = \"opportunity\"\nwhen = \"record.is_won == true\"\nauto = {}\n\
+             erp = {{ object = \"public.orders\", id_column = \"concord_id\", customer_column = \"customer_id\", number_column = \"number\", \
+             constants = {{ status = \"open\" }} }}\nfields = {{ total = \"record.amount\" }}",
+            wishes.orders == Orders::Auto
+        )?;
     }
     Ok(Arc::new(processors::mapping_file::parse(&text).with_context(|| format!("the mapping of the simulation: {text}"))?))
 }

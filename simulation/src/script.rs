@@ -1,6 +1,8 @@
 //! What happens in a run, as a list that can be replayed, shortened and read. Everything is drawn here, from one seed;
 //! nothing is drawn while the run goes on, so that leaving an event out leaves the others as they are.
 
+mod wish;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use schemas::message::Side;
@@ -8,6 +10,8 @@ use schemas::message::Side;
 use super::mapping;
 use super::shape::{FIELDS, Kind};
 use super::system::{Edit, Manner};
+
+pub(super) use wish::{Orders, Wish, Wishes};
 
 /// Who takes part, in the order of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +151,8 @@ pub(super) enum Event {
     Merge(u32, u32),
     /// A person decides an open conflict: the CRM's value, the ERP's, another, each its own; twice if so; or a settled one, too late.
     Decide { which: u32, choice: u8, number: u32, twice: bool, late: bool },
+    /// A person asks for something else.
+    Wish(Wish),
     /// Something goes wrong.
     Fault(Fault),
 }
@@ -175,6 +181,8 @@ pub(super) struct Setup {
     pub(super) markers: bool,
     /// People delete, too.
     pub(super) deletes: bool,
+    /// What people are asked.
+    pub(super) wishes: Wishes,
 }
 
 const SECOND: i64 = 1_000_000;
@@ -182,9 +190,11 @@ const SECOND: i64 = 1_000_000;
 /// What stands and what happens under a seed.
 pub(super) fn draw(seed: u64, events: usize) -> (Setup, Vec<Timed>) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x00c0_4c04_d000_0000);
-    let setup = setup(&mut random);
+    let mut setup = setup(&mut random);
     let calm = random.random_bool(0.1);
-    let script = (0..events).map(|index| draw_event(&mut random, &setup, u32::try_from(index).unwrap_or(u32::MAX), calm)).collect();
+    let mut script: Vec<Timed> =
+        (0..events).map(|index| draw_event(&mut random, &setup, u32::try_from(index).unwrap_or(u32::MAX), calm)).collect();
+    setup.wishes = wish::draw(seed, &mut setup, &mut script);
     (setup, script)
 }
 
@@ -201,6 +211,7 @@ fn setup(random: &mut StdRng) -> Setup {
         fields: some_fields(random),
         markers: random.random_bool(0.5),
         deletes: random.random_bool(0.5),
+        wishes: Wishes::NONE,
     }
 }
 

@@ -11,15 +11,40 @@ pub(super) enum Kind {
     Customer,
     /// Refers to a customer.
     Contact,
+    /// Of the CRM only; refers to a customer, and becomes an order.
+    Opportunity,
+    /// Of the ERP only, and not captured.
+    Order,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Customer, Self::Contact];
+    pub(super) const ALL: [Self; 4] = [Self::Customer, Self::Contact, Self::Opportunity, Self::Order];
+    /// Those of which both sides have records.
+    pub(super) const ENTITIES: [Self; 2] = [Self::Customer, Self::Contact];
+
+    /// Those that are in a side's stream.
+    pub(super) const fn captured(side: Side, orders: bool) -> &'static [Self] {
+        match side {
+            Side::Crm if orders => &[Self::Customer, Self::Contact, Self::Opportunity],
+            Side::Crm | Side::Erp => &Self::ENTITIES,
+        }
+    }
+
+    /// Whether both sides have records of it.
+    pub(super) fn is_entity(self) -> bool {
+        Self::ENTITIES.contains(&self)
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Customer => "customer",
             Self::Contact => "contact",
+            Self::Opportunity => "opportunity",
+            Self::Order => "order",
         }
     }
 
@@ -29,6 +54,8 @@ impl Kind {
             (Self::Customer, Side::Erp) => "public.customers",
             (Self::Contact, Side::Crm) => "Contact",
             (Self::Contact, Side::Erp) => "public.contacts",
+            (Self::Opportunity, _) => "Opportunity",
+            (Self::Order, _) => "public.orders",
         }
     }
 }
@@ -118,6 +145,22 @@ pub(super) const fn number_column(side: Side) -> &'static str {
     }
 }
 
+/// The columns that records without a common number are compared by: both alike, and they are one; one alike, and a person is
+/// asked.
+pub(super) const fn label_columns(side: Side) -> [&'static str; 2] {
+    match side {
+        Side::Crm => ["Label__c", "Tag__c"],
+        Side::Erp => ["label", "tag"],
+    }
+}
+
+/// Labels and tags that people use.
+pub(super) const LABELS: [&str; 4] = ["ALFA1188", "BRAVO2277", "CHARLY3366", "DELTA4455"];
+pub(super) const TAGS: [&str; 2] = ["QUEBEC90", "ROMEO812"];
+
+/// Whether an opportunity is won.
+pub(super) const WON: &str = "IsWon";
+
 pub(super) const fn id_column(side: Side) -> &'static str {
     match side {
         Side::Crm => "Concord_Id__c",
@@ -136,9 +179,16 @@ pub(super) const fn write_column(side: Side) -> Option<&'static str> {
 /// The row schema of an object in a side's stream.
 pub(super) fn schema(kind: Kind, side: Side) -> ChangeSchema {
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+    if kind == Kind::Opportunity {
+        let own = [("Name", ColumnType::Text), ("AccountId", ColumnType::Text), (WON, ColumnType::Boolean), ("Amount", ColumnType::Double)];
+        return ChangeSchema { side, object: kind.object(side).to_owned(), columns: own.map(|(name, kind)| column(name, kind)).into() };
+    }
     let mut columns: Vec<Column> = fields(kind).map(|(_, field)| column(field.column(side), field.column_type(side))).collect();
     let own = [number_column(side), id_column(side)].into_iter().chain(write_column(side));
     columns.extend(own.map(|name| column(name, ColumnType::Text)));
+    if kind == Kind::Customer {
+        columns.extend(label_columns(side).map(|name| column(name, ColumnType::Text)));
+    }
     ChangeSchema { side, object: kind.object(side).to_owned(), columns }
 }
 

@@ -190,6 +190,8 @@ impl System {
             (Side::Crm, Kind::Contact) => format!("003{:012}AAA", self.made),
             (Side::Erp, Kind::Customer) => format!("{}", 100 + self.made),
             (Side::Erp, Kind::Contact) => format!("{}", 9000 + self.made),
+            (_, Kind::Opportunity) => format!("006{:012}AAA", self.made),
+            (_, Kind::Order) => format!("{}", 50_000 + self.made),
         }
     }
 
@@ -279,19 +281,21 @@ impl System {
         });
         if row.kind == Kind::Customer {
             let column = FIELDS[LINK].column(self.side);
-            let children: Vec<String> = self.ids(Kind::Contact).filter(|child| self.refers(child, id)).cloned().collect();
             let by = if by_us { By::Trigger } else { By::Person };
-            for child in children {
-                self.commit(now, Kind::Contact, Some(&child), vec![(column.to_owned(), Value::Null)], &by, puts);
+            for kind in [Kind::Contact, Kind::Opportunity] {
+                let children: Vec<String> = self.ids(kind).filter(|child| self.refers(child, id)).cloned().collect();
+                for child in children {
+                    self.commit(now, kind, Some(&child), vec![(column.to_owned(), Value::Null)], &by, puts);
+                }
             }
         }
         self.gone.insert(id.to_owned(), Gone { row, at, by_us });
         true
     }
 
-    /// Whether a contact refers to a customer.
-    pub(super) fn refers(&self, contact: &str, customer: &str) -> bool {
-        let row = self.rows.get(contact).filter(|row| row.kind == Kind::Contact);
+    /// Whether a contact or an opportunity refers to a customer.
+    pub(super) fn refers(&self, child: &str, customer: &str) -> bool {
+        let row = self.rows.get(child).filter(|row| matches!(row.kind, Kind::Contact | Kind::Opportunity));
         row.and_then(|row| row.values.get(FIELDS[LINK].column(self.side))).and_then(Value::as_text) == Some(customer)
     }
 
@@ -380,7 +384,8 @@ impl System {
         row.by_us = ours;
         let write = by.write();
         row.write = write.clone().or(row.write);
-        if !changed.is_empty() || did == Did::Made || write.is_some() {
+        // Nobody reads the orders.
+        if kind != Kind::Order && (!changed.is_empty() || did == Did::Made || write.is_some()) {
             let gap = std::mem::take(&mut self.fault.gap);
             let row = row.values.clone();
             self.stream.push(Committed { id: id.clone(), did, kind, row, changed, at, by_us: ours, write, gap, shown: false });

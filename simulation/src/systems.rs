@@ -29,6 +29,8 @@ pub(super) struct Systems {
     pub(super) removals: Vec<(Side, String)>,
     /// Fields of the ERP where somebody put back what a write had replaced.
     pub(super) put_back: BTreeSet<(String, usize)>,
+    /// Numbers that people gave to several records, or said to belong to several.
+    pub(super) shared_numbers: BTreeSet<String>,
     pub(super) faults: Counts,
     pub(super) trace: Trace,
     clock: Arc<AtomicI64>,
@@ -49,6 +51,7 @@ impl Shared {
             returns: Vec::new(),
             removals: Vec::new(),
             put_back: BTreeSet::new(),
+            shared_numbers: BTreeSet::new(),
             faults: Counts::new(),
             trace,
             clock,
@@ -85,7 +88,7 @@ impl Systems {
         let mut puts = Vec::new();
         let id = self.side(side).commit(now, kind, id, values, by, &mut puts);
         if let By::Write(write) = by
-            && !puts.is_empty()
+            && (!puts.is_empty() || kind == Kind::Order)
         {
             *self.effects.entry(write.clone()).or_default() += 1;
         }

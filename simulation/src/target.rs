@@ -77,7 +77,11 @@ impl Systems {
         if let Some(column) = &write.write_column {
             values.push((column.clone(), schemas::Value::text(write.id.clone())));
         }
-        let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
+        let kind = Kind::named(&write.kind).unwrap_or(Kind::Customer);
+        if kind == Kind::Order {
+            let count = self.at(side).ids(kind).count();
+            values.push((number_column(side).to_owned(), schemas::Value::text(format!("SO-{count}"))));
+        }
         let id = self.commit(side, kind, write.record.as_deref(), values, &By::Write(write.id.clone()));
         let altered = {
             let system = self.at(side);

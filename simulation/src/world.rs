@@ -12,22 +12,25 @@ use processors::store::{Home, MemoryStores};
 use processors::{Environment, ProcessorName};
 use reconcile::mapping::Mapping;
 use schemas::Value;
-use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, Message, Side};
+use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, EntityLink, Message, Side};
 use schemas::topic::Topics;
 use stream::memory::MemoryOptions;
 use stream::{Codec, Log, MemoryLog, NewRecord, Start};
 use tokio_util::sync::CancellationToken;
 
+mod people;
+
 use super::actor::{Actor, Ended, Going};
 use super::capture::{Capture, RowSchemas};
 use super::log::TurnedLog;
 use super::mapping;
-use super::script::{Event, Fault, Setup, Timed, Who};
+use super::script::{Event, Fault, Orders, Setup, Timed, Who, Wishes};
 use super::shape::{self, FIELDS, Kind, Shape, TIERS};
 use super::systems::Shared;
 use super::target;
 use super::trace::Trace;
 use super::turn::Turn;
+pub(super) use people::Asked;
 
 /// Partitions of topics keyed by entity.
 const PARTITIONS: u32 = 2;
@@ -46,7 +49,7 @@ const CALLS: u32 = 12;
 /// What all runs of a thread share; nothing in it changes a run.
 #[derive(Clone)]
 pub(super) struct Common {
-    pub(super) mappings: Vec<Arc<Mapping>>,
+    pub(super) mappings: BTreeMap<Wishes, Vec<Arc<Mapping>>>,
     pub(super) codec: Codec,
     pub(super) schemas: Arc<RowSchemas>,
     /// How long an answered write may stay unseen, milliseconds; none for longer than any run.
@@ -62,10 +65,15 @@ pub(super) struct World {
     pub(super) systems: Shared,
     pub(super) trace: Trace,
     clock: Arc<AtomicI64>,
+    mappings: Vec<Arc<Mapping>>,
     mapping: usize,
+    /// What people asked for, in order.
+    pub(super) asked: Vec<Asked>,
+    /// Links as they were ever said, compacted away or not.
+    links: BTreeMap<(u32, u64), EntityLink>,
     /// Versions of the mapping that were ever in force.
     versions: BTreeSet<i64>,
-    setup: Setup,
+    pub(super) setup: Setup,
     stores: BTreeMap<Who, MemoryStores>,
     actors: BTreeMap<Who, Actor>,
     zombie: Option<(Who, Actor)>,
@@ -90,6 +98,9 @@ impl World {
             systems,
             trace,
             clock,
+            mappings: common.mappings.get(&setup.wishes).cloned().unwrap_or_default(),
+            asked: Vec::new(),
+            links: BTreeMap::new(),
             mapping: usize::from(setup.mapping) % mapping::COUNT,
             versions: BTreeSet::new(),
             setup,
@@ -102,7 +113,7 @@ impl World {
             delayed_until: 0,
         };
         let mut configs = world.topics.fixed();
-        configs.extend(processors::topic_configs(&common.mappings[0], &world.topics));
+        configs.extend(processors::topic_configs(&world.mappings[0], &world.topics));
         for side in [Side::Crm, Side::Erp] {
             configs.extend(world.topics.config(&world.topics.dead_letters(&world.topics.writes(side))));
         }
@@ -110,7 +121,7 @@ impl World {
         configs.retain(|config| seen.insert(config.name.clone()));
         world.log.create_topics(&configs).await?;
         world.people_were_here();
-        world.versions.insert(world.common.mappings[world.mapping].version);
+        world.versions.insert(world.mappings[world.mapping].version);
         for who in Who::ALL {
             world.start(who)?;
         }
@@ -135,6 +146,7 @@ impl World {
                 }
             }
         }
+        people::were_here(&mut systems, &self.setup, &self.clock);
         // What happened before is no part of the streams.
         let ends = [systems.crm.stream.len(), systems.erp.stream.len()];
         systems.crm.floor = ends[0];
@@ -177,6 +189,7 @@ impl World {
             clock: self.clock.clone(),
             schemas: self.common.schemas.clone(),
             batch: self.setup.batches[0],
+            kinds: Kind::captured(side, self.setup.wishes.orders != Orders::None),
         };
         Box::pin(async move { capture.run().await.map_or_else(|error| error.to_string(), |()| String::new()) })
     }
@@ -188,7 +201,7 @@ impl World {
             log: Arc::new(log),
             codec: self.common.codec.clone(),
             topics: self.topics.clone(),
-            mapping: self.common.mappings[self.mapping].clone(),
+            mapping: self.mappings[self.mapping].clone(),
             home: Home::Memory(stores),
             clock: Arc::new(move || clock.load(Relaxed)),
             config: processors::Config {
@@ -246,6 +259,7 @@ impl World {
             Event::Undelete(side, record) => self.systems.lock().bring_back(side, record),
             Event::Merge(winner, loser) => self.systems.lock().merge(winner, loser),
             Event::Decide { which, choice, number, twice, late } => self.decide(which, choice, number, twice, late).await?,
+            Event::Wish(wish) => self.wish(wish).await?,
             Event::Fault(Fault::Compact) => self.compact().await?,
             Event::Fault(Fault::Configure(wanted)) => self.configure(wanted).await?,
             Event::Fault(fault) => self.fail(fault)?,
@@ -469,7 +483,7 @@ impl World {
         let Some(next) = mapping::after(self.mapping, wanted) else { return Ok(()) };
         self.count("configuration_change");
         self.mapping = next;
-        let mapping = self.common.mappings[next].clone();
+        let mapping = self.mappings[next].clone();
         self.versions.insert(mapping.version);
         if wanted.is_multiple_of(2) {
             for who in [Who::Matcher, Who::StandbyMatcher, Who::Reconciler, Who::OtherReconciler] {
@@ -486,6 +500,7 @@ impl World {
 
     async fn compact(&mut self) -> anyhow::Result<()> {
         if self.is_read(|group| group == ProcessorName::Matcher.as_str()).await? {
+            self.read_links().await?;
             self.trace.note(format_args!("the log is compacted"));
             self.count("compaction");
             self.log.compact();
@@ -504,7 +519,7 @@ impl World {
 
     /// Whether these readers have read everything.
     async fn is_read(&self, which: impl Fn(&str) -> bool) -> anyhow::Result<bool> {
-        let mut groups: Vec<(String, Vec<String>)> = processors::topology(&self.common.mappings[0], &self.topics)
+        let mut groups: Vec<(String, Vec<String>)> = processors::topology(&self.mappings[0], &self.topics)
             .into_iter()
             .filter(|node| node.name != ProcessorName::Aggregates)
             .map(|node| (node.name.as_str().to_owned(), node.inputs))

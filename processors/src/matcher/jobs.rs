@@ -10,8 +10,8 @@ use super::Matcher;
 use super::change::edit;
 use super::plan::{Plan, Use};
 use super::state::{
-    JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, job_key, next_job, provisional_key, record_key, side_children_prefix,
-    suspect_key, tail, waiting_prefix,
+    Entity, JOBS, Job, JobKind, Known, Mark, Waiting, children_prefix, entity_key, job_key, next_job, provisional_key, record_key,
+    side_children_prefix, suspect_key, tail, waiting_prefix,
 };
 use crate::error::Result;
 use crate::task::{Context, Work};
@@ -125,8 +125,12 @@ impl Matcher {
                     context.delete(suspect);
                     self.review(context, plan, mapping, &entity, true)?;
                 }
-                let object = &mapping.sides[crate::convert::side(waiting.side)].object;
-                self.released(context, plan, waiting.side, object, &waiting.record)?;
+                // Whoever stands for it by now: a person may have split off the record that it waited with.
+                let known: Option<Entity> = context.get(&entity_key(&entity))?;
+                let stands = known.as_ref().and_then(|known| known.records().next());
+                let (side, record) = stands.unwrap_or((waiting.side, &waiting.record));
+                let object = &mapping.sides[crate::convert::side(side)].object;
+                self.released(context, plan, side, object, record)?;
             }
         }
         Ok((count, last))

@@ -222,3 +222,23 @@ async fn what_bears_an_entitys_id_stays_in_it_when_the_two_are_split() {
     assert_ne!(entity(&world, Side::Crm, &sfid(1)).await, one);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_said_of_two_records_while_they_are_copied_holds_when_all_are() {
+    let world = World::new().await;
+    let running = world.start();
+    world.change(Side::Erp, "public.customers", "7", Op::Read, &customer(7, "Acme", "AT 123")).await;
+    world.change(Side::Crm, "Account", &sfid(1), Op::Read, &account("ACME", "at123")).await;
+    world.quiet().await;
+    let one = entity(&world, Side::Erp, "7").await;
+    assert_eq!(entity(&world, Side::Crm, &sfid(1)).await, one, "a key links them");
+    accepted(&decide(&world, split(&world, "d1", &one, Side::Crm, &sfid(1))).await);
+    world.checkpoint("crm", &["Account", "Contact"]).await;
+    world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
+    world.quiet().await;
+    // Each is told that all are known, and gets a record of its own across.
+    let other = entity(&world, Side::Crm, &sfid(1)).await;
+    assert_ne!(other, one);
+    assert_eq!((creates(&world, Side::Crm).await, creates(&world, Side::Erp).await), (vec![one], vec![other]), "{}", world.show().await);
+    running.stop().await;
+}

@@ -76,6 +76,10 @@ fn policy_was_kept(conflict: &Conflict, wrong: &mut Vec<String>) {
 /// What a target made of our write is not carried to where the value came from.
 fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     for (index, put) in systems.history.iter().enumerate() {
+        // What a target made of it is its own once they are two.
+        if books.entities.get(&(put.side, put.id.clone())).is_some_and(|entity| books.wished.has_moved(entity)) {
+            continue;
+        }
         let across = books.across(put.side, &put.id);
         let there = |other: &&Put| other.field == put.field && other.side != put.side && across == Some(&other.id);
         let before = || systems.history.iter().take(index);
@@ -101,7 +105,9 @@ fn nothing_is_sent_twice(systems: &Systems, books: &Books, wrong: &mut Vec<Strin
     let mut sent = BTreeSet::new();
     let writes: BTreeMap<&str, &Write> = books.writes.iter().map(|write| (write.id.as_str(), write)).collect();
     for write in writes.values().filter(|write| !books.rejected.contains(&write.id)) {
-        let kind = if write.kind == Kind::Contact.name() { Kind::Contact } else { Kind::Customer };
+        let Some(kind) = Kind::named(&write.kind).filter(|kind| kind.is_entity() && !books.wished.has_moved(&write.entity)) else {
+            continue;
+        };
         for value in &write.values {
             let Some(field) = shape::field_of(kind, write.side, &value.name).filter(|field| super::is_fresh(*field)) else { continue };
             if books.of(&write.entity, field).next().is_none() && !sent.insert((write.side, &write.entity, field, canonical(&value.value)))
