@@ -151,6 +151,13 @@ impl Books {
         !systems.at(side).rows.contains_key(value) || other.is_none_or(|other| !systems.at(side.other()).rows.contains_key(other))
     }
 
+    /// Whether a person is asked who an entity is or whether a side's record of it is made, or does not want it made.
+    fn is_up_to_people(&self, entity: &str, side: Side) -> bool {
+        let question =
+            |conflict: &Conflict| conflict.entity == entity && conflict.field == "$record" && conflict.state == ConflictState::Open;
+        self.wished.is_in_review(entity) || self.wished.is_unwanted(entity, side) || self.conflicts.iter().any(question)
+    }
+
     /// Whether edits of terms in the CRM may have been left where they are.
     fn drifts(&self) -> bool {
         self.versions.iter().filter_map(|version| super::mapping::policies(*version, TERMS)).any(|(_, _, drift)| drift != "reassert")
@@ -204,13 +211,7 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         let excused = |side: Side| {
             record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id))
         };
-        // A person is asked who it is or whether it is made, or does not want it made.
-        let asked = |side: Side| {
-            let question =
-                |conflict: &Conflict| conflict.entity == entity && conflict.field == "$record" && conflict.state == ConflictState::Open;
-            let waits = books.wished.is_in_review(entity) || books.conflicts.iter().any(question);
-            record(side).is_none() && (waits || books.wished.is_unwanted(entity, side))
-        };
+        let asked = |side: Side| record(side).is_none() && books.is_up_to_people(entity, side);
         if !sides.into_iter().any(|side| asked(side) || excused(side) || made(side)) {
             wrong.push(format!(
                 "P2: entity {} has {:?} in the CRM and {:?} in the ERP",
