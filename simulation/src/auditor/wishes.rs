@@ -47,7 +47,7 @@ impl Said {
 pub(super) async fn wished(world: &World, links: &[EntityLink], conflicts: &[Conflict]) -> anyhow::Result<Wished> {
     let wishes = world.setup.wishes;
     let mut belonged: BTreeMap<Place, Vec<String>> = BTreeMap::new();
-    for link in links.iter().filter(|link| link.linked && wishes.matches && is_entity(&link.kind)) {
+    for link in links.iter().filter(|link| link.linked && is_entity(&link.kind)) {
         let entities = belonged.entry((link.side, link.record.clone())).or_default();
         if entities.last() != Some(&link.entity) {
             entities.push(link.entity.clone());
@@ -148,8 +148,7 @@ impl Wished {
 
     /// Whether a person is asked who an entity is.
     pub(super) fn is_in_review(&self, entity: &str) -> bool {
-        self.wishes.matches
-            && self.reviews.iter().any(|review| review.state == MatchState::Open && (review.left == entity || review.right == entity))
+        self.reviews.iter().any(|review| review.state == MatchState::Open && (review.left == entity || review.right == entity))
     }
 
     /// Whether a person wanted a record made for an entity that had lost one.
