@@ -131,7 +131,14 @@ impl Books {
             let value = common(field, value);
             value == stands || value == self.meaning(side, field, stands)
         };
-        self.of(entity, field).any(|settled| settled.both && said(Side::Crm, &settled.crm, crm) && said(Side::Erp, &settled.erp, erp))
+        // A write that settled a first contact is taken back by giving each side its own. What a person chooses for a field that
+        // travels one way only is not carried against it.
+        let back = |conflict: &Conflict| {
+            let by_person = conflict.settled_by.as_deref().is_some_and(|by| by != "policy");
+            conflict.reason.starts_with("undone by") || field == TERMS && by_person && self.wished.has_undos()
+        };
+        self.of(entity, field)
+            .any(|settled| settled.both && said(Side::Crm, &settled.crm, crm) && said(Side::Erp, &settled.erp, erp) || back(settled))
     }
 
     /// A value so that both sides' can be compared: a reference as the entity that it means.
@@ -211,7 +218,7 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         let excused = |side: Side| {
             record(side).is_some_and(|id| !systems.at(side).rows.contains_key(id) || kind == Kind::Contact && nowhere(side, id))
         };
-        let asked = |side: Side| record(side).is_none() && books.is_up_to_people(entity, side);
+        let asked = |side: Side| record(side).is_none() && (books.is_up_to_people(entity, side) || books.wished.is_undone(entity));
         if !sides.into_iter().any(|side| asked(side) || excused(side) || made(side)) {
             wrong.push(format!(
                 "P2: entity {} has {:?} in the CRM and {:?} in the ERP",
@@ -274,7 +281,8 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
                     if !written.insert((put.side, &put.id, &put.value)) && fresh {
                         wrong.push(format!("P4: {:?} was written to {} of {} {} twice", put.value, mapped.name, put.side, put.id));
                     }
-                    if field == TERMS && put.side == Side::Erp {
+                    // A record whose delete is taken back is made again with all that was known of it.
+                    if field == TERMS && put.side == Side::Erp && !books.wished.is_undone(entity) {
                         wrong.push(format!("P4: {:?} was written to terms of {} {}", put.value, put.side, put.id));
                     }
                 }
@@ -320,7 +328,8 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     // Nobody could have known: no stream ever showed it, and without strict mode the CRM does not check at commit. A row read
     // again shows what stands by then.
     let unshown = systems.at(side).stream.get(edit.position).is_some_and(|committed| !committed.shown);
-    if side == Side::Crm && unshown && later().any(here) {
+    let removed = systems.removals.contains(&(side, edit.id.clone()));
+    if side == Side::Crm && unshown && (later().any(here) || removed) {
         return;
     }
     // Nothing is no value: where two records meet, what is empty is filled.

@@ -98,7 +98,7 @@ impl World {
             systems,
             trace,
             clock,
-            mappings: common.mappings.get(&setup.wishes).cloned().unwrap_or_default(),
+            mappings: common.mappings.get(&setup.wishes.mapped()).cloned().unwrap_or_default(),
             asked: Vec::new(),
             links: BTreeMap::new(),
             mapping: usize::from(setup.mapping) % mapping::COUNT,

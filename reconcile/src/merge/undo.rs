@@ -200,10 +200,10 @@ fn make_again(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done 
     turn.state.sides[side] = SideState { creating: Some(number), ..SideState::default() };
     for (field, value) in flights {
         let state = turn.field(&field.name);
-        // What both corresponded at; should the other side have been edited since, that goes across to the new record.
+        // What both corresponded at; whatever else stands on the other side, or comes to stand there by a write that is still on
+        // its way, goes across to the new record.
         let agreed = state.agreed.as_ref().filter(|agreed| agreed[side] == value).map(|agreed| agreed[side.other()].clone());
-        let seen = state.seen[side.other()].as_ref().map(|seen| seen.value.clone());
-        let source = agreed.or(seen).unwrap_or_else(|| value.clone());
+        let source = agreed.unwrap_or_else(|| value.clone());
         state.seen[side] = None;
         (state.failed, state.resolution) = (None, None);
         state.in_flight = Some(InFlight::sent(number, side, value, source, Value::Null, None));

@@ -87,6 +87,10 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let here = |other: &Put| other.side == put.side && other.id == put.id && other.field == put.field;
         let known = systems.history.iter().take(index).position(here).unwrap_or(index);
         let ours = before().skip(known).filter(there).any(|other| other.altered && other.value == put.value);
+        // Unless a person wanted it back.
+        let entity = books.entities.get(&(put.side, put.id.clone()));
+        let back = |conflict: &Conflict| conflict.reason.starts_with("restored by") || conflict.reason.starts_with("undone by");
+        let ours = ours && !entity.is_some_and(|entity| books.of(entity, put.field).any(back));
         let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
         if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
             wrong.push(format!(
@@ -105,7 +109,9 @@ fn nothing_is_sent_twice(systems: &Systems, books: &Books, wrong: &mut Vec<Strin
     let mut sent = BTreeSet::new();
     let writes: BTreeMap<&str, &Write> = books.writes.iter().map(|write| (write.id.as_str(), write)).collect();
     for write in writes.values().filter(|write| !books.rejected.contains(&write.id)) {
-        let Some(kind) = Kind::named(&write.kind).filter(|kind| kind.is_entity() && !books.wished.has_moved(&write.entity)) else {
+        let Some(kind) = Kind::named(&write.kind)
+            .filter(|kind| kind.is_entity() && !books.wished.has_moved(&write.entity) && !books.wished.is_undone(&write.entity))
+        else {
             continue;
         };
         for value in &write.values {
@@ -145,7 +151,7 @@ fn nothing_is_deleted_without_cause(systems: &Systems, books: &Books, wrong: &mu
         let Some(entity) = books.entities.get(&(*side, id.clone())) else { continue };
         let counterpart = |at: Side, gone: &String| at != *side && books.entities.get(&(at, gone.clone())) == Some(entity);
         let by_people = systems.deletions.iter().any(|(at, gone, _)| counterpart(*at, gone));
-        if !by_people && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
+        if !by_people && !books.wished.is_undone(entity) && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
             let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer).name();
             wrong.push(format!("P1: {kind} {id} was deleted in {side} though nobody deleted its counterpart"));
         }
@@ -163,7 +169,8 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
             books.records.get(&(entity.clone(), side)).is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)))
         };
         let asked = books.conflicts.iter().any(|conflict| conflict.entity == *entity && conflict.field == "$record");
-        let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !lives(*side) && !asked) else { continue };
+        let undone = books.wished.is_undone(entity);
+        let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !lives(*side) && !asked && !undone) else { continue };
         let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));
         if policy == "ask" || policy == "delete" || (policy == "archive" && !archived) {
             wrong.push(format!("P2: {side} {id} was deleted, and {policy} did not follow for {other}"));
@@ -179,7 +186,7 @@ fn returns_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
         let of = |(at, id): (Side, &String)| at == other && books.entities.get(&(at, id.clone())) == Some(entity);
         let lives = systems.at(other).rows.keys().any(|id| of((other, id)));
         let waits = books.leads_nowhere(systems, *side, LINK, &super::value(systems, *side, id, LINK));
-        let asked = books.is_up_to_people(entity, other);
+        let asked = books.is_up_to_people(entity, other) || books.wished.is_undone(entity);
         if !lives && !waits && !asked && !systems.deletions.iter().any(|(at, id, _)| of((*at, id))) {
             wrong.push(format!("P2: {side} {id} is back, and nothing stands for it in {other}"));
         }

@@ -156,6 +156,16 @@ impl Wished {
         [Side::Crm, Side::Erp].iter().any(|side| self.wanted.contains(&(entity.to_owned(), *side)))
     }
 
+    /// Whether people take back what was settled and written.
+    pub(super) fn has_undos(&self) -> bool {
+        self.wishes.undos
+    }
+
+    /// Whether a write about an entity was taken back; a record that it had made is gone then, and not made again.
+    pub(super) fn is_undone(&self, entity: &str) -> bool {
+        self.decided.iter().any(|said| said.decision.action == Action::Undo && said.decision.entity == entity && said.is_accepted())
+    }
+
     /// Whether a person does not want a side's record.
     pub(super) fn is_unwanted(&self, entity: &str, side: Side) -> bool {
         self.unwanted.contains(&(entity.to_owned(), side))

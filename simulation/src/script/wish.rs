@@ -17,6 +17,8 @@ const RETURNS_WITH_MATCHES: bool = false;
 const MATCHES: bool = false;
 const CREATES: bool = true;
 const ORDERS: bool = true;
+/// Whether people take back what was decided and written.
+const UNDOS: bool = true;
 
 /// Whether these people's records refer to one another. Not sound: where a customer leaves its entity while a reference to it is
 /// just being written, the reference arrives as sent and means another entity by then; it is taken for what the target made of
@@ -32,6 +34,8 @@ pub(in super::super) struct Wishes {
     pub(in super::super) creates: bool,
     /// What becomes of won opportunities.
     pub(in super::super) orders: Orders,
+    /// Whether what was written or settled is to stand.
+    pub(in super::super) undos: bool,
 }
 
 /// What becomes of won opportunities.
@@ -47,14 +51,20 @@ pub(in super::super) enum Orders {
 }
 
 impl Wishes {
-    pub(in super::super) const NONE: Self = Self { matches: false, creates: false, orders: Orders::None };
+    pub(in super::super) const NONE: Self = Self { matches: false, creates: false, orders: Orders::None, undos: false };
 
-    /// Every combination.
+    /// As far as the mapping has a part in it.
+    pub(in super::super) const fn mapped(self) -> Self {
+        Self { undos: false, ..self }
+    }
+
+    /// Every combination that the mapping has a part in.
     pub(in super::super) fn all() -> impl Iterator<Item = Self> {
         let orders = [Orders::None, Orders::ByHand, Orders::Auto];
         let both = [false, true];
         both.into_iter().flat_map(move |matches| {
-            both.into_iter().flat_map(move |creates| orders.into_iter().map(move |orders| Self { matches, creates, orders }))
+            let orders = orders.into_iter();
+            both.into_iter().flat_map(move |creates| orders.clone().map(move |orders| Self { matches, creates, orders, undos: false }))
         })
     }
 }
@@ -88,6 +98,12 @@ pub(in super::super) enum Wish {
     Drop { which: u32 },
     /// An opportunity is to become an order.
     Convert { which: u32, number: u32, twice: bool },
+    /// A write is taken back.
+    Undo { which: u32, force: bool, number: u32, twice: bool },
+    /// The value that lost in a settled conflict is to stand.
+    Restore { which: u32, number: u32, twice: bool },
+    /// A settled conflict is opened again.
+    Reopen { which: u32, number: u32, twice: bool },
 }
 
 /// What people are asked under a seed, and a script in which they answer.
@@ -102,12 +118,7 @@ pub(super) fn draw(seed: u64, setup: &mut Setup, script: &mut [Timed]) -> Wishes
         matches: MATCHES && random.random_bool(0.3),
         creates: CREATES && random.random_bool(0.25),
         orders: if ORDERS { orders } else { Orders::None },
-    };
-    let wishes = match std::env::var("SIM_ONLY").as_deref() {
-        Ok("m") => Wishes { creates: false, orders: Orders::None, ..wishes },
-        Ok("c") => Wishes { matches: false, orders: Orders::None, ..wishes },
-        Ok("o") => Wishes { creates: false, matches: false, ..wishes },
-        _ => wishes,
+        undos: UNDOS && StdRng::seed_from_u64(seed ^ 0x0bac_0000_0000_0000).random_bool(0.25),
     };
     if wishes == Wishes::NONE {
         return wishes;
@@ -133,7 +144,7 @@ pub(super) fn draw(seed: u64, setup: &mut Setup, script: &mut [Timed]) -> Wishes
 }
 
 fn one(random: &mut StdRng, wishes: Wishes, number: u32) -> Wish {
-    let kinds = [wishes.matches, wishes.creates, wishes.orders != Orders::None];
+    let kinds = [wishes.matches, wishes.creates, wishes.orders != Orders::None, wishes.undos];
     let which = kinds.iter().enumerate().filter(|(_, on)| **on).nth(random.random_range(0..kinds.iter().filter(|on| **on).count()));
     match which {
         Some((0, _)) => a_match(random, number),
@@ -144,7 +155,17 @@ fn one(random: &mut StdRng, wishes: Wishes, number: u32) -> Wish {
             number,
             twice: random.random_bool(0.2),
         },
-        _ => an_order(random, number),
+        Some((2, _)) => an_order(random, number),
+        _ => an_undo(random, number),
+    }
+}
+
+fn an_undo(random: &mut StdRng, number: u32) -> Wish {
+    let (which, twice) = (random.random_range(0..16), random.random_bool(0.2));
+    match random.random_range(0..4) {
+        0 => Wish::Restore { which, number, twice },
+        1 => Wish::Reopen { which, number, twice },
+        _ => Wish::Undo { which, force: random.random_bool(0.3), number, twice },
     }
 }
 

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use futures::FutureExt as _;
 use schemas::Value;
-use schemas::message::{Action, Decision, DecisionOutcome, DecisionResult, EntityLink, MatchReview, MatchState, Side};
+use schemas::message::{
+    Action, AuditEntry, Choice, Conflict, ConflictState, Decision, DecisionOutcome, DecisionResult, EntityLink, MatchReview, MatchState,
+    Side,
+};
 use stream::{Log as _, NewRecord, Start};
 
 use super::super::script::{Orders, Setup, Wish};
@@ -178,6 +181,24 @@ impl World {
                 let decision = Decision { side: Some(side), ..self.decision(entity, action, number) };
                 self.send(decision, [Records::new(), Records::new()], twice).await?;
             }
+            Wish::Undo { which, force, number, twice } => {
+                let audit: Vec<AuditEntry> = self.messages(&self.topics.audit()).await?;
+                let Some(entry) = nth(&audit, which) else { return Ok(()) };
+                let decision = Decision { write: Some(entry.id.clone()), force, ..self.decision(&entry.entity, Action::Undo, number) };
+                self.send(decision, [Records::new(), Records::new()], twice).await?;
+            }
+            Wish::Restore { which, number, twice } => {
+                let Some(conflict) = self.settled(which).await? else { return Ok(()) };
+                let choice = if conflict.winner == Some(Side::Crm) { Choice::Erp } else { Choice::Crm };
+                let decision =
+                    Decision { conflict: conflict.id.clone(), choice, ..self.decision(&conflict.entity, Action::Restore, number) };
+                self.send(decision, [Records::new(), Records::new()], twice).await?;
+            }
+            Wish::Reopen { which, number, twice } => {
+                let Some(conflict) = self.settled(which).await? else { return Ok(()) };
+                let decision = Decision { conflict: conflict.id.clone(), ..self.decision(&conflict.entity, Action::Reopen, number) };
+                self.send(decision, [Records::new(), Records::new()], twice).await?;
+            }
             Wish::Convert { which, number, twice } => {
                 let links = self.messages::<EntityLink>(&self.topics.entity_links()).await?;
                 let known: Vec<String> =
@@ -188,6 +209,13 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// One of the conflicts about a field that are settled by now.
+    async fn settled(&self, which: u32) -> anyhow::Result<Option<Conflict>> {
+        let about_field = |conflict: &Conflict| conflict.state == ConflictState::Settled && conflict.field != "$record";
+        let settled: Vec<Conflict> = self.latest_conflicts().await?.into_values().filter(about_field).collect();
+        Ok(nth(&settled, which).cloned())
     }
 
     async fn about_two(&mut self, one: &str, other: &str, same: bool, number: u32, twice: bool) -> anyhow::Result<()> {
@@ -220,6 +248,9 @@ impl World {
                 Action::Unmatch => "said_unmatch",
                 Action::Create => "said_create",
                 Action::Refuse => "said_refuse",
+                Action::Undo => "said_undo",
+                Action::Restore => "said_restore",
+                Action::Reopen => "said_reopen",
                 _ => "said_convert",
             });
             self.asked.push(Asked { decision, seen });
