@@ -61,7 +61,25 @@ fn a_mistake_is_named_with_its_line_and_field() {
             "review_when = \"crm >\"",
             "entity.customer.field.credit_limit.review_when is not a CEL expression",
         ),
+        (
+            "review_when = \"crm > 50000.0 || erp > 50000.0\"",
+            "review_when = \"crn > 50000.0 || erp > 50000.0\"",
+            "line 28: entity.customer.field.credit_limit.review_when: `crn` means nothing here; there is crm, erp, base,",
+        ),
+        (
+            "review_when = \"crm > 50000.0 || erp > 50000.0\"",
+            "review_when = \"record.ratng > 3\"",
+            "entity.customer.field.credit_limit.review_when: `record` has no `ratng`; it has credit_limit, name, payment_terms, rating",
+        ),
+        ("value * 10", "roundup(value)", "entity.customer.field.rating.erp.read: there is no function `roundup`"),
+        ("value / 10", "columns.rating / 10", "entity.customer.field.rating.erp.write: `columns` means nothing here; there is value"),
+        ("record.is_won == true", "record.won", "convert.order.when: `record` has no `won`; it has amount,"),
         ("object = \"public.contacts\"", "object = \"public.customers\"", "mapped twice"),
+        (
+            "crm = \"Credit_Limit__c\"",
+            "crm = \"Name\"",
+            "line 26: entity.customer.field.credit_limit: another field is mapped to the crm column Name",
+        ),
         (
             ", write_column = \"Concord_Write__c\"",
             "",

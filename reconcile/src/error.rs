@@ -67,7 +67,7 @@ pub enum Error {
         reason: String,
     },
     /// The mapping contradicts itself.
-    #[error("{kind}{}: {reason}", if field.is_empty() { String::new() } else { format!(".{field}") })]
+    #[error("{kind}{}: {reason}", if field.is_empty() { String::new() } else { format!(".field.{field}") })]
     Mapping {
         /// Entity kind.
         kind: String,

@@ -10,6 +10,7 @@ mod expression;
 mod number;
 pub mod rows;
 mod rule;
+mod scope;
 mod text;
 pub(crate) mod time;
 
@@ -22,6 +23,7 @@ pub use convert::{read, write};
 pub use expression::{Review, holds, holds_of, value_of};
 pub use rows::{Condition, EmptyRow, OrderBy, RowLink, RowMapping};
 pub use rule::{ColumnRule, Constant, FieldDefault, Part, When};
+pub use scope::Scope;
 
 /// One of the two systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

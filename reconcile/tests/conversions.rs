@@ -155,7 +155,7 @@ fn a_mapping_that_contradicts_itself_is_refused() {
     mapping.title = "nothing".to_owned();
     let faults: Vec<String> = mapping::check(&mapping).iter().map(ToString::to_string).collect();
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[1].contains("customer.phone"), "{faults:?}");
+    assert!(faults[1].contains("customer.field.phone"), "{faults:?}");
 }
 
 /// A field that is one column here and several there.
@@ -265,7 +265,7 @@ fn a_mapping_that_loses_something_is_refused_with_the_value_that_shows_it() {
     let shouted = transformed(FieldType::Text, "upper(value)", "value");
     assert_eq!(
         faults(shouted),
-        ["customer.f: \"Acme\" comes back from erp column f as \"ACME\"; let `read` undo `write`, or accept it with lossy = true"]
+        ["customer.field.f: \"Acme\" comes back from erp column f as \"ACME\"; let `read` undo `write`, or accept it with lossy = true"]
     );
     assert!(faults(FieldMapping { lossy: true, ..transformed(FieldType::Text, "upper(value)", "value") }).is_empty());
     let lost = compound("columns.A", &[("A", "before(value, ' ')"), ("B", "after(value, ' ')")]);

@@ -9,15 +9,21 @@
 //! fields = { total = "record.amount", ordered_on = "record.close_date" }
 //! ```
 
+use std::collections::BTreeSet;
+
 use reconcile::convert::Conversion;
-use reconcile::mapping::{Mapping, Side};
+use reconcile::mapping::{CapturedMapping, Mapping, Scope, Side};
 
 use super::convert::{Result, expression, plain};
 use super::shape::{self, Word};
 
-pub(super) fn conversion(kind: String, shape: shape::Convert) -> Result<Conversion> {
+pub(super) fn conversion(kind: String, shape: shape::Convert, captured: &[CapturedMapping]) -> Result<Conversion> {
     let here = format!("convert.{kind}");
-    let compiled = |what: &str, word: &Word| expression(word.span().start, &format!("{here}.{what}"), word.get_ref());
+    // That there is no such captured kind is said by `check`.
+    let from = captured.iter().find(|captured| captured.kind == *shape.from.get_ref());
+    let names: BTreeSet<String> = from.into_iter().flat_map(|from| from.columns.keys().cloned()).collect();
+    let known = Scope { values: &[], parts: Some(("record", &names)) };
+    let compiled = |what: &str, word: &Word| expression(word.span().start, &format!("{here}.{what}"), word.get_ref(), known);
     let constants = shape.erp.constants.into_iter().map(|(column, value)| {
         let value = plain(&format!("{here}.erp.constants.{column}"), value)?;
         Ok((column, value))

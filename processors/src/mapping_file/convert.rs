@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reconcile::Value;
 use reconcile::mapping::{
     CapturedMapping, ColumnRule, Constant, CreatePolicy, DeletePolicy, Direction, Drift, EntityMapping, Expression, FieldDefault,
-    FieldMapping, FieldType, Mapping, MatchKey, Normal, Pair, Part, Policy, Side, SideMapping, When,
+    FieldMapping, FieldType, Mapping, MatchKey, Normal, Pair, Part, Policy, Scope, Side, SideMapping, When,
 };
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -53,10 +53,12 @@ pub(super) fn mapping(file: shape::File) -> Result<Mapping> {
     let mut captured: Vec<(usize, String, shape::Captured)> =
         file.captured.into_iter().map(|(kind, captured)| (captured.object.span().start, kind, captured)).collect();
     captured.sort_by_key(|(at, ..)| *at);
-    let conversions = file.convert.into_iter().map(|(kind, shape)| conversion::conversion(kind, shape)).collect::<Result<_>>()?;
+    let captured: Vec<CapturedMapping> = captured.into_iter().map(|(_, kind, shape)| self::captured(kind, shape)).collect::<Result<_>>()?;
+    let conversions =
+        file.convert.into_iter().map(|(kind, shape)| conversion::conversion(kind, shape, &captured)).collect::<Result<_>>()?;
     Ok(Mapping {
         entities: parents_first(entities.into_iter().map(|(_, kind, shape)| entity(kind, shape, version)).collect::<Result<_>>()?)?,
-        captured: captured.into_iter().map(|(_, kind, shape)| self::captured(kind, shape)).collect::<Result<_>>()?,
+        captured,
         conversions,
         version,
         text: String::new(),
@@ -87,7 +89,8 @@ fn entity(kind: String, shape: shape::Entity, version: i64) -> Result<EntityMapp
     let mut fields: Vec<(usize, String, shape::Field)> =
         shape.field.into_iter().map(|(name, field)| (field.kind.span().start, name, field)).collect();
     fields.sort_by_key(|(at, ..)| *at);
-    let fields: Vec<FieldMapping> = fields.into_iter().map(|(_, name, shape)| field(&here, name, shape)).collect::<Result<_>>()?;
+    let names: BTreeSet<String> = fields.iter().map(|(_, name, _)| name.clone()).collect();
+    let fields: Vec<FieldMapping> = fields.into_iter().map(|(_, name, shape)| field(&here, name, shape, &names)).collect::<Result<_>>()?;
     if !fields.iter().any(|field| field.name == *shape.title.get_ref()) {
         return Err(wrong(shape.title.span().start, format!("{here}.title is {:?}, which is not a field of it", shape.title.get_ref())));
     }
@@ -203,7 +206,7 @@ fn key(here: &str, shape: shape::Key) -> Result<MatchKey> {
     Ok(MatchKey { name: shape.name, columns: Pair { crm: shape.crm, erp: shape.erp }, normal })
 }
 
-fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping> {
+fn field(entity: &str, name: String, shape: shape::Field, fields: &BTreeSet<String>) -> Result<FieldMapping> {
     let here = format!("{entity}.field.{name}");
     let (mut kind, max_length) = field_type(&shape.kind, &format!("{here}.type"))?;
     let columns = Pair {
@@ -226,7 +229,10 @@ fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping
         drift: choose_or(shape.drift.as_ref(), &format!("{here}.drift"), DRIFTS, Drift::default())?,
         review_when: shape
             .review_when
-            .map(|word| expression(word.span().start, &format!("{here}.review_when"), word.get_ref()))
+            .map(|word| {
+                let known = Scope { values: REVIEW_NAMES, parts: Some(("record", fields)) };
+                expression(word.span().start, &format!("{here}.review_when"), word.get_ref(), known)
+            })
             .transpose()?,
         required: shape.required,
         max_length,
@@ -236,6 +242,11 @@ fn field(entity: &str, name: String, shape: shape::Field) -> Result<FieldMapping
         name,
     })
 }
+
+/// What `review_when` may ask about, besides `record.<field>`.
+const REVIEW_NAMES: &[&str] = &["crm", "erp", "base", "base_crm", "base_erp", "crm_actor", "erp_actor"];
+/// What `write` starts from.
+const WRITTEN: Scope<'static> = Scope { values: &["value"], parts: None };
 
 /// The words of an enum, or of a list of them.
 fn words_of(kind: &mut FieldType) -> Option<&mut Vec<String>> {
@@ -280,7 +291,7 @@ fn columns(here: &str, at: usize, shape: shape::Rule) -> Result<ColumnRule> {
         let at = writes.span().start;
         match writes.into_inner() {
             shape::Writes::One(text) => match parts.as_mut_slice() {
-                [part] => part.write = Some(expression(at, &format!("{here}.write"), &text)?),
+                [part] => part.write = Some(expression(at, &format!("{here}.write"), &text, WRITTEN)?),
                 _ => {
                     return Err(wrong(
                         at,
@@ -293,21 +304,27 @@ fn columns(here: &str, at: usize, shape: shape::Rule) -> Result<ColumnRule> {
                     let at = text.span().start;
                     let part = parts.iter_mut().find(|part| part.column == column);
                     let part = part.ok_or_else(|| wrong(at, format!("{here}.write.{column} is not one of its columns")))?;
-                    part.write = Some(expression(at, &format!("{here}.write.{column}"), text.get_ref())?);
+                    part.write = Some(expression(at, &format!("{here}.write.{column}"), text.get_ref(), WRITTEN)?);
                 }
             }
         }
     }
+    let names: BTreeSet<String> = parts.iter().map(|part| part.column.clone()).collect();
+    let known = Scope { values: &["value"], parts: Some(("columns", &names)) };
     Ok(ColumnRule {
         parts,
-        read: shape.read.map(|text| expression(text.span().start, &format!("{here}.read"), text.get_ref())).transpose()?,
+        read: shape.read.map(|text| expression(text.span().start, &format!("{here}.read"), text.get_ref(), known)).transpose()?,
         words: shape.words,
         separator: shape.separator,
     })
 }
 
-pub(super) fn expression(at: usize, what: &str, text: &str) -> Result<Expression> {
-    Expression::compile(text).map_err(|error| wrong(at, format!("{what} is not a CEL expression: {error}")))
+pub(super) fn expression(at: usize, what: &str, text: &str, known: Scope<'_>) -> Result<Expression> {
+    let expression = Expression::compile(text).map_err(|error| wrong(at, format!("{what} is not a CEL expression: {error}")))?;
+    match expression.strange(known) {
+        Some(strange) => Err(wrong(at, format!("{what}: {strange}"))),
+        None => Ok(expression),
+    }
 }
 
 const TYPES: &str = "text, text(LENGTH), int, decimal(DIGITS), bool, date, timestamp, enum, enum(WORD, …), reference(KIND), list(TYPE), list(TYPE, ordered)";
