@@ -148,6 +148,7 @@ pub(crate) async fn resolve(
         message: rejection.body_text(),
         remedy: "Send {\"choice\": \"crm\" | \"erp\" | \"both\" | \"value\", \"value\": …} as application/json.".into(),
     })?;
+    command::catch_up(&app).await?;
     let found = find(&app, &id).await?;
     if !found.open() {
         return Err(Program(Error::Refused {
@@ -159,7 +160,7 @@ pub(crate) async fn resolve(
     if let Some(before) = app.decided.about(&found, At(now_micros())) {
         return Err(Program(Error::Refused {
             code: "conflict_decided",
-            message: format!("{} has decided this conflict; the decision is being carried out.", before.actor),
+            message: command::already_decided(&before.actor),
             remedy: "Wait until it is confirmed.".into(),
         }));
     }

@@ -9,7 +9,7 @@ use schemas::message::{Action, Choice, Decision, Setting};
 use stream::NewRecord;
 use uuid::Uuid;
 
-pub(crate) use asked::{Asked, MAX_ASKED, RECORD, ask, batch_of, entity as named_entity, lost};
+pub(crate) use asked::{Asked, MAX_ASKED, RECORD, already_decided, ask, batch_of, entity as named_entity, lost};
 pub(crate) use decided::{Answered, Decided, Remembered};
 pub(crate) use wanted::{Wanted, wanted};
 
@@ -17,7 +17,7 @@ use crate::clock::now_micros;
 use crate::error::{Error, Result};
 use crate::metrics::metrics;
 use crate::queries::conflicts::Conflict;
-use crate::queries::{At, setting};
+use crate::queries::{self, At, setting};
 use crate::server::App;
 
 /// Puts decisions on the log, all or none. Who decided what is logged; the values are not.
@@ -60,6 +60,16 @@ pub(crate) async fn settle(app: &App, actor: &str, batch: Option<String>, wanted
     Ok(decisions)
 }
 
+/// Forgets the decisions that the read model has the answer to: one that was refused, or whose conflict is open again, is not in
+/// the way of the next.
+pub(crate) async fn catch_up(app: &App) -> Result<()> {
+    let pending = app.decided.pending();
+    if !pending.is_empty() {
+        app.decided.forget(&queries::decisions::ended(&app.pool, &pending).await?);
+    }
+    Ok(())
+}
+
 /// The decision that settles a conflict, and what to remember of it.
 fn settling(conflict: &Conflict, wanted: Wanted, actor: &str, batch: Option<String>, now: i64) -> (Decision, (String, Remembered)) {
     let decision = Decision {
@@ -70,7 +80,8 @@ fn settling(conflict: &Conflict, wanted: Wanted, actor: &str, batch: Option<Stri
         batch,
         ..Decision::new(Uuid::now_v7(), &conflict.entity, Action::Settle, actor, now)
     };
-    let remembered = Remembered { choice: wanted.choice, value: wanted.value, actor: actor.to_owned(), at: At(now) };
+    let remembered =
+        Remembered { decision: decision.id.clone(), choice: wanted.choice, value: wanted.value, actor: actor.to_owned(), at: At(now) };
     (decision, (conflict.id.clone(), remembered))
 }
 

@@ -137,6 +137,35 @@ async fn nothing_chosen_decides_nothing_and_deciding_twice_decides_once() -> Res
 }
 
 #[tokio::test]
+async fn a_refused_decision_is_told_with_its_reason_and_may_be_made_anew_at_once() -> Result<()> {
+    let stack = Stack::start().await?;
+    two_fields(&stack).await?;
+    stack.sign_in().await?;
+    stack.post("/conflicts/e1/resolve", &[("choice:e1:1", "value"), ("value:e1:1", "abc")]).await?;
+    let decided = |found: &[(String, Decision)]| found.iter().map(|(_, one)| one.clone()).collect::<Vec<_>>();
+    let made = decided(&stack.messages::<Decision>(&stack.topics.decisions()).await?);
+    let refused = Some(("refused", "\"abc\" cannot be a Credit limit: it is not a decimal number"));
+    rows::decision(&stack.pool, &made[0], refused).await?;
+    let page = stack.page("/conflicts/e1").await?;
+    assert_eq!(state(&page, "e1:1"), "open");
+    assert!(page.contains("was refused: &#34;abc&#34; cannot be a Credit limit") && page.contains("You may decide again"), "{page}");
+    let answer = stack.post("/conflicts/e1/resolve", &[("choice:e1:1", "crm")]).await?;
+    assert_eq!(answer.status(), 303, "{}", answer.text().await?);
+    let page = stack.page("/conflicts/e1").await?;
+    assert!(state(&page, "e1:1") == "decided" && !page.contains("was refused"), "{page}");
+
+    // One that was settled and opened again meanwhile waits again.
+    let made = decided(&stack.messages::<Decision>(&stack.topics.decisions()).await?);
+    rows::decision(&stack.pool, &made[1], Some(("accepted", "settled"))).await?;
+    sqlx::query("update decision set answered_at = now() - interval '3 seconds' where id = $1")
+        .bind(&made[1].id)
+        .execute(&stack.pool)
+        .await?;
+    assert_eq!(state(&stack.page("/conflicts/e1").await?, "e1:1"), "open");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_new_conflict_does_not_push_away_the_one_a_person_works_on() -> Result<()> {
     let stack = Stack::start().await?;
     two_fields(&stack).await?;

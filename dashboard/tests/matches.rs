@@ -81,6 +81,21 @@ async fn an_answer_goes_to_the_log_and_on_to_the_next_match_and_can_be_taken_bac
 }
 
 #[tokio::test]
+async fn a_refused_answer_is_told_with_its_reason_and_another_may_be_given_at_once() -> Result<()> {
+    let stack = Stack::start().await?;
+    two(&stack).await?;
+    stack.sign_in().await?;
+    stack.post("/matches/e1~e2/answer", &[("answer", "same")]).await?;
+    let made = stack.messages::<Decision>(&stack.topics.decisions()).await?;
+    rows::decision(&stack.pool, &made[0].1, Some(("refused", "both have a record in the ERP, 1 and 331"))).await?;
+    let page = stack.page("/matches/e1~e2").await?;
+    assert!(page.contains("refused: both have a record in the ERP, 1 and 331") && page.contains("Are these the same?"), "{page}");
+    let again = stack.post("/matches/e1~e2/answer", &[("answer", "distinct")]).await?;
+    assert_eq!(again.status(), 303, "{}", again.text().await?);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_answer_by_a_reader_is_refused_and_a_page_says_so() -> Result<()> {
     let stack = Stack::start().await?;
     two(&stack).await?;

@@ -79,6 +79,7 @@ enum Memory {
 
 /// Puts what is asked for on the log. Each is taken or refused by itself; the answers stand in the order of the asking.
 pub(crate) async fn ask(app: &App, principal: &Principal, asked: &[Asked], batch: Option<&str>) -> Result<Vec<Result<Decision>>> {
+    super::catch_up(app).await?;
     let now = now_micros();
     let mut answers = Vec::with_capacity(asked.len());
     let mut memories = Vec::new();
@@ -229,13 +230,14 @@ fn still_open(app: &App, conflict: &Conflict, now: i64) -> Result<()> {
         ));
     }
     match app.decided.about(conflict, At(now)) {
-        Some(before) => Err(refused(
-            "conflict_decided",
-            format!("{} has decided this conflict; the decision is being carried out.", before.actor),
-            "Wait until it is confirmed.",
-        )),
+        Some(before) => Err(refused("conflict_decided", already_decided(&before.actor), "Wait until it is confirmed.")),
         None => Ok(()),
     }
+}
+
+/// That somebody decided a moment ago.
+pub(crate) fn already_decided(actor: &str) -> String {
+    format!("This conflict has just been decided by {actor}; that is being carried out.")
 }
 
 fn settled(conflict: &Conflict) -> Result<()> {

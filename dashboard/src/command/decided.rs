@@ -16,12 +16,14 @@ use crate::queries::setting::Setting;
 const MAX: usize = 10_000;
 /// Answers taken back are remembered until the read model has long known of them.
 const MAX_TAKEN_BACK: usize = 100;
-/// After so long a person may decide again: the first decision may have been lost with its log, or refused.
+/// After so long without an answer a person may decide again: the first decision may have been lost with its log.
 const TAKEN_UP_WITHIN_S: i64 = 60;
 
 /// What was decided.
 #[derive(Debug, Clone)]
 pub(crate) struct Remembered {
+    /// The decision's id.
+    pub(crate) decision: String,
     pub(crate) choice: Choice,
     pub(crate) value: Value,
     pub(crate) actor: String,
@@ -62,6 +64,20 @@ impl Decided {
             let Some(oldest) = kept.conflicts.iter().min_by_key(|(_, one)| one.at).map(|(id, _)| id.clone()) else { break };
             kept.conflicts.remove(&oldest);
         }
+    }
+
+    /// The decisions that stand between a person and the next decision about the same.
+    pub(crate) fn pending(&self) -> Vec<String> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reviews = kept.reviews.values().map(|one| one.decision.clone());
+        kept.conflicts.values().map(|one| one.decision.clone()).chain(reviews).collect()
+    }
+
+    /// Forgets decisions of which nothing more is to come.
+    pub(crate) fn forget(&self, decisions: &[String]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.conflicts.retain(|_, one| !decisions.contains(&one.decision));
+        kept.reviews.retain(|_, one| !decisions.contains(&one.decision));
     }
 
     /// Remembers the answer about a possible match.
@@ -124,7 +140,7 @@ impl Decided {
         kept.reviews.iter().find(|(_, one)| one.decision == decision).map(|(review, _)| review.clone())
     }
 
-    /// The answer about a match that still stands open in the read model; for a minute, as it may have been refused.
+    /// The answer about a match that still stands open in the read model; for a minute, as it may have been lost.
     pub(crate) fn about_match(&self, review: &str, open: bool, now: At) -> Option<Answered> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !open {
@@ -216,11 +232,30 @@ mod tests {
     #[test]
     fn a_decision_holds_until_the_row_changes_or_a_minute_has_passed_in_vain() {
         let decided = Decided::default();
-        decided.remember(vec![("e1:1".into(), Remembered { choice: Choice::Crm, value: Value::Null, actor: "admin".into(), at: At(0) })]);
+        decided.remember(vec![(
+            "e1:1".into(),
+            Remembered { decision: "d1".into(), choice: Choice::Crm, value: Value::Null, actor: "admin".into(), at: At(0) },
+        )]);
         let (soon, late) = (At(59_000_000), At(60_000_000));
         assert!(decided.about(&conflict("open"), soon).is_some() && decided.overdue(&conflict("open"), soon).is_none());
         assert!(decided.about(&conflict("open"), late).is_none() && decided.overdue(&conflict("open"), late).is_some());
         assert!(decided.about(&conflict("settled"), soon).is_none());
         assert!(decided.about(&conflict("open"), soon).is_none(), "a settled one is forgotten");
+    }
+
+    #[test]
+    fn what_has_been_refused_is_in_nobodys_way() {
+        let decided = Decided::default();
+        let one = |decision: &str| Remembered {
+            decision: decision.into(),
+            choice: Choice::Crm,
+            value: Value::Null,
+            actor: "admin".into(),
+            at: At(0),
+        };
+        decided.remember(vec![("e1:1".into(), one("d1")), ("e2:1".into(), one("d2"))]);
+        assert_eq!(decided.pending(), ["d1", "d2"]);
+        decided.forget(&["d1".into()]);
+        assert!(decided.about(&conflict("open"), At(1)).is_none() && decided.pending() == ["d2"]);
     }
 }

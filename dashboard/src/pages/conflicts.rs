@@ -89,6 +89,7 @@ async fn regions(
     let which = asked.which();
     let after = asked.after.as_deref().and_then(Cursor::parse);
     let all = Filter::default();
+    command::catch_up(app).await?;
     let (counts, rows) =
         tokio::try_join!(queries::conflicts::counts(&app.pool), queries::conflicts::list(&app.pool, which, &all, after.as_ref(), FIELDS))?;
     let entity = entity.map(str::to_owned).or_else(|| rows.first().map(|row| row.entity.clone()));
@@ -182,6 +183,7 @@ pub(crate) async fn resolve(
             _ => {}
         }
     }
+    command::catch_up(&app).await?;
     let conflicts = queries::conflicts::of_entity(&app.pool, &entity).await?;
     if let Some(choice) = all {
         echo.choices = conflicts.iter().filter(|one| one.open()).map(|one| (one.id.clone(), choice.clone())).collect();

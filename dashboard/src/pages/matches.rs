@@ -98,6 +98,7 @@ async fn regions(
 ) -> Result<(Vec<Region>, Option<String>)> {
     let now = At(now_micros());
     let after = wanted.after.as_deref().and_then(Cursor::parse);
+    command::catch_up(app).await?;
     let (counts, rows, last) = tokio::try_join!(
         queries::matches::counts(&app.pool),
         queries::matches::list(&app.pool, wanted.which(), wanted.kind(), after.as_ref(), ROWS),

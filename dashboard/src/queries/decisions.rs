@@ -106,9 +106,20 @@ pub(crate) async fn one(pool: &PgPool, id: &str) -> Result<Option<Decision>> {
     sqlx::query_as(select!("where d.id = $1")).bind(id).fetch_optional(pool).await.map_err(reading("a decision"))
 }
 
-/// The newest decision about each conflict of an entity that puts it back or takes it back.
+/// Those of which nothing more is to come for what they are about: refused, or carried out long enough ago for everything to show it.
+pub(crate) async fn ended(pool: &PgPool, ids: &[String]) -> Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select id from decision where id = any($1) and (result in ('refused', 'unchanged') or result = 'accepted' and answered_at < now() - interval '2 seconds')",
+    )
+    .bind(ids)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("which decisions have ended"))
+}
+
+/// The newest decisions about the conflicts of an entity.
 pub(crate) async fn about_conflicts(pool: &PgPool, entity: &str) -> Result<Vec<Decision>> {
-    sqlx::query_as(select!("where d.entity = $1 and d.action in ('restore', 'reopen') order by d.at desc, d.id desc limit 100"))
+    sqlx::query_as(select!("where d.entity = $1 and d.action in ('settle', 'restore', 'reopen') order by d.at desc, d.id desc limit 100"))
         .bind(entity)
         .fetch_all(pool)
         .await

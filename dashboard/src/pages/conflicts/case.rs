@@ -47,8 +47,8 @@ pub(crate) struct FieldView {
     pub(crate) alike: (i64, i64),
     pub(crate) everywhere: String,
     pub(crate) reason: String,
-    /// Says that an earlier decision was never taken up.
-    pub(crate) overdue: Option<String>,
+    /// Says that an earlier decision was refused, or never taken up.
+    pub(crate) earlier: Option<String>,
     /// None while the field waits for a decision.
     pub(crate) decided: Option<DecidedView>,
 }
@@ -143,13 +143,11 @@ impl Case {
                 }
                 let others = background.others.iter().find(|others| others.id == one.id);
                 let mut field = FieldView::new(one, about.as_ref(), others, echo, now);
-                field.overdue = decided.overdue(one, now).map(|late| {
-                    format!(
-                        "{} decided this {}, but the decision has not been taken up. You may decide again.",
-                        late.actor,
-                        When::calm(late.at, now).ago
-                    )
+                let late = decided.overdue(one, now).map(|late| {
+                    let ago = When::calm(late.at, now).ago;
+                    format!("Decided by {} {ago}, but the decision has not been taken up. You may decide again.", late.actor)
                 });
+                field.earlier = late.or_else(|| about.is_none().then(|| refused(one, background.decisions, now)).flatten());
                 fields.push(field);
             } else {
                 settled.push(SettledView::new(one, progress, background.decisions, decided, now));
@@ -192,6 +190,13 @@ impl Case {
     }
 }
 
+/// That the last decision about an open conflict was refused, and why.
+fn refused(one: &Conflict, decisions: &[Decision], now: At) -> Option<String> {
+    let newest = decisions.iter().find(|decision| decision.conflict.as_deref() == Some(one.id.as_str()))?;
+    let ago = When::calm(newest.at, now).ago;
+    newest.refused().then(|| format!("What {} decided {ago} was refused: {}. You may decide again.", newest.actor, newest.reason))
+}
+
 fn pieces(shown: &Shown, other: &Shown) -> Vec<Piece> {
     if shown.empty || other.empty {
         return vec![Piece { text: shown.text.clone(), differs: !shown.empty }];
@@ -227,7 +232,7 @@ impl FieldView {
             chosen: echo.choices.get(&one.id).cloned().unwrap_or_default(),
             value: echo.values.get(&one.id).cloned().unwrap_or_default(),
             reason: show::reason(&one.reason),
-            overdue: None,
+            earlier: None,
             decided: about.map(|about| DecidedView {
                 words: match about.choice {
                     Choice::Crm => "Salesforce's value".into(),
@@ -273,7 +278,10 @@ fn json(value: &schemas::Value) -> Option<Json> {
 impl SettledView {
     fn new(one: &Conflict, progress: &Progress, decisions: &[Decision], decided: &Decided, now: At) -> Self {
         let chosen = if one.kept_both { Shown { text: "each side keeps its own".into(), empty: true } } else { shown(one.chosen.as_ref()) };
-        let newest = decisions.iter().find(|decision| decision.conflict.as_deref() == Some(one.id.as_str()));
+        let newest = decisions
+            .iter()
+            .filter(|decision| decision.action != "settle")
+            .find(|decision| decision.conflict.as_deref() == Some(one.id.as_str()));
         let fresh = decided.undo_of(&one.id, newest.map(|decision| decision.id.as_str()));
         let busy = fresh || newest.is_some_and(|decision| !decision.refused() && !decision.done);
         let restored = newest.filter(|decision| !decision.refused() && decision.action == "restore").and_then(|one| one.choice.as_deref());
