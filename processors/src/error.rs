@@ -114,9 +114,11 @@ impl Error {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Log { .. } => "see that the log and the schema registry can be reached and that their topics are as configured",
-            Self::DecodeRecord { .. } => "see who wrote the record; replay it when the schema is known",
-            Self::MapValue { .. } => "correct the value at its source, or the mapping's type, words or expressions; then replay",
-            Self::Unmapped { .. } => "add it to the mapping and replay, or leave it",
+            Self::DecodeRecord { .. } => "see who wrote the record; change it once at its source, so that it is written anew",
+            Self::MapValue { .. } => {
+                "correct the value at its source, and it is read again; or correct the mapping's type, words or expressions and put that in force (concord mapping apply); a record that is not on the other side yet is then read with its next change"
+            }
+            Self::Unmapped { .. } => "add it to the mapping, or leave it",
             Self::Meaningless { .. } => "see who wrote the message",
             Self::Store { .. } => "see that the state directory is writable and not full",
             Self::ReadState { .. } => "delete the processor's folder under the state directory; it is rebuilt from the changelog",

@@ -11,3 +11,4 @@ mod matching;
 mod remapping;
 mod stories;
 mod tables;
+mod unread;

@@ -55,8 +55,15 @@ impl LookUps {
 
     fn with<R>(&mut self, run: impl FnOnce(&mut Context<'_>, &EntityMapping, Option<Rules<'_>>) -> R) -> Option<R> {
         let mapping = self.mapping.entities.first()?;
-        let mut context =
-            Context { processor: super::NAME, slot: &mut self.slot, outputs: &mut self.outputs, read: &self.read, now: 0, sync_id: None };
+        let mut context = Context {
+            processor: super::NAME,
+            slot: &mut self.slot,
+            outputs: &mut self.outputs,
+            read: &self.read,
+            now: 0,
+            sync_id: None,
+            misfits: Vec::new(),
+        };
         let done = run(&mut context, mapping, self.scorers.of(mapping));
         self.slot.keep();
         Some(done)

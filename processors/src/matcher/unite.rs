@@ -12,7 +12,7 @@ use reconcile::mapping::EntityMapping;
 use schemas::message::{EntityChange, EntityOp, MatchState, Side};
 
 use super::apart::are_apart;
-use super::entity::canonical_all;
+use super::entity::{canonical_all, told};
 use super::link::index_under;
 use super::pair::{Moved, Pair, pair_key};
 use super::plan::{Plan, Source};
@@ -181,8 +181,8 @@ impl Matcher {
         let may_create = !hold && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
-            fields: canonical_all(mapping, source, id, &references, known)?,
-            columns: known.columns.iter().filter(|field| source.carried.contains(&field.name)).cloned().collect(),
+            fields: canonical_all(mapping, source, &references, known),
+            columns: told(mapping, source, &known.columns, known),
             snapshot: true,
             origin: None,
             write: None,

@@ -59,6 +59,8 @@ pub struct Context<'a> {
     pub(crate) read: &'a Offsets,
     pub(crate) now: i64,
     pub(crate) sync_id: Option<Bytes>,
+    /// What of the record was set aside, though the rest of it goes on.
+    pub(crate) misfits: Vec<Error>,
 }
 
 impl Context<'_> {
@@ -164,6 +166,11 @@ impl Context<'_> {
             _ => record,
         };
         self.outputs.push(record);
+    }
+
+    /// Sets a part of the record aside, which cannot be used, and goes on with the rest of it.
+    pub fn misfit(&mut self, error: Error) {
+        self.misfits.push(error);
     }
 
     fn unreadable(&self, reason: &str) -> Error {

@@ -181,7 +181,7 @@ impl<P: Processor> Session<'_, P> {
         };
         let outputs = self.outputs.len();
         let decided = match input {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(Vec::new()),
             Ok(Some(input)) => {
                 let mut context = Context {
                     processor: self.task.name,
@@ -190,6 +190,7 @@ impl<P: Processor> Session<'_, P> {
                     read: &self.read,
                     now: record.timestamp_ms.saturating_mul(1000),
                     sync_id: sync_id(record),
+                    misfits: Vec::new(),
                 };
                 let decided = self.processor.process(input, record, &mut context);
                 tracing::debug!(
@@ -200,12 +201,17 @@ impl<P: Processor> Session<'_, P> {
                     offset = record.offset,
                     "record processed"
                 );
-                decided
+                decided.map(|()| context.misfits)
             }
             Err(error) => Err(error),
         };
         match decided {
-            Ok(()) => slot.keep(),
+            Ok(misfits) => {
+                slot.keep();
+                for misfit in misfits {
+                    self.set_aside(record, &misfit.to_string(), misfit.remedy());
+                }
+            }
             Err(error) if error.class() == Class::Record => {
                 slot.revert();
                 self.outputs.truncate(outputs);
@@ -249,8 +255,13 @@ impl<P: Processor> Session<'_, P> {
                 read: &self.read,
                 now: (self.task.clock)(),
                 sync_id: None,
+                misfits: Vec::new(),
             };
             left = left.max(self.processor.work(&mut context)?);
+            for misfit in context.misfits {
+                // There is no record in hand that could be set aside; this one was when it came.
+                tracing::warn!(processor = self.task.name, reason = %misfit, "a known value cannot be read");
+            }
             slot.keep();
         }
         Ok(left)
