@@ -116,7 +116,7 @@ impl Error {
             Self::Log { .. } => "see that the log and the schema registry can be reached and that their topics are as configured",
             Self::DecodeRecord { .. } => "see who wrote the record; change it once at its source, so that it is written anew",
             Self::MapValue { .. } => {
-                "correct the value at its source, and it is read again; or correct the mapping's type, words or expressions and put that in force (concord mapping apply); a record that is not on the other side yet is then read with its next change"
+                "correct the value at its source, and it is read again; or correct the mapping's type, words or expressions and put that in force (concord mapping apply)"
             }
             Self::Unmapped { .. } => "add it to the mapping, or leave it",
             Self::Meaningless { .. } => "see who wrote the message",

@@ -41,6 +41,7 @@ mod review;
 mod score;
 mod state;
 mod unite;
+mod unread;
 mod view;
 mod waiting;
 

@@ -54,7 +54,10 @@ async fn a_value_that_cannot_be_read_is_set_aside_alone_and_what_was_edited_with
     world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Payment_Terms__c", text("NET60"))]).await;
     world.quiet().await;
     assert!(world.writes(Side::Erp).await.iter().any(|write| write.values.iter().any(|field| field.value == text("N60"))));
-    assert_eq!(letters().await.len(), 1);
+    // And it is said that nothing is set aside any more.
+    let after = letters().await;
+    assert_eq!(after.len(), 2);
+    assert_eq!((after[1].reason.as_str(), after[1].key.as_deref()), ("", Some(ACCOUNT.as_bytes())));
     running.stop().await;
 }
 
@@ -74,6 +77,39 @@ async fn a_new_record_with_a_value_that_cannot_be_read_is_made_whole_once_it_can
     running.stop().await;
 }
 
+/// The mapping without a word, and with it.
+fn with_fifteen_days() -> String {
+    let words = |column: &str, word: &str| format!("{{ column = \"{column}\", words = {{ {word} = \"15 days\", ");
+    MAPPING
+        .replacen("version = 3", "version = 4", 1)
+        .replacen("{ column = \"Payment_Terms__c\", words = { ", &words("Payment_Terms__c", "NET15"), 1)
+        .replacen("{ column = \"payment_terms\", words = { ", &words("payment_terms", "N15"), 1)
+}
+
+async fn put_in_force(world: &World, text: &str) {
+    let setting = processors::in_force::setting(text, 4, "ida", world.now());
+    world.publish(&world.topics.control(), processors::in_force::SETTING, &setting).await;
+    world.quiet().await;
+}
+
+#[tokio::test]
+async fn a_new_record_that_another_mapping_can_read_is_made_when_that_is_in_force() {
+    let (world, running) = World::copied().await;
+    let all = [("Name", text("Acme")), ("Payment_Terms__c", text("NET15"))];
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &all).await;
+    world.change(Side::Crm, "Account", "001000000000002AAA", Op::Create, &all).await;
+    world.quiet().await;
+    world.change(Side::Crm, "Account", "001000000000002AAA", Op::Delete, &[]).await;
+    world.quiet().await;
+    put_in_force(&world, &with_fifteen_days()).await;
+    let made = world.writes(Side::Erp).await;
+    assert_eq!(made.len(), 1, "the deleted one is not made: {made:?}");
+    assert!(made[0].values.iter().any(|field| field.value == text("N15")), "{made:?}");
+    let letters: Vec<DeadLetter> = world.messages(&world.topics.dead_letters(&world.topics.cdc_crm("Account"))).await;
+    assert_eq!(letters.iter().filter(|letter| letter.reason.is_empty()).count(), 2, "{letters:?}");
+    running.stop().await;
+}
+
 /// The mapping learns the word: nobody has to touch the record.
 #[tokio::test]
 async fn a_value_that_another_mapping_can_read_is_taken_up_when_that_is_in_force() {
@@ -83,19 +119,7 @@ async fn a_value_that_another_mapping_can_read_is_taken_up_when_that_is_in_force
     world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Payment_Terms__c", text("NET15"))]).await;
     world.quiet().await;
     let told = world.changes().await.len();
-    let words = |side: &str, word: &str| {
-        format!(
-            "{side} = {{ column = \"{}\", words = {{ {word} = \"15 days\", ",
-            if side == "crm" { "Payment_Terms__c" } else { "payment_terms" }
-        )
-    };
-    let text_of = MAPPING
-        .replacen("version = 3", "version = 4", 1)
-        .replacen("crm = { column = \"Payment_Terms__c\", words = { ", &words("crm", "NET15"), 1)
-        .replacen("erp = { column = \"payment_terms\", words = { ", &words("erp", "N15"), 1);
-    let setting = processors::in_force::setting(&text_of, 4, "ida", world.now());
-    world.publish(&world.topics.control(), processors::in_force::SETTING, &setting).await;
-    world.quiet().await;
+    put_in_force(&world, &with_fifteen_days()).await;
     let changes = world.changes().await;
     let said = changes[told..].iter().find(|change| change.entity == entity && change.side == Side::Crm).expect("said again");
     assert!(said.fields.iter().any(|field| field.name == "payment_terms" && field.value == text("15 days")), "{said:?}");

@@ -505,7 +505,7 @@ record! {
         pub value: Option<Vec<u8>>,
         /// Which part set it aside.
         pub component: String,
-        /// What is wrong with it.
+        /// What is wrong with it; empty when nothing is any more that was set aside under this key before.
         pub reason: String,
         /// What may help.
         pub remedy: String,

@@ -4,7 +4,7 @@ mod decisions;
 mod pages;
 
 use anyhow::Result;
-use schemas::message::{HealthState, Lane, OutcomeResult, Write};
+use schemas::message::{DeadLetter, HealthState, Lane, OutcomeResult, Write};
 use stream::NewRecord;
 
 use self::pages::{Pages, audit, conflict, outcome};
@@ -165,5 +165,29 @@ async fn many_records_are_brought_in_once_each() -> Result<()> {
     let running = pages.rig.read_model(pages.config())?;
     pages.shows("select sum(confirmed)::text || ' ' || sum(latency[18]) from flow_minute", &format!("{COUNT} {COUNT}")).await?;
     pages.shows("select count(*)::text from write where state = 'confirmed' and lane = 'live'", &COUNT.to_string()).await?;
+    running.stop().await
+}
+
+#[tokio::test]
+async fn what_can_be_read_again_is_no_failure_any_more() -> Result<()> {
+    let pages = Pages::new().await?;
+    pages.rig.log.create_topics(&pages.rig.topics.config("writes.erp.dlq").into_iter().collect::<Vec<_>>()).await?;
+    let running = pages.rig.read_model(pages.config())?;
+    let letter = |reason: &str| DeadLetter {
+        topic: "writes.erp".into(),
+        partition: 0,
+        offset: 1,
+        key: Some(b"7".to_vec()),
+        value: None,
+        component: "matcher".into(),
+        reason: reason.into(),
+        remedy: String::new(),
+        at: 1,
+    };
+    let other = DeadLetter { key: Some(b"8".to_vec()), ..letter("another record") };
+    pages.rig.publish("writes.erp.dlq", &[("7", letter("first")), ("8", other), ("7", letter(""))]).await?;
+    pages.shows("select string_agg(reason, ', ') from dead_letter", "another record").await?;
+    pages.rig.publish("writes.erp.dlq", &[("7", letter("again"))]).await?;
+    pages.shows("select string_agg(reason, ', ' order by reason) from dead_letter", "again, another record").await?;
     running.stop().await
 }

@@ -30,6 +30,7 @@ impl Matcher {
             return Ok(());
         }
         let key = record_key(source.side, &source.object, id);
+        self.nothing_aside(context, source, id)?;
         if known.entity.is_empty() {
             // It still waited for its parent: nobody has heard of it.
             self.waits_no_longer(context, source, id, &known);

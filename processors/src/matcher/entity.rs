@@ -6,10 +6,11 @@ use super::link::{self, Asked, ByKey, Entry};
 use super::plan::{Plan, Source, parent_kind};
 use super::review::{Doubt, Verdict};
 use super::state::{Entity, Known, MARK, Waiting, column, entity_key, provisional_key, record_key, uncopied_key};
+use super::unread::{Unread, told};
 use super::{CUSTOMER, Matcher};
 use crate::canon;
 use crate::convert;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::task::Context;
 use reconcile::mapping::EntityMapping;
 
@@ -36,11 +37,8 @@ impl Matcher {
             self.emit_link(context, mapping, source, id, &known, "replaced", false);
             known.entity = String::new();
         }
-        let unread = unread(mapping, side, carried, &known.columns);
-        for (field, reason) in &unread {
-            let (object, record) = (source.object.clone(), id.to_owned());
-            context.misfit(Error::MapValue { field: (*field).to_owned(), object, record, reason: reason.clone() });
-        }
+        let (fields, unread) = canonical(mapping, side, carried, &references, &known);
+        self.set_aside(context, mapping, source, id, &unread, &known)?;
         if known.entity.is_empty() && !unread.is_empty() {
             // A record is not made by halves on the other side: it is placed once all of it can be read.
             context.put(record_key(side, &source.object, id), &known);
@@ -84,8 +82,8 @@ impl Matcher {
         let may_create = again == Again::No && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
             op: EntityOp::Changed,
-            fields: canonical(mapping, side, carried, &references, &known),
-            columns: told(mapping, source, carried, &known),
+            fields,
+            columns: told(mapping, source, carried, &unread),
             before: before.map_or_else(Vec::new, |before| canonical_before(mapping, side, before, carried)),
             ..self.say(mapping, source, id, &known, references, may_create)
         };
@@ -332,29 +330,9 @@ fn customer(mapping: &EntityMapping, known: &Known, references: &[Reference]) ->
         .filter(|entity| !entity.is_empty())
 }
 
-/// The fields of which a column is carried whose value cannot be read, and why. Each is set aside by itself: nobody can say again
-/// what came along with it.
-fn unread<'m>(mapping: &'m EntityMapping, side: Side, carried: &[Field], columns: &[Field]) -> Vec<(&'m str, String)> {
-    let side = convert::side(side);
-    mapping
-        .fields
-        .iter()
-        .filter(|field| parent_kind(field).is_none() && canon::carried(field, side, carried))
-        .filter_map(|field| Some((field.name.as_str(), canon::read(field, side, columns).err()?)))
-        .collect()
-}
-
-/// The carried columns that the reconciler is told of: what cannot be read counts as not seen, so that it is not written over.
-pub(super) fn told(mapping: &EntityMapping, source: &Source, carried: &[Field], known: &Known) -> Vec<Field> {
-    let unread = unread(mapping, source.side, carried, &known.columns);
-    let side = convert::side(source.side);
-    let behind = |column: &str| unread.iter().any(|(name, _)| mapping.field(name).is_some_and(|field| field.columns[side].has(column)));
-    carried.iter().filter(|field| source.carried.contains(&field.name) && !behind(&field.name)).cloned().collect()
-}
-
-/// The canonical fields of which a column is carried. A reference that is still unknown is left out, and so is what cannot be read.
-fn canonical(mapping: &EntityMapping, side: Side, carried: &[Field], references: &[Reference], known: &Known) -> Vec<Field> {
-    let mut fields = Vec::with_capacity(mapping.fields.len());
+/// The canonical fields of which a column is carried, and those that cannot be read. A reference that is still unknown is left out.
+fn canonical(mapping: &EntityMapping, side: Side, carried: &[Field], references: &[Reference], known: &Known) -> (Vec<Field>, Vec<Unread>) {
+    let (mut fields, mut unread) = (Vec::with_capacity(mapping.fields.len()), Vec::new());
     for field in &mapping.fields {
         if !canon::carried(field, convert::side(side), carried) {
             continue;
@@ -371,12 +349,15 @@ fn canonical(mapping: &EntityMapping, side: Side, carried: &[Field], references:
             // Of a compound field, a change may carry one column; the others are as last seen.
             match canon::read(field, convert::side(side), &known.columns) {
                 Ok(value) => convert::wire(&value),
-                Err(_) => continue,
+                Err(reason) => {
+                    unread.push((field.name.clone(), reason));
+                    continue;
+                }
             }
         };
         fields.push(Field { name: field.name.clone(), value });
     }
-    fields
+    (fields, unread)
 }
 
 /// The canonical fields before a change; what cannot be read is left out.
@@ -406,6 +387,11 @@ pub(super) fn canonical_known(mapping: &EntityMapping, side: Side, known: &Known
 }
 
 /// All canonical fields of a record as last known, to be said again.
-pub(super) fn canonical_all(mapping: &EntityMapping, source: &Source, references: &[Reference], known: &Known) -> Vec<Field> {
+pub(super) fn canonical_all(
+    mapping: &EntityMapping,
+    source: &Source,
+    references: &[Reference],
+    known: &Known,
+) -> (Vec<Field>, Vec<Unread>) {
     canonical(mapping, source.side, &known.columns, references, known)
 }

@@ -100,6 +100,7 @@ impl Matcher {
             JobKind::Place => self.place_step(context, plan, job, most)?,
             JobKind::Children => self.children(context, plan, job, most)?,
             JobKind::Revalue => self.revalue(context, plan, job, most)?,
+            JobKind::ReadAnew => self.read_anew(context, plan, job, most)?,
             JobKind::Restamp => self.restamp(context, plan, job, most)?,
             JobKind::Truncate => self.truncate(context, plan, job, most)?,
             JobKind::TruncateRows => self.truncate_rows(context, plan, job, most)?,

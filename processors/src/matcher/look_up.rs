@@ -62,7 +62,7 @@ impl LookUps {
             read: &self.read,
             now: 0,
             sync_id: None,
-            misfits: Vec::new(),
+            aside: Vec::new(),
         };
         let done = run(&mut context, mapping, self.scorers.of(mapping));
         self.slot.keep();

@@ -1,7 +1,7 @@
 //! Takes up another mapping while records go on, and says what it reads otherwise.
 //!
 //! Values that both mappings read alike are not said again. What the new one cannot read stays as it was, and is counted; it
-//! becomes a dead letter when its record changes.
+//! becomes a dead letter when its record changes. What was set aside and can be read now is taken up.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use reconcile::mapping::{EntityMapping, FieldType, Mapping};
 use schemas::message::{EntityChange, EntityOp, Field, Reference, Setting, Side};
 
 use super::plan::{Plan, Source};
-use super::state::{Entity, JOBS, Job, JobKind, Known, record_key};
+use super::state::{Entity, JOBS, Job, JobKind, Known, UNREAD, record_key};
 use super::{Matcher, NAME};
 use crate::canon;
 use crate::convert;
@@ -80,6 +80,8 @@ impl Matcher {
         if before.is_some() {
             let job = self.job(context, JobKind::Revalue, ENTITIES.to_vec(), Side::Crm, "");
             self.add_job(context, &job)?;
+            let job = self.job(context, JobKind::ReadAnew, UNREAD.to_vec(), Side::Crm, "");
+            self.add_job(context, &job)?;
         }
         context.put(KEY.to_vec(), &keep(new, before));
         self.mark(context, new);
@@ -149,6 +151,7 @@ impl Matcher {
     ) -> Result<()> {
         let known = context.get::<Known>(&record_key(source.side, &source.object, record))?;
         let Some(known) = known.filter(|known| !known.gone && !known.entity.is_empty()) else { return Ok(()) };
+        self.reads_again(context, mapping, source, record, &known)?;
         let references = self.references(context, plan, source, &known)?;
         let fields = self.revalued(mapping, old, source, &known, &references);
         if fields.is_empty() {

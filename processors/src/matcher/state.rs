@@ -213,6 +213,8 @@ symbols! {
         Rejoin = "rejoin",
         /// Says the values that another mapping reads otherwise.
         Revalue = "revalue",
+        /// Places records that another mapping can read.
+        ReadAnew = "read-anew",
         /// Stamps the records that hang on a captured record with its customer.
         Restamp = "restamp",
     }
@@ -345,6 +347,13 @@ pub(crate) fn copied_key(side: Side, object: &str) -> Vec<u8> {
     key(b'p', &[&place(side, object)])
 }
 
+/// Records of which something is set aside.
+pub(crate) const UNREAD: &[u8] = b"x";
+
+pub(crate) fn unread_key(side: Side, object: &str, record: &str) -> Vec<u8> {
+    key(b'x', &[&place(side, object), record.as_bytes()])
+}
+
 pub(crate) const JOBS: &[u8] = b"j";
 
 pub(crate) fn job_key(number: u64) -> Vec<u8> {
@@ -380,6 +389,7 @@ mod tests {
         assert_eq!(tail(&key, &side_children_prefix("e", Side::Erp)), Some(("public.contacts", "7")));
         let waiting = waiting_key(Side::Crm, "Account", "12", "Contact", "3");
         assert_eq!(tail(&waiting, &waiting_prefix(Side::Crm, "Account", "12")), Some(("Contact", "3")));
+        assert_eq!(tail(&unread_key(Side::Crm, "Account", "001"), UNREAD), Some(("cAccount", "001")));
         assert_eq!(next_job(Some(&job_key(41))), 42);
     }
 }

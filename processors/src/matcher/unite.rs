@@ -12,12 +12,13 @@ use reconcile::mapping::EntityMapping;
 use schemas::message::{EntityChange, EntityOp, MatchState, Side};
 
 use super::apart::are_apart;
-use super::entity::{canonical_all, told};
+use super::entity::canonical_all;
 use super::link::index_under;
 use super::pair::{Moved, Pair, pair_key};
 use super::plan::{Plan, Source};
 use super::review::{Doubt, Ending, MERGED, SCORE, in_doubt};
 use super::state::{Entity, JobKind, Known, column, entity_key, record_key, side_children_prefix, uncopied_key};
+use super::unread::told;
 use super::{Matcher, link};
 use crate::convert;
 use crate::error::Result;
@@ -179,10 +180,11 @@ impl Matcher {
     ) -> Result<()> {
         let references = self.references(context, plan, source, known)?;
         let may_create = !hold && self.creates(context, mapping, &known.entity)?;
+        let (fields, unread) = canonical_all(mapping, source, &references, known);
         let change = EntityChange {
             op: EntityOp::Changed,
-            fields: canonical_all(mapping, source, &references, known),
-            columns: told(mapping, source, &known.columns, known),
+            fields,
+            columns: told(mapping, source, &known.columns, &unread),
             snapshot: true,
             origin: None,
             write: None,

@@ -1,6 +1,7 @@
 //! What a processor sees while it decides: its state with the batch's own changes, and a place for outputs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::message::SYNC_ID_HEADER;
@@ -59,8 +60,16 @@ pub struct Context<'a> {
     pub(crate) read: &'a Offsets,
     pub(crate) now: i64,
     pub(crate) sync_id: Option<Bytes>,
-    /// What of the record was set aside, though the rest of it goes on.
-    pub(crate) misfits: Vec<Error>,
+    /// What was set aside, though the rest of its record goes on; and what no longer is.
+    pub(crate) aside: Vec<Aside>,
+}
+
+/// Of which record something is set aside, and why; or nothing any more.
+pub(crate) struct Aside {
+    /// The topic that it came on, and its key there.
+    pub(crate) topic: Arc<str>,
+    pub(crate) key: String,
+    pub(crate) error: Option<Error>,
 }
 
 impl Context<'_> {
@@ -168,9 +177,14 @@ impl Context<'_> {
         self.outputs.push(record);
     }
 
-    /// Sets a part of the record aside, which cannot be used, and goes on with the rest of it.
-    pub fn misfit(&mut self, error: Error) {
-        self.misfits.push(error);
+    /// Sets aside a part of a record that came on this topic under this key, and goes on with the rest of it.
+    pub fn misfit(&mut self, topic: &Arc<str>, key: &str, error: Error) {
+        self.aside.push(Aside { topic: topic.clone(), key: key.to_owned(), error: Some(error) });
+    }
+
+    /// Says that nothing of that record is set aside any more.
+    pub fn mended(&mut self, topic: &Arc<str>, key: &str) {
+        self.aside.push(Aside { topic: topic.clone(), key: key.to_owned(), error: None });
     }
 
     fn unreadable(&self, reason: &str) -> Error {

@@ -9,7 +9,7 @@ use schemas::message::DeadLetter;
 use stream::{Class, Member, MemberConfig, NewRecord, Offsets, Polled, Producer, Record, Sharing, Start, TopicPartition};
 use tokio::time::Instant;
 
-use super::context::Slot;
+use super::context::{Aside, Slot};
 use super::restore::restore;
 use super::{Context, Processor, Task, Work, shown, sync_id};
 use crate::error::{Error, Result};
@@ -190,7 +190,7 @@ impl<P: Processor> Session<'_, P> {
                     read: &self.read,
                     now: record.timestamp_ms.saturating_mul(1000),
                     sync_id: sync_id(record),
-                    misfits: Vec::new(),
+                    aside: Vec::new(),
                 };
                 let decided = self.processor.process(input, record, &mut context);
                 tracing::debug!(
@@ -201,15 +201,15 @@ impl<P: Processor> Session<'_, P> {
                     offset = record.offset,
                     "record processed"
                 );
-                decided.map(|()| context.misfits)
+                decided.map(|()| context.aside)
             }
             Err(error) => Err(error),
         };
         match decided {
-            Ok(misfits) => {
+            Ok(aside) => {
                 slot.keep();
-                for misfit in misfits {
-                    self.set_aside(record, &misfit.to_string(), misfit.remedy());
+                for one in aside {
+                    self.aside(&one, Some(record));
                 }
             }
             Err(error) if error.class() == Class::Record => {
@@ -246,7 +246,7 @@ impl<P: Processor> Session<'_, P> {
     }
 
     fn work(&mut self) -> Result<Work> {
-        let mut left = Work::None;
+        let (mut left, mut aside) = (Work::None, Vec::new());
         for slot in self.slots.values_mut() {
             let mut context = Context {
                 processor: self.task.name,
@@ -255,16 +255,51 @@ impl<P: Processor> Session<'_, P> {
                 read: &self.read,
                 now: (self.task.clock)(),
                 sync_id: None,
-                misfits: Vec::new(),
+                aside: Vec::new(),
             };
             left = left.max(self.processor.work(&mut context)?);
-            for misfit in context.misfits {
-                // There is no record in hand that could be set aside; this one was when it came.
-                tracing::warn!(processor = self.task.name, reason = %misfit, "a known value cannot be read");
-            }
+            aside.append(&mut context.aside);
             slot.keep();
         }
+        for one in aside {
+            self.aside(&one, None);
+        }
         Ok(left)
+    }
+
+    /// Says that a part of a record is set aside, with the bytes in hand; or that nothing of it is any more, which is a dead
+    /// letter without a reason.
+    fn aside(&mut self, one: &Aside, record: Option<&Record>) {
+        let Some(channel) = self.dead.get(&*one.topic) else { return };
+        let (reason, remedy) = one.error.as_ref().map_or_else(Default::default, |error| (error.to_string(), error.remedy().to_owned()));
+        if reason.is_empty() {
+            tracing::info!(processor = self.task.name, topic = &*one.topic, "what was set aside of a record can be read again");
+        } else {
+            tracing::warn!(
+                sync.id = record.and_then(sync_id).as_ref().and_then(|id| shown(Some(id))),
+                processor = self.task.name,
+                topic = &*one.topic,
+                reason,
+                "a value set aside"
+            );
+            self.task.metrics.dead_letters.with_label_values(&[self.task.name]).inc();
+        }
+        let letter = DeadLetter {
+            topic: record.map_or_else(|| one.topic.to_string(), |record| record.partition.topic.to_string()),
+            partition: record.map_or(-1, |record| i64::from(record.partition.partition)),
+            offset: record.and_then(|record| i64::try_from(record.offset).ok()).unwrap_or(-1),
+            key: Some(one.key.clone().into_bytes()),
+            value: record.filter(|_| !reason.is_empty()).and_then(|record| record.value.as_ref()).map(|value| value.to_vec()),
+            component: self.task.name.to_owned(),
+            reason,
+            remedy,
+            at: (self.task.clock)(),
+        };
+        let mut output = channel.record(one.key.clone(), &letter);
+        if let Some(id) = record.and_then(sync_id) {
+            output = output.header(schemas::message::SYNC_ID_HEADER, id);
+        }
+        self.outputs.push(output);
     }
 
     async fn commit(&mut self, consumed: Offsets, isolated: Option<Record>) -> Result<()> {

@@ -444,7 +444,7 @@ async fn dead_letters(connection: &mut PgConnection, batch: &Batch, changed: &mu
         return Ok(());
     }
     changed.insert("dead_letter");
-    let all = || batch.dead_letters.iter();
+    let all = || batch.dead_letters.iter().filter(|(_, letter)| !letter.reason.is_empty());
     let column = |text: fn(&DeadLetter) -> &str| texts(all().map(|(_, letter)| text(letter)));
     let (topics, partitions) = parts(all().map(|(record, _)| &record.partition));
     sqlx::query(concat!(
@@ -466,6 +466,23 @@ async fn dead_letters(connection: &mut PgConnection, batch: &Batch, changed: &mu
     .bind(column(|it| &it.reason))
     .bind(column(|it| &it.remedy))
     .bind(all().map(|(_, it)| moment(it.at)).collect::<Vec<i64>>())
+    .execute(&mut *connection)
+    .await?;
+    // What can be read again is no failure any more.
+    let mended = || batch.dead_letters.iter().filter(|(_, letter)| letter.reason.is_empty());
+    if mended().next().is_none() {
+        return Ok(());
+    }
+    let (topics, partitions) = parts(mended().map(|(record, _)| &record.partition));
+    sqlx::query(
+        "delete from dead_letter d using unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::text[]) as x(t, p, o, k, c) \
+         where d.topic = x.t and d.partition = x.p and d.\"offset\" < x.o and d.key = x.k and d.component = x.c",
+    )
+    .bind(topics)
+    .bind(partitions)
+    .bind(mended().map(|(record, _)| i64::try_from(record.offset).unwrap_or(i64::MAX)).collect::<Vec<i64>>())
+    .bind(mended().map(|(_, it)| it.key.clone()).collect::<Vec<Option<Vec<u8>>>>())
+    .bind(texts(mended().map(|(_, it)| it.component.as_str())))
     .execute(connection)
     .await?;
     Ok(())
