@@ -51,6 +51,15 @@ pub(crate) fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// A text of at most so many letters, with a sign that there were more.
+pub(crate) fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{}\u{2026}", start.trim_end())
+}
+
 /// A text as a sentence of its own: a large letter first, a full stop last. Nothing stays nothing.
 pub(crate) fn sentence(text: &str) -> String {
     let text = capital(text.trim());
@@ -107,6 +116,11 @@ pub(crate) fn path_escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_says_so() {
+        assert_eq!((shorten("Zoë", 3).as_str(), shorten("Zoë & Co", 5).as_str()), ("Zoë", "Zoë\u{2026}"));
+    }
 
     #[test]
     fn a_rule_of_the_mapping_reads_as_a_sentence() {

@@ -149,7 +149,8 @@ pub(crate) async fn failed_write(pool: &PgPool, id: &str) -> Result<()> {
 /// A message set aside.
 pub(crate) async fn dead_letter(pool: &PgPool, reason: &str) -> Result<()> {
     sqlx::query(
-        "insert into dead_letter values ('cdc.erp.public.customers.dlq', 0, 7, 'cdc.erp.public.customers', 1, 4711, 'k', 'v', 'matcher', $1, 'Correct the row; it is read again.', now())",
+        "insert into dead_letter select 'cdc.erp.public.customers.dlq', 0, coalesce(max(\"offset\"), 0) + 7, 'cdc.erp.public.customers', 1, 4711, '10482', 'v', \
+           'matcher', $1, 'Correct the row; it is read again.', now() from dead_letter",
     )
     .bind(reason)
     .execute(pool)

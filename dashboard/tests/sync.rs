@@ -125,6 +125,30 @@ async fn failures_have_their_reason_and_remedy() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_set_aside_of_one_record_is_one_failure_under_its_name() -> Result<()> {
+    let stack = Stack::start().await?;
+    let pool = &stack.pool;
+    stack.sign_in().await?;
+    rows::all_well(pool).await?;
+    rows::link(pool, "e1", "erp", "10482").await?;
+    sqlx::query("insert into entity (entity, kind, title, updated_at) values ('e1', 'customer', $1, now())")
+        .bind("Acme ".repeat(80))
+        .execute(pool)
+        .await?;
+    for reason in ["first", "second", "cannot read \"N99\""] {
+        rows::dead_letter(pool, reason).await?;
+    }
+    assert_eq!(headline(&stack.page("/").await?), "1 record failed");
+    let page = stack.page("/failures").await?;
+    assert!(page.contains("cannot read &#34;N99&#34;") && page.contains("3 times, first") && !page.contains("second"), "{page}");
+    assert!(page.contains("Acme Acme") && page.contains('\u{2026}') && !page.contains(&"Acme ".repeat(20)), "{page}");
+    let (_, failures) = stack.api(reqwest::Method::GET, "/api/crm/failures", dashboard::Scope::Read, None).await?;
+    let letter = &failures["dead_letters"][0];
+    assert_eq!((&letter["record"], &letter["times"]), (&json!("10482"), &json!(3)), "{failures}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_refused_write_is_one_failure_until_a_later_one_gets_across() -> Result<()> {
     let stack = Stack::start().await?;
     let pool = &stack.pool;

@@ -18,6 +18,8 @@ use crate::show::{self, When};
 
 /// Rows shown of each kind.
 const ROWS: i64 = 100;
+/// Letters of a name.
+const NAME: usize = 60;
 
 struct View {
     now: At,
@@ -34,6 +36,22 @@ impl View {
 
     fn part(&self, component: &str) -> String {
         show::capital(&part_name(component))
+    }
+
+    /// What people know a record by; a long name is cut.
+    fn name(&self, write: &FailedWrite) -> String {
+        let known = write.title.as_deref().filter(|title| !title.is_empty()).or(write.record.as_deref());
+        show::shorten(known.unwrap_or(&write.entity), NAME)
+    }
+
+    fn letter(&self, letter: &DeadLetter) -> String {
+        let known = letter.title.as_deref().or(letter.record.as_deref());
+        known.map_or_else(|| letter.source_topic.clone(), |known| show::shorten(known, NAME))
+    }
+
+    /// `3 times since 12:04`.
+    fn times(&self, letter: &DeadLetter) -> Option<String> {
+        (letter.times > 1).then(|| format!("{} times, first {}", show::count(letter.times), self.when(&letter.since).ago))
     }
 
     fn answered(&self, write: &FailedWrite) -> When {

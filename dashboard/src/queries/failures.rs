@@ -32,7 +32,7 @@ pub(crate) struct FailedWrite {
     pub(crate) answered_at: Option<At>,
 }
 
-/// A message set aside.
+/// What is set aside of one record: its newest message, and how often that has happened.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 pub(crate) struct DeadLetter {
     pub(crate) topic: String,
@@ -45,6 +45,16 @@ pub(crate) struct DeadLetter {
     pub(crate) reason: String,
     pub(crate) remedy: String,
     pub(crate) at: At,
+    #[serde(skip)]
+    key: Option<Vec<u8>>,
+    /// The record's key on its topic, where that is text.
+    #[sqlx(default)]
+    pub(crate) record: Option<String>,
+    /// What people know the record by.
+    #[sqlx(default)]
+    pub(crate) title: Option<String>,
+    pub(crate) times: i64,
+    pub(crate) since: At,
 }
 
 /// Both, newest first.
@@ -67,22 +77,53 @@ pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Failures> {
     .fetch_all(pool)
     .await
     .map_err(reading("failed writes"))?;
-    let dead_letters = sqlx::query_as(concat!(
-        "select topic, partition, \"offset\", source_topic, source_partition, source_offset, component, reason, remedy, at from dead_letter d where ",
+    let mut dead_letters: Vec<DeadLetter> = sqlx::query_as(concat!(
+        "select * from (select distinct on (topic, component, coalesce(key, int8send(\"offset\"))) topic, partition, \"offset\", source_topic, \
+           source_partition, source_offset, component, reason, remedy, at, key, count(*) over w as times, min(at) over w as since \
+         from dead_letter d where ",
         not_a_failed_write!(),
-        " order by at desc limit $1",
+        " window w as (partition by topic, component, coalesce(key, int8send(\"offset\"))) \
+          order by topic, component, coalesce(key, int8send(\"offset\")), at desc, \"offset\" desc) d order by at desc limit $1",
     ))
     .bind(limit)
     .fetch_all(pool)
     .await
     .map_err(reading("dead letters"))?;
+    name(pool, &mut dead_letters).await?;
     Ok(Failures { writes, dead_letters })
 }
 
-/// Number of dead letters.
+/// Names the records: a key is a record's id, or an entity's.
+async fn name(pool: &PgPool, letters: &mut [DeadLetter]) -> Result<()> {
+    for letter in letters.iter_mut() {
+        let text = letter.key.clone().and_then(|key| String::from_utf8(key).ok());
+        letter.record = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+    }
+    let records: Vec<&str> = letters.iter().filter_map(|letter| letter.record.as_deref()).collect();
+    if records.is_empty() {
+        return Ok(());
+    }
+    let titles: Vec<(String, String, String)> = sqlx::query_as(
+        "select l.record, 'cdc.' || l.side || '.' || l.object || '.dlq', e.title from link l join entity e on e.entity = l.entity \
+         where l.record = any($1) and e.title <> '' union all select entity, '', title from entity where entity = any($1) and title <> ''",
+    )
+    .bind(records)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("whose dead letters these are"))?;
+    for letter in letters {
+        let own = |(record, topic, _): &&(String, String, String)| {
+            letter.record.as_ref() == Some(record) && letter.topic.ends_with(topic.as_str())
+        };
+        letter.title = titles.iter().find(own).map(|(_, _, title)| title.clone());
+    }
+    Ok(())
+}
+
+/// Number of records of which something is set aside.
 pub(crate) async fn dead_letters(pool: &PgPool) -> Result<i64> {
     sqlx::query_scalar(concat!(
-        "select count(*) from (select 1 from dead_letter d where ",
+        "select count(*) from (select distinct topic, component, coalesce(key, int8send(\"offset\")) from dead_letter d where ",
         not_a_failed_write!(),
         " limit 10000) as counted"
     ))
