@@ -20,6 +20,7 @@ use crate::org::schema::{MODIFIED_DATE, Object};
 use crate::org::transaction::Touched;
 use crate::org::value::{Row, Value};
 use crate::org::{Actor, State, hides};
+use crate::settings::DeletedLast;
 use bus::Publication;
 
 /// What happened to a record; the discriminant is the symbol's place in the Avro enum.
@@ -88,16 +89,15 @@ const EVENT_BYTES: usize = 1_000_000;
 
 /// Turns what a transaction changed into events.
 pub(crate) fn publish_changes(state: &mut State, actor: &Actor, number: u64, now: i64, touched: Vec<Touched>) {
-    let (enabled, hidden, overflow_after) =
-        state.live.read(|live| (live.change_events.clone(), live.hidden_fields.clone(), live.overflow_after));
+    let (enabled, hidden, overflow_after, deleted_last) =
+        state.live.read(|live| (live.change_events.clone(), live.hidden_fields.clone(), live.overflow_after, live.deleted_last));
     let mut groups: Vec<(Likeness, Vec<RecordId>)> = Vec::new();
     let mut places: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
     let mut unseen = Vec::new();
     let mut spent = 0;
     let mut overflowed = Vec::new();
-    for one in touched {
+    for (one, change) in touched.iter().flat_map(|one| changes_of(one, deleted_last).iter().map(move |change| (one, *change))) {
         let definition = Arc::clone(&state.objects[one.object]);
-        let Some(change) = change_of(&one) else { continue };
         if !enabled.contains(&definition.name) {
             unseen.push(groups.len());
             continue;
@@ -222,14 +222,20 @@ fn publication(state: &State, definition: &Object, header: &Header<'_>, body: &[
     }
 }
 
-fn change_of(one: &Touched) -> Option<ChangeType> {
+/// What is told of a record.
+fn changes_of(one: &Touched, deleted_last: DeletedLast) -> &'static [ChangeType] {
     let live = |row: &Option<Row>| row.as_ref().map(|row| !row.deleted);
     match (live(&one.before), live(&one.after)) {
-        (None, Some(true)) => Some(ChangeType::Create),
-        (Some(true), Some(true)) => Some(ChangeType::Update),
-        (Some(true), Some(false)) => Some(ChangeType::Delete),
-        (Some(false), Some(true)) => Some(ChangeType::Undelete),
-        _ => None,
+        (None, Some(true)) => &[ChangeType::Create],
+        (Some(true), Some(true)) => &[ChangeType::Update],
+        (Some(true), Some(false)) if live(&one.first) == Some(true) => match deleted_last {
+            DeletedLast::First => &[ChangeType::Update],
+            DeletedLast::Last => &[ChangeType::Delete],
+            DeletedLast::Both => &[ChangeType::Update, ChangeType::Delete],
+        },
+        (Some(true), Some(false)) => &[ChangeType::Delete],
+        (Some(false), Some(true)) => &[ChangeType::Undelete],
+        _ => &[],
     }
 }
 

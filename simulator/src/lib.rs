@@ -44,4 +44,4 @@ pub use org::Actor;
 pub use org::handle::{Org, OrgTransaction, RecordRef};
 pub use org::id::RecordId;
 pub use server::Simulator;
-pub use settings::{Flow, FlowValue, Live, Settings, SettingsHandle};
+pub use settings::{DeletedLast, Flow, FlowValue, Live, Settings, SettingsHandle};

@@ -130,6 +130,8 @@ pub struct Live {
     pub schema_unavailable_next: u32,
     /// Deliveries left in the rolling day; none means no limit.
     pub delivery_allocation: Option<u64>,
+    /// What the stream tells of a record that one transaction changes and then deletes.
+    pub deleted_last: DeletedLast,
     /// So many change events become GAP events of the same kind.
     pub gap_next: u32,
     /// Changes in one transaction beyond which one GAP_OVERFLOW per object is sent.
@@ -168,10 +170,24 @@ impl Default for Live {
             pubsub_unavailable: false,
             schema_unavailable_next: 0,
             delivery_allocation: None,
+            deleted_last: DeletedLast::First,
             gap_next: 0,
             overflow_after: 100_000,
         }
     }
+}
+
+/// What the stream tells of a record that one transaction changes and then deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletedLast {
+    /// That it was changed: one event, of the kind of the first change. So the developer guide has it ("Change Event Generation
+    /// in a Transaction with Multiple Changes for the Same Record").
+    First,
+    /// That it was deleted.
+    Last,
+    /// Both.
+    Both,
 }
 
 /// A record-triggered flow: when `when` changes, `set` gets a value in the same transaction.

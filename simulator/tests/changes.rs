@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
-use simulator::{Actor, ChangeType};
+use simulator::{Actor, ChangeType, DeletedLast};
 
 use crate::support::World;
 
@@ -87,6 +87,31 @@ async fn records_changed_alike_share_an_event_and_a_transaction_its_key() -> Res
         (&account.header["entityName"], &contact.header["entityName"], &contact.header["changeType"]),
         (&json!("Account"), &json!("Contact"), &json!("DELETE"))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_transaction_changes_and_deletes_is_told_as_the_first_of_both() -> Result<()> {
+    let world = World::new().await?;
+    let org = world.simulator.org();
+    let person = Actor::lightning(org.admin_user());
+    let mut events = world.subscribe("/data/AccountChangeEvent").await?;
+    for (told, kinds) in
+        [(DeletedLast::First, vec!["UPDATE"]), (DeletedLast::Last, vec!["DELETE"]), (DeletedLast::Both, vec!["UPDATE", "DELETE"])]
+    {
+        world.simulator.settings().update(|live| live.deleted_last = told);
+        let id = org.create(&person, "Account", &json!({"Name": "A"}))?;
+        events.event().await?;
+        org.transaction(&person, |tx| {
+            tx.update(id, &json!({"Site": "x"}))?;
+            tx.delete(id)
+        })?;
+        for kind in kinds {
+            let event = events.event().await?;
+            let site = if kind == "UPDATE" { json!("x") } else { Json::Null };
+            assert_eq!((&event.header["changeType"], &event.body["Site"]), (&json!(kind), &site), "{told:?}");
+        }
+    }
     Ok(())
 }
 

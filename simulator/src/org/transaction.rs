@@ -1,6 +1,7 @@
 //! Transactions: an undo log with savepoints, and the list of touched records that commit reports.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::value::Row;
@@ -24,11 +25,12 @@ struct Undo {
     before: Option<Row>,
 }
 
-/// A record a transaction changed: its state before and after.
+/// A record a transaction changed: its state before, after the first change, and at the end.
 pub(crate) struct Touched {
     pub(crate) object: usize,
     pub(crate) number: u64,
     pub(crate) before: Option<Row>,
+    pub(crate) first: Option<Row>,
     pub(crate) after: Option<Row>,
 }
 
@@ -59,13 +61,21 @@ impl State {
     pub(crate) fn commit(&mut self, tx: Transaction) {
         self.written += tx.records_written;
         let mut touched: Vec<Touched> = Vec::new();
-        let mut places: HashMap<(usize, u64), usize> = HashMap::new();
-        for entry in tx.undo {
-            places.entry((entry.object, entry.number)).or_insert_with(|| {
-                let after = self.tables[entry.object].get(entry.number).cloned();
-                touched.push(Touched { object: entry.object, number: entry.number, before: entry.before, after });
-                touched.len() - 1
-            });
+        // Where a record stands, until it was changed again.
+        let mut places: HashMap<(usize, u64), Option<usize>> = HashMap::new();
+        for Undo { object, number, before } in tx.undo {
+            match places.entry((object, number)) {
+                Entry::Vacant(place) => {
+                    let after = self.tables[object].get(number).cloned();
+                    place.insert(Some(touched.len()));
+                    touched.push(Touched { object, number, before, first: after.clone(), after });
+                }
+                Entry::Occupied(mut place) => {
+                    if let Some(one) = place.get_mut().take().and_then(|place| touched.get_mut(place)) {
+                        one.first = before;
+                    }
+                }
+            }
         }
         if !touched.is_empty() {
             self.commit_number += 7;
