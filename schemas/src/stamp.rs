@@ -1,4 +1,10 @@
-//! How a transaction of ours in the ERP says which of its row changes belong to which write: one transactional logical
+//! How a change says which write of ours made it.
+//!
+//! In the CRM a field of the record bears the id of the last write ([`borne`]). Where that deleted the record, its id is
+//! followed by `:d` ([`of_delete`]): the record takes it in the transaction that deletes it, of which the CRM's stream may show
+//! nothing but that the field changed; and a record that is there and bears it has been brought back since.
+//!
+//! A transaction of ours in the ERP says which of its row changes belong to which write: one transactional logical
 //! message of Postgres before its end, under [`PREFIX`], with the text of [`text`].
 //!
 //! The text is JSON, `[["<schema.table>","<record>","<write id>"],…]`, in the order in which the writes were carried out. A
@@ -31,9 +37,30 @@ pub fn read(text: &[u8]) -> Option<Vec<Stamp>> {
     Some(rows.into_iter().map(|(object, record, write)| Stamp { object, record, write }).collect())
 }
 
+const DELETED: &str = ":d";
+
+/// What a record in the CRM bears of the write that deletes it.
+#[must_use]
+pub fn of_delete(write: &str) -> String {
+    format!("{write}{DELETED}")
+}
+
+/// The write that a record in the CRM bears, and whether that deleted it.
+#[must_use]
+pub fn borne(text: &str) -> (&str, bool) {
+    text.strip_suffix(DELETED).map_or((text, false), |write| (write, true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_says_whether_the_write_that_it_bears_deleted_it() {
+        assert_eq!(borne("e:w3"), ("e:w3", false));
+        assert_eq!(borne(&of_delete("e:w3")), ("e:w3", true));
+        assert_eq!(borne(""), ("", false));
+    }
 
     #[test]
     fn stamps_come_out_of_their_text_as_they_went_in() {

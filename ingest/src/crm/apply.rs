@@ -143,13 +143,18 @@ impl Source {
                 let reason = format!("an event of {} with the schema of {}", header.entity, layout::event_of(&known.layout.object));
                 bad(known.layout.object.clone(), reason)
             }
-            Ok((header, values)) => {
-                let modified_ms = match header.change {
-                    ChangeType::Create | ChangeType::Update | ChangeType::Undelete => {
-                        known.layout.row(&header, &values, "").ok().and_then(|carried| known.layout.modified_ms(&carried.row))
-                    }
+            Ok((mut header, values)) => {
+                let carried = match header.change {
+                    ChangeType::Create | ChangeType::Update | ChangeType::Undelete => known.layout.row(&header, &values, "").ok(),
                     ChangeType::Delete | ChangeType::Gap | ChangeType::Overflow => None,
                 };
+                let carried = if carried.as_ref().is_some_and(|carried| known.is_gone(carried)) {
+                    header.change = ChangeType::Delete;
+                    None
+                } else {
+                    carried
+                };
+                let modified_ms = carried.and_then(|carried| known.layout.modified_ms(&carried.row));
                 Ok(Some(Received::Event(Box::new(Event { known, header, values, position, payload, modified_ms }))))
             }
         }

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use schemas::stamp;
 use schemas::topic::Topics;
 use stream::Codec;
 
 use super::error::{Error, Result};
-use super::layout::{self, Layout};
+use super::layout::{self, Carried, Layout};
 use super::object::Object;
 use super::pubsub::PubSub;
 use super::rest::Rest;
@@ -25,6 +26,18 @@ pub(crate) struct Known {
     pub(crate) registered: u32,
     /// The field that takes the ids of our writes.
     pub(crate) write_field: Option<String>,
+}
+
+impl Known {
+    /// Whether an update is one of the deletes of ours. A record takes the id of its delete in the transaction in which it goes,
+    /// and of several changes of a record in one transaction the stream has a single event, of the kind of the first. Should
+    /// there be an event of the delete too, it says the same once more.
+    pub(crate) fn is_gone(&self, carried: &Carried) -> bool {
+        let place = self.write_field.as_deref().and_then(|field| self.layout.schema.column(field));
+        let set = |place: &usize| carried.changed.as_ref().is_some_and(|changed| changed.contains(place));
+        let text = place.filter(set).and_then(|place| carried.row.get(place)).and_then(schemas::Value::as_text);
+        text.is_some_and(|text| stamp::borne(text).1)
+    }
 }
 
 /// All versions seen.

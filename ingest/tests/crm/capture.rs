@@ -5,10 +5,10 @@ use ingest::crm::{Auth, Channel, Config, Secret};
 use schemas::cdc::{ColumnType, Op};
 use schemas::{Decimal, Value};
 use serde_json::json;
-use simulator::Actor;
+use simulator::{Actor, DeletedLast};
 use stream::Log as _;
 
-use super::harness::{World, ops};
+use super::harness::{Seen, World, ops};
 
 fn set(names: &[&str]) -> std::collections::BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
@@ -157,6 +157,41 @@ async fn a_delete_is_followed_by_a_tombstone_and_an_undelete_is_a_create() -> Re
 }
 
 #[tokio::test]
+async fn a_record_that_takes_the_id_of_its_delete_is_gone_however_the_stream_tells_of_it() -> Result<()> {
+    let stamp = "Concord_Write__c";
+    for (told, ops_then) in [(DeletedLast::First, "rd-cud-"), (DeletedLast::Last, "rd-cud-"), (DeletedLast::Both, "rd-d-cud-d-")] {
+        let mut world = World::new(&["Account"]).await?;
+        world.config.write_fields = [("Account".to_owned(), stamp.to_owned())].into();
+        world.simulator.settings().update(|live| live.deleted_last = told);
+        let ours = Actor::rest(world.org.integration_user(), Some("concord"));
+        let id = world.org.load("Account", [json!({"Name": "Acme", stamp: "e:w1"})])?[0];
+        let running = world.start_following().await?;
+        let delete = |write: &str| {
+            world.clock.advance_ms(1_000);
+            world.org.transaction(&ours, |tx| {
+                tx.update(id, &json!({stamp: write}))?;
+                tx.delete(id)
+            })
+        };
+        delete("e:w2:d")?;
+        world.clock.advance_ms(1_000);
+        world.org.undelete(&world.person(), id)?;
+        // What came back bears it still, and may be edited.
+        world.update(id, json!({"Name": "Acme 2"}))?;
+        delete("e:w3:d")?;
+        let seen = world.changes_when("Account", "the second delete", |seen| ops(seen).len() == ops_then.len()).await?;
+        assert_eq!(ops(&seen), ops_then, "{told:?}");
+        let back = &seen[ops_then.find('c').context("a return")?];
+        assert_eq!((back.after(stamp), back.after("Name")), (Some(Value::text("e:w2:d")), Some(Value::text("Acme"))));
+        let by_us = |seen: &&Seen| seen.op() == Some(Op::Delete);
+        let origins = seen.iter().filter(by_us).filter_map(|seen| seen.change.as_ref()?.source.origin.as_deref());
+        assert!(origins.clone().count() >= 2 && origins.into_iter().all(|origin| origin == "concord"));
+        running.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn objects_changed_in_one_transaction_keep_its_key_and_order() -> Result<()> {
     let world = World::new(&["Account", "Contact"]).await?;
     let running = world.start_following().await?;
@@ -167,8 +202,7 @@ async fn objects_changed_in_one_transaction_keep_its_key_and_order() -> Result<(
     })?;
     let contacts = world.changes_when("Contact", "both", |seen| seen.len() == 2).await?;
     let accounts = world.changes("Account").await?;
-    let source =
-        |seen: &super::harness::Seen| seen.change.as_ref().map(|change| (change.source.transaction.clone(), change.source.ordinal));
+    let source = |seen: &Seen| seen.change.as_ref().map(|change| (change.source.transaction.clone(), change.source.ordinal));
     let of = [source(&accounts[0]), source(&contacts[0]), source(&contacts[1])].map(Option::unwrap_or_default);
     assert!(of.iter().all(|(key, _)| *key == of[0].0), "{of:?}");
     assert!(of[0].1 < of[1].1 && of[1].1 <= of[2].1, "{of:?}");

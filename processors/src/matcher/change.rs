@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use schemas::cdc::{Change, ChangeSchema, Op, Row, Source as Origin};
 use schemas::message::{Field, SYNC_ID_HEADER, Side};
+use schemas::stamp;
 use stream::Record;
 
 use super::Matcher;
@@ -274,7 +275,8 @@ fn actor(plan: &Plan, source: &Source, columns: &[Field]) -> Option<String> {
 fn write(plan: &Plan, source: &Source, carried: &[Field]) -> Option<String> {
     let Use::Entity(index) = source.purpose else { return None };
     let name = plan.mapping.entities[index].sides[convert::side(source.side)].write_column.as_ref()?;
-    column(carried, name).and_then(convert::id_text)
+    let text = column(carried, name).and_then(convert::id_text)?;
+    Some(stamp::borne(&text).0.to_owned())
 }
 
 /// Whether a change is part of the copied row that is already known: it was made before that row was read.
