@@ -284,6 +284,10 @@ fn write(systems: &mut Systems, write: &Write) -> Reply {
     }
     systems.trace.note(format_args!("crm takes write {}", short(&write.id)));
     if let (WriteOp::Delete, Some(id)) = (write.op, &write.record) {
+        if let (Some(row), Some(column)) = (systems.side(Side::Crm).rows.get_mut(id), &write.write_column) {
+            row.values.insert(column.clone(), schemas::Value::text(schemas::stamp::of_delete(&write.id)));
+            row.write = Some(write.id.clone());
+        }
         systems.delete(Side::Crm, id, &By::Write(write.id.clone()));
         return Reply::Applied { record: Some(id.clone()), actual: Vec::new() };
     }

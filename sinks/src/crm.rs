@@ -4,7 +4,8 @@
 //! writes.crm ─▶ batch ─▶ one retrieve per object ─▶ expected ≠ actual: rejected, with the actual values
 //!                                                 ─▶ its id stands on the record: done before (an answer was lost)
 //!                                                 ─▶ a later write's id of its entity: rejected, it had its chance
-//!                                                 ─▶ else Collections update, upsert by external id, or delete: 200 a call
+//!                                                 ─▶ else Collections update, upsert by external id, or delete
+//!                                                    with the write's id put on the record first: 200 a call
 //! ```
 //!
 //! Promises: an outcome for every record, never for a batch as a whole; a create tried again cannot make a second
@@ -14,11 +15,15 @@
 //! shows and the reconciler settles; `strict` closes that gap at one call a record. One process writes at a time.
 
 mod auth;
-pub(crate) mod batch;
+mod batch;
 mod client;
 mod code;
 pub(crate) mod compare;
+pub(crate) mod decide;
 mod plan;
+mod remove;
+mod retrieve;
+mod send;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Pace;
-use crate::crm::{batch, compare};
+use crate::crm::{compare, decide};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::writer::{self, Answer, Applied, Job, Shell, Verdict};
@@ -125,7 +125,7 @@ pub fn decide_crm(attempt: &Attempt, seen: Option<&Retrieved<'_>>) -> Option<Rep
         record.insert("Id".to_owned(), json!(seen.id));
         Json::Object(record)
     });
-    batch::decide(&job(attempt), seen.as_ref()).map(reply)
+    decide::decide(&job(attempt), seen.as_ref()).map(reply)
 }
 
 struct Adapted<T>(T);

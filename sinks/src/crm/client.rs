@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 
 const TARGET: &str = "Salesforce";
 /// Marks our changes in Salesforce's own change stream.
-const CALL_OPTIONS: &str = "client=concord";
+pub(super) const CALL_OPTIONS: &str = "client=concord";
 
 /// An answer that the caller must look at: a success, or a refusal of this very call.
 #[derive(Debug)]
