@@ -21,19 +21,16 @@ pub fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Tls(error.to_string()))?;
-    Ok(match endpoint.tls {
-        TlsMode::VerifyFull => builder.with_root_certificates(roots(endpoint)?).with_no_client_auth(),
+    let algorithms = provider.signature_verification_algorithms;
+    let chain = match endpoint.tls {
+        TlsMode::VerifyFull => return Ok(builder.with_root_certificates(roots(endpoint)?).with_no_client_auth()),
         TlsMode::VerifyCa => {
-            let checked = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(endpoint)?), provider)
-                .build()
-                .map_err(|error| Error::Tls(error.to_string()))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(checked))).with_no_client_auth()
+            let checked = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(endpoint)?), provider).build();
+            Some(checked.map_err(|error| Error::Tls(error.to_string()))?)
         }
-        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => {
-            let any = AnyCertificate(provider.signature_verification_algorithms);
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(any)).with_no_client_auth()
-        }
-    })
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => None,
+    };
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { algorithms, chain })).with_no_client_auth())
 }
 
 fn roots(endpoint: &Endpoint) -> Result<RootCertStore, Error> {
@@ -55,50 +52,16 @@ fn unusable(path: &Path, reason: &str) -> Error {
     Error::Certificates { path: path.display().to_string(), reason: reason.to_owned() }
 }
 
-/// `prefer` and `require`: any certificate will do.
+/// Checks less than the full name and chain.
 #[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
+struct Lenient {
+    algorithms: WebPkiSupportedAlgorithms,
+    /// `verify-ca`: the certificate is a trusted authority's, whatever host it names. None for `prefer` and `require`: any
+    /// certificate will do.
+    chain: Option<Arc<WebPkiServerVerifier>>,
 }
 
-/// `verify-ca`: a trusted authority's certificate, whatever host it names.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -107,7 +70,8 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
+        match chain.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
                 Ok(ServerCertVerified::assertion())
             }
@@ -121,7 +85,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -130,10 +94,10 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
