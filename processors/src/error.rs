@@ -37,6 +37,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A value cannot be written through the mapping.
+    #[error("{reason}")]
+    Unwritten {
+        /// Which, where, and why.
+        reason: String,
+    },
     /// A message speaks of something the mapping does not have.
     #[error("{what} is not in the mapping (version {version})")]
     Unmapped {
@@ -100,7 +106,11 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Log { source, .. } => source.class(),
-            Self::DecodeRecord { .. } | Self::MapValue { .. } | Self::Unmapped { .. } | Self::Meaningless { .. } => Class::Record,
+            Self::DecodeRecord { .. }
+            | Self::MapValue { .. }
+            | Self::Unwritten { .. }
+            | Self::Unmapped { .. }
+            | Self::Meaningless { .. } => Class::Record,
             Self::Store { .. } | Self::ReadState { .. } | Self::Mapping { .. } | Self::Metrics(_) => Class::Fatal,
         }
     }
@@ -110,6 +120,18 @@ impl Error {
         matches!(self, Self::Log { source: stream::Error::Fenced(_), .. })
     }
 
+    /// The same for a log, where customers' values do not stand.
+    pub(crate) fn quiet(&self) -> String {
+        match self {
+            Self::MapValue { field, object, record, .. } => format!("cannot map {field} of {object} {record}"),
+            Self::Unwritten { reason } => {
+                let field = reason.split(':').next().unwrap_or_default();
+                format!("cannot write {field}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// What may help, for a person.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -117,6 +139,9 @@ impl Error {
             Self::DecodeRecord { .. } => "see who wrote the record; change it once at its source, so that it is written anew",
             Self::MapValue { .. } => {
                 "correct the value at its source, and it is read again; or correct the mapping's type, words or expressions and put that in force (concord mapping apply)"
+            }
+            Self::Unwritten { .. } => {
+                "correct the value on either side and it is carried across; or correct the mapping (length, words, expressions), after which it goes with the field's next change"
             }
             Self::Unmapped { .. } => "add it to the mapping, or leave it",
             Self::Meaningless { .. } => "see who wrote the message",

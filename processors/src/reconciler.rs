@@ -23,6 +23,7 @@ mod remembered;
 mod reread;
 mod rows;
 mod state;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) use golden::column_type;
 use in_force::{Following, Marked};
 use remembered::Memory;
 use state::Stored;
+use unwritten::Unwritten;
 
 /// Its name in topics, metrics, health and folders.
 pub(crate) const NAME: &str = "reconciler";
@@ -50,6 +52,7 @@ pub(crate) const NAME: &str = "reconciler";
 pub struct Reconciler {
     codec: Codec,
     mapping: Arc<Mapping>,
+    changes_topic: Arc<str>,
     outcomes_topic: String,
     decisions_topic: String,
     writes: BTreeMap<Side, Channel<Write>>,
@@ -106,6 +109,7 @@ impl Reconciler {
         }
         let golden = Arc::new(golden);
         Ok(Self {
+            changes_topic: topics.entity_changes().into(),
             outcomes_topic: topics.outcomes(),
             decisions_topic: topics.decisions(),
             writes,
@@ -226,7 +230,9 @@ impl Processor for Reconciler {
                 Event::Decided(verdict)
             }
         };
+        let unwritten = Unwritten::of(mapping, &stored.state);
         let effects = merge::apply(mapping, &mut stored.state, &event, context.now());
+        self.tell_unwritten(context, mapping, &unwritten, &stored.state);
         for effect in effects {
             self.follow(context, mapping, &mut stored, effect)?;
         }

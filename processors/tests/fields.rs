@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemas::Value;
 use schemas::cdc::Op;
-use schemas::message::{Field, Side, WriteOp};
+use schemas::message::{DeadLetter, Field, Side, WriteOp};
 
 use crate::harness::{Running, World, text};
 
@@ -84,6 +84,40 @@ async fn a_record_without_a_required_field_waits_and_is_made_once_it_has_it() {
     world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Name", text("Acme"))]).await;
     world.quiet().await;
     assert_eq!(world.writes(Side::Erp).await.len(), 1);
+    running.stop().await;
+}
+
+/// The reasons of what stands in the entities' dead letters.
+async fn untold(world: &World) -> Vec<String> {
+    let letters: Vec<DeadLetter> = world.messages(&world.topics.dead_letters(&world.topics.entity_changes())).await;
+    letters.into_iter().map(|letter| letter.reason).collect()
+}
+
+#[tokio::test]
+async fn what_the_mapping_cannot_write_is_told_until_it_can() {
+    let (world, running) = copied().await;
+    // A record that waits for what is required.
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Phone", text("1"))]).await;
+    world.quiet().await;
+    let told = untold(&world).await;
+    assert!(told.len() == 1 && told[0].starts_with("name: cannot write nothing to erp column name"), "{told:?}");
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Name", text("Acme, Linz"))]).await;
+    world.quiet().await;
+    assert_eq!(untold(&world).await[1..], [String::new()]);
+    let create = world.writes(Side::Erp).await.pop().expect("made");
+    world.carry_out(&create, &row(&[("id", Value::Int(7))]), "7").await;
+    world.quiet().await;
+
+    // A name that is longer than the mapping allows, and shorter again.
+    world.pass(60);
+    let long = "x".repeat(60);
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Name", text(&long))]).await;
+    world.quiet().await;
+    let told = untold(&world).await;
+    assert!(told.len() == 3 && told[2].contains("it has 60 characters, and the mapping allows 40"), "{told:?}");
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Update, &[("Name", text("Acme Ltd, Linz"))]).await;
+    world.quiet().await;
+    assert_eq!(untold(&world).await[3..], [String::new()]);
     running.stop().await;
 }
 

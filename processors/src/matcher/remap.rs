@@ -198,13 +198,12 @@ impl Matcher {
             match canon::read(field, side, &known.columns) {
                 Ok(value) if before.is_some_and(|before| canon::read(before, side, &known.columns).as_ref() == Ok(&value)) => {}
                 Ok(value) => fields.push(Field { name: field.name.clone(), value: convert::wire(&value) }),
-                Err(reason) => {
+                Err(_) => {
                     self.metrics.misfits.with_label_values(&[NAME]).inc();
                     tracing::warn!(
                         processor = NAME,
                         field = field.name,
                         object = source.object,
-                        reason,
                         "a known value cannot be read through the mapping in force"
                     );
                 }

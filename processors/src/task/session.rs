@@ -215,15 +215,15 @@ impl<P: Processor> Session<'_, P> {
             Err(error) if error.class() == Class::Record => {
                 slot.revert();
                 self.outputs.truncate(outputs);
-                self.set_aside(record, &error.to_string(), error.remedy());
+                self.set_aside(record, &error.to_string(), &error.quiet(), error.remedy());
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn set_aside(&mut self, record: &Record, reason: &str, remedy: &str) {
-        tracing::warn!(sync.id = shown(sync_id(record).as_ref()), processor = self.task.name, partition = %record.partition, offset = record.offset, reason, "record set aside");
+    fn set_aside(&mut self, record: &Record, reason: &str, quiet: &str, remedy: &str) {
+        tracing::warn!(sync.id = shown(sync_id(record).as_ref()), processor = self.task.name, partition = %record.partition, offset = record.offset, reason = quiet, "record set aside");
         self.task.metrics.dead_letters.with_label_values(&[self.task.name]).inc();
         let Some(channel) = self.dead.get(&*record.partition.topic) else { return };
         let letter = DeadLetter {
@@ -279,7 +279,7 @@ impl<P: Processor> Session<'_, P> {
                 sync.id = record.and_then(sync_id).as_ref().and_then(|id| shown(Some(id))),
                 processor = self.task.name,
                 topic = &*one.topic,
-                reason,
+                reason = one.error.as_ref().map(Error::quiet),
                 "a value set aside"
             );
             self.task.metrics.dead_letters.with_label_values(&[self.task.name]).inc();
@@ -318,7 +318,7 @@ impl<P: Processor> Session<'_, P> {
                     if record.value.as_ref().is_some_and(|value| value.len() * 2 > bytes) {
                         record.value = None;
                     }
-                    self.set_aside(&record, &reason, "make the record smaller at its source, or raise the log's limit");
+                    self.set_aside(&record, &reason, &reason, "make the record smaller at its source, or raise the log's limit");
                 }
                 self.try_commit(&consumed).await
             }
