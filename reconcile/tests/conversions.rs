@@ -202,6 +202,21 @@ fn one_field_is_split_into_several_columns_and_joined_from_them() {
 }
 
 #[test]
+fn nothing_stays_nothing_where_an_expression_does_not_ask() {
+    let street = compound(
+        "join([columns.street, columns.number], \" \")",
+        &[("street", "matches(value, \".* [0-9]+\") ? before_last(value, \" \") : value"), ("number", "after_last(value, \" \")")],
+    );
+    let emptied = mapping::write(&street, Side::Crm, &Value::Null).expect("written");
+    assert_eq!(emptied, columns(&[("street", Value::Null), ("number", Value::Null)]));
+    let asks = transformed(FieldType::Text, "value == 'none' ? null : value", "value == null ? 'none' : value");
+    assert_eq!(write(&asks, Side::Erp, &Value::Null), Ok(Value::text("none")));
+    let half = transformed(FieldType::Int, "value / 2", "value * 2");
+    assert_eq!(read(&half, Side::Erp, &Value::Null), Ok(Value::Null));
+    assert!(read(&half, Side::Erp, &Value::text("x")).is_err(), "something is not nothing");
+}
+
+#[test]
 fn of_several_columns_the_first_that_is_not_empty_counts() {
     let mut phone = field(FieldType::Text);
     phone.columns.erp.parts = ["mobile", "phone"].map(|column| Part { column: column.to_owned(), write: None }).into();

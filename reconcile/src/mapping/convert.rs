@@ -19,7 +19,7 @@ pub fn read(field: &FieldMapping, side: Side, columns: &[Value]) -> Result<Value
     let made;
     let value = match &rule.read {
         Some(expression) => {
-            made = apply(field, expression, value, Some((rule, columns))).map_err(fault)?;
+            made = or_nothing(value, apply(field, expression, value, Some((rule, columns)))).map_err(fault)?;
             &made
         }
         None => value,
@@ -83,7 +83,7 @@ pub fn write(field: &FieldMapping, side: Side, canonical: &Value) -> Result<BTre
     let split = rule.split();
     for (place, part) in rule.parts.iter().enumerate() {
         let value = match &part.write {
-            Some(expression) => apply(field, expression, &value, None).map_err(fault)?,
+            Some(expression) => or_nothing(&value, apply(field, expression, &value, None)).map_err(fault)?,
             None if split => continue,
             None if place == 0 => value.clone(),
             // A later column would stand for what the first one does not have.
@@ -131,6 +131,15 @@ fn joined(items: &[Value], separator: &str) -> Result<Value, String> {
     match texts.iter().find(|text| text.contains(separator) || text.trim() != text.as_str() || text.is_empty()) {
         Some(text) => Err(format!("its item \"{text}\" cannot stand in a text between `{separator}`")),
         None => Ok(Value::Text(texts.join(separator))),
+    }
+}
+
+/// An expression that can make nothing of nothing gives nothing: a field that is emptied is emptied across, whether or not the
+/// expression asks.
+fn or_nothing(value: &Value, made: Result<Value, String>) -> Result<Value, String> {
+    match made {
+        Err(_) if blank(value) => Ok(Value::Null),
+        made => made,
     }
 }
 
