@@ -2,3 +2,4 @@
 
 mod crm;
 mod erp;
+mod patience;

@@ -118,6 +118,7 @@ async fn storm(seed: u64) -> Result<()> {
             running = world.start();
         }
         if chance.below(4) == 0 {
+            // Nothing is waited for: what comes next may come at any moment.
             tokio::time::sleep(std::time::Duration::from_millis(chance.below(10) as u64)).await;
         }
     }

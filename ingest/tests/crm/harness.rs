@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use ingest::crm::{Auth, Config, Error, Secret};
@@ -17,9 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::erp::harness::Numbers;
-
-/// Longer than anything should take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+use crate::patience::{PATIENCE, found};
 
 /// Everything a test needs.
 pub(crate) struct World {
@@ -186,28 +184,19 @@ impl World {
 
     /// Waits until an object's changes are as wanted.
     pub(crate) async fn changes_when(&self, object: &str, what: &str, wanted: impl Fn(&[Seen]) -> bool) -> Result<Vec<Seen>> {
-        let begun = Instant::now();
-        loop {
-            let seen = self.changes(object).await?;
-            if wanted(&seen) {
-                return Ok(seen);
-            }
-            if begun.elapsed() > PATIENCE {
-                let last: Vec<_> = seen.iter().rev().take(3).map(|seen| (&seen.key, &seen.sync_id, seen.carried())).collect();
-                bail!("{what} did not come; {} of {object}: … {last:?}; health: {:?}", ops(&seen), self.health().await?);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let seen = found(async || Ok(Some(self.changes(object).await?).filter(|seen| wanted(seen)))).await?;
+        if let Some(seen) = seen {
+            return Ok(seen);
         }
+        let seen = self.changes(object).await?;
+        let last: Vec<_> = seen.iter().rev().take(3).map(|seen| (&seen.key, &seen.sync_id, seen.carried())).collect();
+        bail!("{what} did not come; {} of {object}: … {last:?}; health: {:?}", ops(&seen), self.health().await?)
     }
 
     /// Waits until something holds.
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<bool>) -> Result<()> {
-        let begun = Instant::now();
-        while !holds().await? {
-            if begun.elapsed() > PATIENCE {
-                bail!("{what}: it did not come to that; health: {:?}; checkpoint: {:?}", self.health().await?, self.checkpoint().await?);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        if found(async || Ok(holds().await?.then_some(()))).await?.is_none() {
+            bail!("{what}: it did not come to that; health: {:?}; checkpoint: {:?}", self.health().await?, self.checkpoint().await?);
         }
         Ok(())
     }
@@ -238,20 +227,10 @@ impl World {
 
     /// Waits for a report in this state whose reason and remedy have these words.
     pub(crate) async fn health_when(&self, state: HealthState, words: &str) -> Result<Health> {
-        let begun = Instant::now();
-        loop {
-            let reports = self.reports().await?;
-            if let Some(found) = reports
-                .iter()
-                .rev()
-                .find(|health| health.state == state && format!("{} | {}", health.reason, health.remedy).contains(words))
-            {
-                return Ok(found.clone());
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!("no report {state} with {words:?} among {:?}", reports.iter().rev().take(5).collect::<Vec<_>>());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let meant = |health: &Health| health.state == state && format!("{} | {}", health.reason, health.remedy).contains(words);
+        match found(async || Ok(self.reports().await?.into_iter().rev().find(&meant))).await? {
+            Some(health) => Ok(health),
+            None => bail!("no report {state} with {words:?} among {:?}", self.reports().await?.iter().rev().take(5).collect::<Vec<_>>()),
         }
     }
 

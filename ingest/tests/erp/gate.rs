@@ -72,6 +72,7 @@ impl Producer for GatedProducer {
     async fn commit(&mut self, consumed: Option<(Membership, Offsets)>) -> stream::Result<Offsets> {
         // The gate's end is the test's end.
         let _ = self.open.wait_for(|open| *open).await;
+        // So long does a commit take on this log; nobody waits for anything.
         tokio::time::sleep(self.delay).await;
         self.producer.commit(consumed).await
     }

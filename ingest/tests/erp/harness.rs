@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
@@ -17,8 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Longer than anything should take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+use crate::patience::{PATIENCE, found};
 
 /// Schemas by number, without compatibility rules.
 #[derive(Default)]
@@ -145,16 +144,13 @@ impl World {
 
     /// Waits until a table has at least so many changes.
     pub(crate) async fn wait_for(&self, table: &str, count: usize) -> Result<Vec<Seen>> {
-        let begun = Instant::now();
-        loop {
-            let changes = self.changes(table).await?;
-            if changes.len() >= count {
-                return Ok(changes);
+        let enough = async || Ok(Some(self.changes(table).await?).filter(|changes| changes.len() >= count));
+        match found(enough).await? {
+            Some(changes) => Ok(changes),
+            None => {
+                let changes = self.changes(table).await?;
+                bail!("{} of {count} changes of {table}: {changes:?}", changes.len())
             }
-            if begun.elapsed() > PATIENCE {
-                bail!("{} of {count} changes of {table}: {changes:?}", changes.len());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -258,13 +254,6 @@ pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client> {
 }
 
 /// Waits until something is true.
-pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(mut condition: impl FnMut() -> F) -> Result<()> {
-    let begun = Instant::now();
-    while !condition().await? {
-        if begun.elapsed() > PATIENCE {
-            bail!("it did not happen in time");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
+pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(condition: impl Fn() -> F) -> Result<()> {
+    found(async || Ok(condition().await?.then_some(()))).await?.context("it did not happen in time")
 }

@@ -9,7 +9,8 @@ use schemas::value::Value;
 use stream::memory::Call;
 
 use super::gate::Gated;
-use super::harness::{PATIENCE, Seen, World, connect, eventually, folded, position};
+use super::harness::{Seen, World, connect, eventually, folded, position};
+use crate::patience::PATIENCE;
 
 const COUNTERS: &str =
     "CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL); INSERT INTO counters SELECT g, 0 FROM generate_series(1, 40) g";
@@ -62,6 +63,7 @@ async fn killed_at_random_points_under_load_nothing_is_lost_or_repeated() -> Res
         });
         let mut kills = 0;
         while !writes.is_finished() || kills < 10 {
+            // Not waited for anything: it may be killed at any moment.
             tokio::time::sleep(Duration::from_millis(dice.roll(60))).await;
             source.kill().await;
             kills += 1;
