@@ -1,7 +1,7 @@
 //! First copies come to an end whatever the log does at the ends of topics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use schemas::Value;
@@ -9,6 +9,7 @@ use schemas::cdc::Op;
 use schemas::message::{Side, WriteOp};
 use schemas::topic::TopicConfig;
 use stream::{Log, Member, MemberConfig, MemoryLog, NewRecord, Offsets, Producer, Reader, Start, TopicPartition};
+use tokio::sync::Notify;
 
 use crate::harness::{World, money, text};
 
@@ -16,7 +17,7 @@ use crate::harness::{World, money, text};
 struct Forgetful {
     log: MemoryLog,
     forgets: AtomicBool,
-    forgot: AtomicU64,
+    forgot: Notify,
 }
 
 #[async_trait::async_trait]
@@ -47,7 +48,7 @@ impl Log for Forgetful {
     }
     async fn committed(&self, group: &str, topics: &[String]) -> stream::Result<Offsets> {
         if self.forgets.load(Ordering::Relaxed) && group == "matcher" {
-            self.forgot.fetch_add(1, Ordering::Relaxed);
+            self.forgot.notify_one();
             return Ok(Offsets::new());
         }
         self.log.committed(group, topics).await
@@ -65,8 +66,8 @@ fn customer(id: i64, tax_id: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Waits for the creation in the CRM that says that both first copies count. Time passes meanwhile: the matcher looks at the
-/// ends of topics once a second.
+/// Waits for the creation in the CRM that says that both first copies count. Time passes between the looks, which nobody would
+/// move otherwise: the matcher looks at the ends of topics once a second.
 async fn created(world: &World, count: usize) {
     for look in 1..3000 {
         if look % 50 == 0 {
@@ -83,7 +84,7 @@ async fn created(world: &World, count: usize) {
 #[tokio::test]
 async fn a_copy_counts_even_when_it_was_not_told_how_far_its_rows_were_processed() {
     let world = World::new().await;
-    let log = Arc::new(Forgetful { log: world.log.clone(), forgets: AtomicBool::new(false), forgot: AtomicU64::new(0) });
+    let log = Arc::new(Forgetful { log: world.log.clone(), forgets: AtomicBool::new(false), forgot: Notify::new() });
     let running = world.start_on(log.clone());
     for id in 1..=4 {
         world.change(Side::Erp, "public.customers", &id.to_string(), Op::Read, &customer(id, &format!("AT {id}"))).await;
@@ -92,9 +93,7 @@ async fn a_copy_counts_even_when_it_was_not_told_how_far_its_rows_were_processed
     // The matcher gets its partitions anew; all rows are behind it, but the log does not say so.
     log.forgets.store(true, Ordering::Relaxed);
     world.log.faults().rebalance("matcher");
-    while log.forgot.load(Ordering::Relaxed) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    tokio::time::timeout(Duration::from_secs(60), log.forgot.notified()).await.expect("it asks for its offsets");
     log.forgets.store(false, Ordering::Relaxed);
     world.checkpoint("crm", &["Account", "Contact"]).await;
     world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
