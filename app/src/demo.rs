@@ -39,7 +39,7 @@ pub async fn demo(options: cli::Demo, printer: &Printer) -> anyhow::Result<()> {
         log,
         listen: options.listen.to_string(),
         password: password.clone(),
-        more: format!("[[dashboard.api_tokens]]\nname = \"you\"\nscope = \"crm.admin\"\ntoken = \"{token}\"\n"),
+        more: format!("[[dashboard.api_tokens]]\nname = \"terminal\"\nscope = \"crm.admin\"\ntoken = \"{token}\"\n"),
         ..StackOptions::default()
     });
     let stack = tokio::select! {
@@ -122,6 +122,10 @@ fn guide(stack: &Stack, url: &str, password: &str, token: &str, traffic: Duratio
     a conflict that waits for a person: pause the sync on the dashboard, give one customer two credit limits above
     50,000 (one here, another on its Salesforce page), and resume; then decide on {url}/conflicts
       {limit}
+    two customers with one tax id: which of them is the account? Answer on {url}/matches, or with `concord review list`
+      {double}
+    a name that Salesforce does not take: {url}/failures says so, until it is shortened
+      {long}
     the same from a terminal, and what was carried across taken back
       export CONCORD_URL={url} CONCORD_TOKEN={token}
       concord decide list
@@ -134,6 +138,9 @@ fn guide(stack: &Stack, url: &str, password: &str, token: &str, traffic: Duratio
         read = psql("select id, name, street, phone, credit_limit from customers where id = 1"),
         create =
             psql("insert into customers (name, city, country, updated_by) values ('Harbour Lights Ltd', 'Leeds', 'United Kingdom', 'you')"),
+        double =
+            psql("insert into customers (name, tax_id, updated_by) select name || ' branch', tax_id, 'you' from customers where id = 2"),
+        long = psql("update customers set name = repeat('Long name ', 40), updated_by = 'you' where id = 3"),
         limit = psql("update customers set credit_limit = 90000, updated_by = 'you' where id = 1"),
     )
 }

@@ -61,6 +61,9 @@ impl Connection {
                 (url, token)
             }
         };
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            bail!("`{url}` is no address of a dashboard: it begins with http:// or https://, as in http://127.0.0.1:4710");
+        }
         let http = Client::builder().timeout(PATIENCE).build().context("making an HTTP client")?;
         Ok(Remote { http, url: url.trim_end_matches('/').to_owned(), token })
     }
@@ -140,12 +143,18 @@ impl Remote {
             (true, Some(body)) => Ok(Answer::Found(body)),
             (false, Some(body)) if body["error"]["message"].is_string() => {
                 let part = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
-                let why = format!("{} {}", part("message"), part("remedy"));
-                if status == StatusCode::NOT_FOUND { Ok(Answer::Missing(why.trim().to_owned())) } else { bail!("{}", why.trim()) }
+                let why = said(&part("message"), &part("remedy"));
+                if status == StatusCode::NOT_FOUND { Ok(Answer::Missing(why)) } else { bail!("{why}") }
             }
             _ => bail!("{} answers {status}, and not as Concord's dashboard does; correct --url", self.url),
         }
     }
+}
+
+/// What happened and what to do now, as two sentences.
+pub(crate) fn said(message: &str, remedy: &str) -> String {
+    let ended = message.is_empty() || message.ends_with(['.', '!', '?', ':']);
+    format!("{message}{} {remedy}", if ended { "" } else { "." }).trim().to_owned()
 }
 
 enum Answer {
@@ -181,6 +190,20 @@ mod tests {
             .map(|(name, scope)| ApiToken { name: name.to_owned(), scope, token: Secret::new(format!("token of {name}")) })
             .to_vec();
         assert_eq!(strongest(&config).expect("a token"), "token of runs");
+    }
+
+    #[test]
+    fn what_happened_and_what_to_do_are_two_sentences() {
+        assert_eq!(said("There is no conflict of this id", "See the list."), "There is no conflict of this id. See the list.");
+        assert_eq!(said("It was settled.", "Restore it."), "It was settled. Restore it.");
+        assert_eq!(said("It is over", ""), "It is over.");
+    }
+
+    #[test]
+    fn an_address_has_its_scheme() {
+        let connection = Connection { config: PathBuf::new(), url: Some("127.0.0.1:4710".into()), token: Some("t".into()) };
+        let error = connection.open().expect_err("refused").to_string();
+        assert!(error.contains("begins with http://") && error.contains("127.0.0.1:4710"), "{error}");
     }
 
     #[test]

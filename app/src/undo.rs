@@ -91,6 +91,9 @@ pub async fn run(options: Options, printer: &Printer) -> anyhow::Result<ExitCode
         }
         printer.line("… and more; take a shorter range");
     }
+    if !printer.is_json() && asks.iter().any(|ask| ask["action"] == "undo") {
+        printer.line("Both sides get back what they held before: the one that was written, as shown, and the one where the edit was made.");
+    }
     let held =
         items.iter().filter(|item| item["since"].as_array().is_some_and(|since| !since.is_empty()) && item["ask"].is_object()).count();
     let mut summary = format!("take back {} of {}", asks.len(), items.len());
@@ -128,11 +131,19 @@ impl Options {
         }
         if let Some(from) = &self.from {
             let now = time::now();
-            query.push(("from", time::read(from, now)?.to_string()));
+            let since = time::read(from, now)?;
             let to = match &self.to {
                 Some(to) => time::read(to, now)?,
                 None => now,
             };
+            if to <= since {
+                let until = match &self.to {
+                    Some(said) => format!("`{said}` ({to})"),
+                    None => "now, and no --to is given".to_owned(),
+                };
+                bail!("the range is empty: --from `{from}` ({since}) is not before {until}");
+            }
+            query.push(("from", since.to_string()));
             query.push(("to", to.to_string()));
             for (name, value) in [("actor", &self.actor), ("entity", &self.entity), ("kind", &self.kind)] {
                 query.extend(value.clone().map(|value| (name, value)));
@@ -205,6 +216,15 @@ mod tests {
             .expect("read");
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(query, [("from", "2026-03-01T09:00:00Z"), ("to", "2026-03-01T10:00:00Z"), ("actor", "x"), ("side", "erp")]);
+    }
+
+    #[test]
+    fn an_empty_range_is_told_with_both_ends() {
+        let told = |arguments: &[&str]| parsed(arguments).expect("parsed").query().expect_err("empty").to_string();
+        let crossed = told(&["--from", "1h", "--to", "2h"]);
+        assert!(crossed.contains("--from `1h`") && crossed.contains("not before `2h`"), "{crossed}");
+        let late = told(&["--from", "2199-01-01T00:00:00Z"]);
+        assert!(late.contains("2199-01-01T00:00:00Z") && late.contains("not before now") && late.contains("--to"), "{late}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::config::Config;
 
 /// Rows of each object.
 const ROWS: usize = 200;
+/// That all of so few do not fit says nothing yet.
+const ENOUGH: usize = 3;
 /// How long a look at samples may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -61,19 +63,49 @@ fn judge(config: &Config, mapping: &Mapping, entity: &EntityMapping, side: Side,
             .map(|row| rule.gather(|column| row.get(column)))
             .collect();
         let here = place(config, &places, &format!("entity.{}.field.{}", entity.kind, field.name));
-        let faults = round_trip(field, side, &samples);
+        let faults: Vec<reconcile::Error> =
+            samples.iter().filter_map(|sample| round_trip(field, side, std::slice::from_ref(sample)).into_iter().next()).collect();
         let (changed, refused): (Vec<_>, Vec<_>) = faults.iter().partition(|fault| matches!(fault, reconcile::Error::RoundTrip { .. }));
         if let Some(first) = changed.first().filter(|_| !field.lossy) {
             let remedy = "let `read` undo `write`, or accept it with lossy = true";
             problems.push(Problem::new(&here, some(first, changed.len(), samples.len()), remedy));
         }
         if let Some(first) = refused.first() {
-            let remedy =
-                "correct these values, or the mapping's type, words or expressions; until then their records are set aside or not written";
-            problems.push(Problem::note(&here, some(first, refused.len(), samples.len()), remedy));
+            let remedy = "correct these values, or the mapping's type, words or expressions; until then they are set aside or not written";
+            // A few odd values are the records' matter; that none fits is the mapping's.
+            let make = if refused.len() == samples.len() && samples.len() >= ENOUGH { Problem::new } else { Problem::note };
+            problems.push(make(here.as_str(), some(first, refused.len(), samples.len()), remedy));
+        }
+        if let Some((words, digits)) = rounded(field, side, &samples).filter(|_| !field.lossy) {
+            let remedy = format!("say type = \"decimal({digits})\" to keep them all, or accept it with lossy = true");
+            problems.push(Problem::note(&here, words, remedy));
         }
     }
     problems
+}
+
+/// That amounts have more digits than the field keeps, and how many it would take.
+fn rounded(field: &FieldMapping, side: Side, samples: &[Vec<Value>]) -> Option<(String, u32)> {
+    let (FieldType::Decimal { scale }, rule) = (&field.kind, &field.columns[side]) else { return None };
+    let ([_], None) = (rule.parts.as_slice(), &rule.read) else { return None };
+    let finer: Vec<Decimal> = samples
+        .iter()
+        .filter_map(|sample| match sample.as_slice() {
+            [Value::Decimal(amount)] if amount.normalize().scale() > *scale => Some(amount.normalize()),
+            _ => None,
+        })
+        .collect();
+    let first = finer.first()?;
+    let kept = first.round_dp(*scale);
+    let digits = finer.iter().map(Decimal::scale).max()?;
+    let words = format!(
+        "{first} of {} column {} counts as {kept}: {} of {} values have more than {scale} digits after the point",
+        side.as_str(),
+        rule.shown(),
+        finer.len(),
+        samples.len()
+    );
+    Some((words, digits))
 }
 
 fn some(first: &reconcile::Error, count: usize, of: usize) -> String {

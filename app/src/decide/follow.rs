@@ -113,8 +113,7 @@ async fn put(remote: &Remote, asks: &[Json], printer: &Printer) -> anyhow::Resul
                 Some(id) => ids.push(id.to_owned()),
                 None => {
                     let said = |name: &str| answer["error"][name].as_str().unwrap_or_default().to_owned();
-                    refusals
-                        .push(Refusal { ask: ask.clone(), reason: format!("{} {}", said("message"), said("remedy")).trim().to_owned() });
+                    refusals.push(Refusal { ask: ask.clone(), reason: crate::remote::said(&said("message"), &said("remedy")) });
                 }
             }
         }

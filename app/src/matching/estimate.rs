@@ -17,6 +17,8 @@ use crate::print::Printer;
 
 /// Fewer records than this say too little.
 const LEAST_RECORDS: usize = 20;
+/// A share that says that two records of one entity differ more often than not.
+const MOSTLY: f64 = 0.5;
 
 pub(super) fn run(options: &cli::MatchingEstimate, printer: &Printer) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -46,6 +48,9 @@ pub(super) fn run(options: &cli::MatchingEstimate, printer: &Printer) -> anyhow:
         printer.object(&object(&chosen.fields, &pool, &found, quality.as_ref(), started.elapsed()));
     } else {
         printer.line(&text(&chosen.fields, &pool, &found, quality.as_ref(), started.elapsed()));
+        for doubt in doubts(&chosen.fields, &found) {
+            printer.line(&format!("\n! {doubt}"));
+        }
         if let Some(out) = &options.out {
             printer.line(&format!("written to {}; put it at the end of the mapping file", out.display()));
         }
@@ -141,6 +146,7 @@ fn judge(labels: &Labels, pool: &Pool, fields: &[CompareField], found: &Estimate
 }
 
 fn object(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option<&Judged>, took: Duration) -> serde_json::Value {
+    let warnings = doubts(fields, found);
     let fields: Vec<serde_json::Value> = fields
         .iter()
         .filter_map(|field| {
@@ -165,6 +171,7 @@ fn object(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option
         "fields": fields,
         "thresholds": {"automatic": bounds.automatic, "review": bounds.review, "lead": bounds.lead},
         "prior": found.prior,
+        "warnings": warnings,
         "comparisons": found.compared,
         "rounds": found.rounds,
         "seconds": took.as_secs_f64(),
@@ -176,6 +183,23 @@ fn object(fields: &[CompareField], pool: &Pool, found: &Estimate, judged: Option
             "best": judged.best,
         })),
     })
+}
+
+/// What is odd about the weights: records that hold hardly any pairs of one entity teach what makes neighbours alike.
+fn doubts(fields: &[CompareField], found: &Estimate) -> Vec<String> {
+    let differ = |field: &&CompareField| {
+        let rate = found.weights.fields.get(&field.name).and_then(|weights| weights.levels.get(&Level::Different));
+        rate.is_some_and(|rate| rate.m > MOSTLY)
+    };
+    let odd: Vec<&str> = fields.iter().filter(differ).map(|field| field.name.as_str()).collect();
+    if odd.is_empty() || odd.len() * 2 < fields.len() {
+        return Vec::new();
+    }
+    vec![format!(
+        "do not use these weights: what they take for one entity differs mostly in {}, so these records probably hold hardly any two of \
+         one entity, and neighbours were taken for copies; give two files that know the same entities, such as exports of both systems",
+        odd.join(", ")
+    )]
 }
 
 /// Fields that go with this one: by their level and its own, how often records of two entities agree so far in both.
