@@ -5,6 +5,7 @@ mod command_line;
 mod conflicts;
 mod decisions;
 mod e2e;
+mod fields;
 mod kill;
 mod mapping;
 mod matching;

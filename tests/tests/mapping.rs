@@ -37,6 +37,7 @@ async fn what_does_not_fit_is_said_with_its_line_and_what_would() {
         mapping: edited(&[
             ("label = \"Phone\"\ntype = \"text\"", "label = \"Phone\"\ntype = \"text(500)\""),
             ("type = \"decimal(2)\"", "type = \"decimal(4)\""),
+            ("label = \"Website\"\ntype = \"text\"", "label = \"Website\"\ntype = \"bool\""),
             ("label = \"City\"\ntype = \"text\"\ncrm = \"BillingCity\"", "label = \"City\"\ntype = \"text\"\nlossy = true\ncrm = \"BillingCity\""),
             ("erp = \"city\"", "erp = { column = \"city\", read = \"upper(value)\", write = \"value\" }"),
             // As far as the built-in samples go, it comes back.
@@ -59,6 +60,7 @@ async fn what_does_not_fit_is_said_with_its_line_and_what_would() {
     for (what, words) in [
         ("a text that is longer than the field", ["Salesforce field Account.Phone", "entity.customer.field.phone", "text(40)"]),
         ("more digits than the column has", ["public.customers.credit_limit", "mapping.toml:", "decimal(2)"]),
+        ("a type that no value is of", ["entity.customer.field.website", "it is not true or false", "(5 such values in 5 records)"]),
         (
             "a value that comes back as another",
             ["mapping.toml:", "entity.customer.field.street", "\"Vienna\" comes back from erp column street as \"WIEN\""],

@@ -103,6 +103,38 @@ async fn weights_are_estimated_from_a_users_own_records_and_judged_on_labelled_p
     let (_, table, _) = concord(&["matching", "estimate", "--records", &records, "--pairs", &pairs]).await;
     assert!(table.contains("without asking") && table.contains("last name          surname       equal"), "{table}");
 
+    assert_eq!(said["warnings"], serde_json::json!([]), "{said}");
+
+    // Companies that are in there once each: what they have in common is the town.
+    let mut alone = "id,name,street,postcode,phone\n".to_owned();
+    for at in 0..300_usize {
+        alone += &format!(
+            "{at},{} {},Road {},{},+49 {}\n",
+            ["Alder", "Birch", "Cedar"][at % 3],
+            at * 7919 % 997,
+            at % 90,
+            10_000 + at * 31 % 4_000,
+            at * 104_729 % 999_983
+        );
+    }
+    let alone = file("alone.csv", &alone);
+    let (done, said, stderr) = concord(&[
+        "matching",
+        "estimate",
+        "--records",
+        &alone,
+        "--field",
+        "name=organisation",
+        "--field",
+        "street=street",
+        "--field",
+        "postcode=postcode",
+        "--field",
+        "phone=phone",
+    ])
+    .await;
+    assert!(done && said.contains("! do not use these weights") && said.contains("differs mostly in name"), "{said}{stderr}");
+
     let broken = file("broken.csv", "id,name\n1,\"Acme\n");
     let (done, _, stderr) = concord(&["matching", "estimate", "--records", &broken]).await;
     assert!(!done && stderr.contains("broken.csv, line 2, column 3: this quotation mark is never closed"), "{stderr}");
