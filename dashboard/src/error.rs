@@ -68,7 +68,7 @@ pub enum Error {
         remedy: String,
     },
     /// What the request names is not there.
-    #[error("there is no {what} here")]
+    #[error("there is no {what}")]
     Missing {
         /// What was asked for.
         what: &'static str,
@@ -115,7 +115,7 @@ impl Error {
             }
             Self::Publish { .. } => "Nothing was changed. Check that the log can be reached, then try again.".into(),
             Self::Refused { remedy, .. } => remedy.clone(),
-            Self::Missing { .. } => "Go back to the list and choose again.".into(),
+            Self::Missing { .. } => "See the list for those that there are.".into(),
             Self::Busy(_) => "Wait a moment and try again.".into(),
             Self::Config { .. } | Self::Listen { .. } | Self::Render { .. } => "See the log of the dashboard.".into(),
         }

@@ -144,7 +144,7 @@ pub(crate) fn error_page(error: &Error) -> String {
 
 /// Whatever is not in the table of routes.
 pub(crate) async fn missing(uri: axum::http::Uri) -> Response {
-    let error = Error::Missing { what: "page" };
+    let error = Error::Missing { what: "page at this address" };
     if respond::wants_json(uri.path()) {
         respond::failure(&error, true)
     } else {
