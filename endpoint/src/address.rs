@@ -159,6 +159,7 @@ mod tests {
             assert!(text.contains(says) && !text.contains("hunter2"), "{text}");
         }
     }
+
     #[test]
     fn every_mode_is_known_and_what_is_no_parameter_is_passed_over() {
         for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {

@@ -6,6 +6,7 @@
 //! What a page shows is decided elsewhere; nothing is decided here.
 
 mod batch;
+mod dead_letter;
 mod decision;
 mod flow;
 mod json;
