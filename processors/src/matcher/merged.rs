@@ -46,6 +46,7 @@ impl Matcher {
         if known.gone || known.entity.is_empty() || winner == id {
             return self.delete(context, plan, source, id, known, origin, offset);
         }
+        self.nothing_aside(context, source, id)?;
         let mapping = &plan.mapping.entities[index];
         let side = source.side;
         known.gone = true;
