@@ -129,9 +129,9 @@ fn remedy(db: &DbError) -> String {
         return hint.to_owned();
     }
     match db.code().code() {
-        "23502" => "Give the column a value in the mapping (a constant will do) or a default in the ERP, then replay the dead letter",
-        "23503" => "Create the row it refers to, then replay the dead letter",
-        "23505" => "Another row has this value already; change one of the two, then replay the dead letter",
+        "23502" => "Give the column a value in the mapping (a constant will do) or a default in the ERP, then change the field once more at its source, which sends it again",
+        "23503" => "Create the row it refers to, then change the field once more at its source, which sends it again",
+        "23505" => "Another row has this value already; change one of the two, then change the field once more at its source, which sends it again",
         "23514" | "23P01" | "44000" => "Change the value at its source to one the ERP's rule allows; that makes a new write",
         "22001" => "Shorten the value at its source, or trim it in the mapping",
         "22003" => "The number is too large for the column; change it at its source",
@@ -143,7 +143,7 @@ fn remedy(db: &DbError) -> String {
         "42P10" => "Make the column that holds the entity id unique: CREATE UNIQUE INDEX ON … (column)",
         "55P03" | "57014" => "Another session holds the row; look for long transactions in pg_stat_activity",
         "P0001" => "A trigger of the ERP refuses this; change the value at its source, or the trigger",
-        _ => "Read the message; replay the dead letter once the cause is gone",
+        _ => "Read the message; once the cause is gone, change the field once more at its source, which sends it again",
     }
     .to_owned()
 }
