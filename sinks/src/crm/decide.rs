@@ -37,7 +37,9 @@ pub(crate) fn decide(job: &Job, seen: Option<&Json>) -> Option<Verdict> {
     let own = borne(job, seen) == Some(write.id.as_str());
     match write.op {
         // Made by an earlier try; whatever was edited since stays, and so does a deletion.
-        WriteOp::Create => applied(),
+        WriteOp::Create if write.write_column.is_none() || own || bears_later(job, seen) => applied(),
+        // Made by an earlier write, deleted and brought back meanwhile: its stream tells of it, and nothing was written.
+        WriteOp::Create => rejected(),
         // It only reads.
         WriteOp::Update if write.values.is_empty() => applied(),
         // An earlier try whose answer was lost, whatever the org made of the values or a person of the record since.
