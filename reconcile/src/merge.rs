@@ -44,7 +44,7 @@ mod undo;
 pub use effect::{Confirmed, ConflictRecord, DecisionResult, Effect, Reply, Settlement, WriteCommand, WriteKind};
 pub use event::{Answer, Choice, Demand, Event, SideChange, Verdict};
 pub use state::{
-    Ahead, ConflictNumber, Creation, EntityState, Failure, FieldState, InFlight, Micros, OpenWrite, Owed, Parent, Resolution, Seen,
+    Ahead, ConflictNumber, Creation, EntityState, Failure, FieldState, Former, InFlight, Micros, OpenWrite, Owed, Parent, Resolution, Seen,
     SideState, Step, Unseen, WriteNumber,
 };
 

@@ -269,8 +269,12 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         let ours = |put: &&Put| put.field == field && books.entities.get(&(put.side, put.id.clone())).is_some_and(in_family);
         let conflicts = books.of_family(entity, field).count();
         let (mut edits, mut writes) = (0, 0);
-        // People may put in once more what stood there before.
-        let fresh = is_fresh(field) && conflicts == 0 && made_anew == 0 && !systems.faults.contains_key("put_back");
+        // People may put in once more what stood there before, and the target's automation what it made of that.
+        let fresh = is_fresh(field)
+            && conflicts == 0
+            && made_anew == 0
+            && !systems.faults.contains_key("put_back")
+            && !books.wished.is_put_back(entity);
         let mut written: BTreeSet<(Side, &str, &str)> = BTreeSet::new();
         for put in systems.history.iter().filter(ours) {
             match &put.by {
@@ -294,7 +298,9 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
         let made_anew = if books.wished.is_wanted(entity) { 2 * made_anew } else { made_anew };
         // An edit on its way when records part is carried across in each of the entities that they become.
         let entities = 1 + books.wished.moves(entity);
-        if writes > edits * entities + 2 * conflicts + made_anew + referred {
+        // Back to what both held, and to what is decided next.
+        let reopened = 4 * books.wished.reopened(entity);
+        if writes > edits * entities + 2 * conflicts + made_anew + referred + reopened {
             wrong.push(format!("P4: {writes} writes of {} after {edits} edits and {conflicts} conflicts", mapped.name));
         }
     }

@@ -174,7 +174,8 @@ fn in_transaction(systems: &mut Systems, write: &Write) -> Reply {
     let unguarded = planted::on(Bug::ErpOverwrites);
     let (applied, record) = match (write.op, &write.record) {
         (WriteOp::Create, _) => match systems.find(Side::Erp, &write.entity) {
-            Some(id) => (true, Some(id)),
+            // One that another write made, and that was gone for a while.
+            Some(id) => (false, Some(id)),
             None if systems.has_number(Side::Erp, write) => (false, None),
             None => (true, Some(systems.carry_out(Side::Erp, write))),
         },
@@ -267,10 +268,9 @@ fn read_and_compare(systems: &mut Systems, attempt: &Attempt) -> Option<Reply> {
 
 fn write(systems: &mut Systems, write: &Write) -> Reply {
     // An upsert finds what another try has made meanwhile; an update of a record that is gone is refused.
-    if write.op == WriteOp::Create
-        && let Some(id) = systems.find(Side::Crm, &write.entity)
-    {
-        return Reply::Applied { record: Some(id), actual: Vec::new() };
+    if write.op == WriteOp::Create && systems.find(Side::Crm, &write.entity).is_some() {
+        // Reading again tells which it is.
+        return Reply::Later { code: "DUPLICATE_VALUE".to_owned(), after: AGAIN };
     }
     if let Some(id) = &write.record
         && !systems.crm.rows.contains_key(id)

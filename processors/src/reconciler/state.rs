@@ -9,8 +9,8 @@ use reconcile::Value;
 use reconcile::convert::{Convertible, Stage, Wish};
 use reconcile::mapping::{Pair, Policy, Side};
 use reconcile::merge::{
-    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, InFlight, OpenWrite,
-    Owed, Parent, Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
+    Ahead, Choice, Confirmed, ConflictNumber, ConflictRecord, Creation, Demand, EntityState, Failure, FieldState, Former, InFlight,
+    OpenWrite, Owed, Parent, Resolution, Seen, Settlement, SideState, Step, Unseen, Verdict, WriteCommand, WriteKind, WriteNumber,
 };
 use rust_decimal::Decimal;
 use schemas::wire::{Names, Wire, WireError, put_long, take_long};
@@ -133,7 +133,7 @@ macro_rules! keep_struct {
 
 keep_struct! {
     Seen { value, at, actor }
-    InFlight { write, target, value, source, expected, answered, conflict, between, told, sealed }
+    InFlight { write, target, value, source, expected, answered, conflict, between, passed, told, sealed }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base, expected, done }
     Ahead { stream, at, until, shown }
@@ -141,8 +141,9 @@ keep_struct! {
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }
     SideState {
-        record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation,
+        record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation, former,
     }
+    Former { record, agreed }
     EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }
     OpenWrite { command, confirmed, steps, done, altered, at }

@@ -137,7 +137,8 @@ pub(super) fn remember(turn: &mut Turn<'_>, field: &FieldMapping, flight: &InFli
     }
     let source = echo::source_edit(turn, flight.write, flight.source.clone());
     let state = turn.field(&field.name);
-    let Some(instead) = state.seen[flight.target].clone() else { return };
+    // A record that is just being made has shown nothing.
+    let instead = state.seen[flight.target].clone().unwrap_or_default();
     let base = flight.base(state.agreed.as_ref());
     let (write, target, value, expected) = (flight.write, flight.target, flight.value.clone(), flight.expected.clone());
     state.owe(Unseen { write, target, value, source, instead, base, expected, done: false });

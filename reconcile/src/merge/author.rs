@@ -21,10 +21,11 @@ pub(super) fn made_by(turn: &Turn<'_>, change: &SideChange, returned: bool) -> O
     change.write.or(creating)
 }
 
-/// The newest write that a change shows to have had its chance: what the record bears, or the create that it is there by.
+/// The newest write that a change shows to have had its chance: what the record bears, or the create that it is there by. One
+/// that bears an older write than the create was there before, and is back.
 pub(super) fn borne(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber> {
     let write = change.write.filter(|_| !planted::on(planted::Bug::IgnoreWriteIds));
-    write.max(turn.state.sides[change.side].creating)
+    write.or(turn.state.sides[change.side].creating)
 }
 
 /// Its stream will not show these writes any more. What was done of them has left what the record holds.

@@ -6,7 +6,7 @@ use super::RECORD;
 use super::decide::Done;
 use super::effect::{ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
 use super::settle;
-use super::state::{ConflictNumber, Creation, FieldState, InFlight, OpenWrite, Seen, SideState, WriteNumber};
+use super::state::{ConflictNumber, Creation, FieldState, Former, InFlight, OpenWrite, Seen, WriteNumber};
 use super::turn::{Turn, whence};
 use crate::mapping::{self, CreatePolicy, Pair, Policy, Side};
 use crate::value::Value;
@@ -150,7 +150,14 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     for number in open.collect::<Vec<_>>() {
         settle::withdraw(turn, number, Some(kept), "the other record is another one now");
     }
-    turn.state.sides[gone] = SideState::default();
+    let forgotten = std::mem::take(&mut turn.state.sides[gone]);
+    turn.state.sides[gone].former = match forgotten.record.filter(|_| forgotten.deleted) {
+        Some(record) => {
+            let agreed = turn.state.fields.iter().filter_map(|(name, field)| Some((name.clone(), field.agreed.clone()?)));
+            Some(Former { record, agreed: agreed.collect() })
+        }
+        None => forgotten.former,
+    };
     for field in turn.state.fields.values_mut() {
         let seen = std::mem::take(&mut field.seen[kept]);
         let (ahead, owed) = (field.ahead[kept].take(), field.owed[kept]);

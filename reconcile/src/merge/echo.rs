@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::author::is_news;
+use super::author::{is_news, made_of};
 use super::event::SideChange;
 use super::settle;
 use super::speaks;
@@ -149,7 +149,11 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         buried(turn, field, shown, before.as_ref());
     }
     let state = turn.field(&field.name);
-    let late = shown.author.and_then(|author| state.unseen[side].iter().find(|unseen| unseen.write == author).cloned());
+    let late = match shown.author {
+        Some(author) => state.unseen[side].iter().find(|unseen| unseen.write == author).cloned(),
+        None if moved => left(field, &state.unseen[side], shown),
+        None => None,
+    };
     if let Some(late) = late {
         late_echo(turn, field, shown, late, before);
         return;
@@ -161,11 +165,19 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         }
         Some(_) => {}
         None => {
-            if let Some(replaced) = before.filter(|_| moved && shown.ours) {
+            if let Some(replaced) = before.filter(|_| moved && shown.ours && !shown.snapshot) {
                 replaced_early(turn, field, side, replaced);
             }
         }
     }
+}
+
+/// The write that left a value which was found, or stood in a record when it came back: its stream will not show that write.
+fn left(field: &FieldMapping, unseen: &[Unseen], shown: &Shown) -> Option<Unseen> {
+    let value = &shown.seen.value;
+    let ours = |write| shown.snapshot && shown.ours && Some(write) == shown.borne;
+    let left = |unseen: &&Unseen| Some(unseen.write) <= shown.borne && made_of(field, &unseen.value, value, ours(unseen.write)) == *value;
+    unseen.iter().rev().find(left).cloned()
 }
 
 /// A target may make its own version of a value, never of a reference: another one is an edit, under whose name it may be.
@@ -187,7 +199,7 @@ fn done(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
 }
 
 fn overtaken(flight: &InFlight, left: &Value) -> Option<Seen> {
-    flight.between.clone().filter(|between| between.value != flight.expected && between.value != *left)
+    flight.between.clone().filter(|between| (flight.passed || between.value != flight.expected) && between.value != *left)
 }
 
 /// The write in flight has been carried out, and its stream will not show it: it left what the target said, or what can be
@@ -260,22 +272,23 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let state = turn.field(&field.name);
     state.unseen[side].retain(|unseen| unseen.write != late.write);
     state.failed = None;
-    let flight = state.in_flight.as_ref().filter(|flight| flight.target == side);
-    let busy = flight.map(|flight| flight.expected.clone());
-    // The record was gone and is back: the one in flight carries the same edit once more, and will be refused.
-    let again = flight.is_some_and(|flight| flight.source == late.source.value);
+    let flight = state.in_flight.as_mut().filter(|flight| flight.target == side);
+    let busy = flight.map(|flight| {
+        flight.passed = true;
+        flight.expected.clone()
+    });
     // Something newer is known to stand there by now.
     let newer = state.ahead[side].is_some();
     if let Some(resolution) = state.resolution.as_mut().filter(|resolution| resolution.shown[side].is_none()) {
         // Ours, so no edit made after the decision; and perhaps what was decided.
         resolution.before[side] = shown.seen.value.clone();
-        resolution.shown[side] = Some(shown.seen.value.clone()).filter(|_| late.source.value == resolution.value[side.other()]);
+        resolution.shown[side] = Some(shown.seen.value.clone()).filter(|_| late.source.value == resolution.value[side]);
     }
     let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
-    if (rejected && (busy.is_none() || again) || carried) && state.resolution.is_none() {
+    if (rejected || carried) && state.resolution.is_none() {
         let mut agreed = Pair::default();
         agreed[side] = shown.seen.value.clone();
         agreed[side.other()] = late.source.value.clone();

@@ -40,7 +40,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     if turn.field(&field.name).resolution.is_some() && resolve::carry_out(turn, field) {
         return;
     }
-    let Some(agreed) = turn.field(&field.name).agreed.clone() else {
+    let Some(agreed) = turn.field(&field.name).agreed.clone().or_else(|| formerly(turn, field)) else {
         first_contact(turn, field, &both);
         return;
     };
@@ -53,6 +53,16 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         (false, true) => carry(turn, field, Side::Erp, &both),
         (true, true) => settle::conflict(turn, field, &both, &agreed, None),
     }
+}
+
+/// What both sides had agreed on when the record was there that was forgotten and is back all the same.
+fn formerly(turn: &mut Turn<'_>, field: &FieldMapping) -> Option<Pair<crate::Value>> {
+    let agreed = Side::BOTH.into_iter().find_map(|side| {
+        let here = &mut turn.state.sides[side];
+        here.former.as_mut().filter(|former| here.record.as_ref() == Some(&former.record))?.agreed.remove(&field.name)
+    });
+    turn.field(&field.name).agreed.clone_from(&agreed);
+    agreed
 }
 
 /// Both sides hold the same: the same canonical value, or what writing the changed side's value would make of it.

@@ -127,7 +127,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     arrive(turn, change);
     let author = author::made_by(turn, change, back);
     let borne = author::borne(turn, change);
-    let created = turn.state.sides[side].creating.take();
+    let created = turn.state.sides[side].creating.take().filter(|created| borne >= Some(*created));
     let known = &turn.state.sides[side].columns;
     let moved = change.columns.iter().any(|(column, value)| known.get(column) != Some(value));
     for field in &turn.mapping.fields {
@@ -146,7 +146,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             borne,
             snapshot: change.snapshot,
             read: false,
-            ours: change.ours && !change.snapshot,
+            ours: change.ours,
         };
         echo::shown(turn, field, shown);
     }

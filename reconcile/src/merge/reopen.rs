@@ -48,6 +48,9 @@ pub(super) fn reopened(turn: &mut Turn<'_>, verdict: &Verdict, number: ConflictN
         let editors = restore::editors(field, &both, &edited);
         return Done::Refused(format!("{editors}; force it to put the earlier values back all the same, or decide anew"));
     }
+    if let Some(reason) = restore::leads_nowhere(turn, field, &both, &value) {
+        return Done::Refused(reason);
+    }
     if !edited.is_empty() {
         let mut replaced = record.clone();
         replaced.number = turn.next_conflict();

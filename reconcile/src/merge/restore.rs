@@ -57,6 +57,9 @@ pub(super) fn restored(
     if Side::BOTH.iter().all(|side| holds(turn, field, *side, &both[*side].value, &value[*side])) {
         return Done::Unchanged(format!("{} holds that on both sides already", field.label));
     }
+    if let Some(reason) = leads_nowhere(turn, field, &both, &value) {
+        return Done::Refused(reason);
+    }
     let number = put(turn, field, &both, value, format!("restored by {}", verdict.actor), &verdict.actor);
     Done::kept_in("the value goes to both sides; what it replaces is kept", number)
 }
@@ -94,6 +97,18 @@ pub(super) fn ready(turn: &Turn<'_>, field: &FieldMapping) -> Ready {
 /// Whether a side's value is the wanted one, or what the side makes of it.
 pub(super) fn holds(turn: &Turn<'_>, field: &FieldMapping, side: Side, value: &Value, wanted: &Value) -> bool {
     value == wanted || *value == turn.predicted(field, side, wanted)
+}
+
+/// Why a reference cannot be given these values: it would mean a record that is not there, or of which nothing is known here,
+/// as nothing refers to it now. Nobody would tell should it come.
+pub(super) fn leads_nowhere(turn: &Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, value: &Pair<Value>) -> Option<String> {
+    let lacks = |side: &Side| {
+        field.direction.allows(*side)
+            && !holds(turn, field, *side, &both[*side].value, &value[*side])
+            && matches!(turn.columns(field, *side, &value[*side]), Ok(None))
+    };
+    let side = Side::BOTH.into_iter().find(lacks)?;
+    Some(format!("what {} would refer to is not known {}; choose it there by hand", field.label, whence(side, None)))
 }
 
 /// Gives a field these values, keeping what they replace on record. [`ready`] has said that it can be done now.

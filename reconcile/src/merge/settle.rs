@@ -51,36 +51,33 @@ pub(super) fn conflict(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Se
     }
 }
 
-/// One side's record is gone, with an edit that was never carried across; the other side's edit stands.
+/// One side's record is gone, with an edit that was never carried across; the other side's edit stands. Should the record come
+/// back, it goes there, unless the field never travels that way: then its master's value comes back with the record.
 fn outlived(turn: &mut Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, base: &Pair<Value>) {
     let gone = Pair { crm: turn.state.sides.crm.deleted, erp: turn.state.sides.erp.deleted };
     if gone.crm && gone.erp {
         return;
     }
-    let standing = if gone.crm { Side::Erp } else { Side::Crm };
+    let gone = if gone.crm { Side::Crm } else { Side::Erp };
+    let winner = if field.direction.allows(gone) { gone.other() } else { gone };
     let mut record = ConflictRecord {
         number: turn.next_conflict(),
         field: field.name.clone(),
         base: base.clone(),
         values: both.clone(),
         policy: field.policy,
-        reason: format!("the record was deleted {}", whence(standing.other(), None)),
+        reason: format!("the record was deleted {}", whence(gone, None)),
         opened_at: turn.now,
         settled: None,
         overtaken: false,
     };
-    stays(turn, &mut record, standing, false);
-    // Should the record come back, what stands by then goes there.
-    if field.direction.allows(standing.other()) {
-        let value = both[standing].value.clone();
-        let before = Pair { crm: both.crm.value.clone(), erp: both.erp.value.clone() };
-        let mut shown = Pair::default();
-        shown[standing] = Some(value.clone());
-        turn.field(&field.name).resolution = Some(resolved(&record, &value, turn.now, before, shown));
-        turn.golden = true;
-    } else {
-        super::evaluate::agree(turn, field, both);
-    }
+    stays(turn, &mut record, winner, false);
+    let value = both[winner].value.clone();
+    let before = Pair { crm: both.crm.value.clone(), erp: both.erp.value.clone() };
+    let mut shown = Pair::default();
+    shown[winner] = Some(value.clone());
+    turn.field(&field.name).resolution = Some(resolved(&record, &value, turn.now, before, shown));
+    turn.golden = true;
     turn.keep(record);
 }
 

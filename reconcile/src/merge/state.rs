@@ -48,6 +48,8 @@ pub struct InFlight {
     pub conflict: Option<ConflictNumber>,
     /// An edit of somebody else that the target's stream showed since the write was sent.
     pub between: Option<Seen>,
+    /// An earlier write that was thought refused was shown since. Whoever puts back what was expected has edited.
+    pub passed: bool,
     /// What the target said it holds right after, where it says so.
     pub told: Option<Value>,
     /// The record was found as it was after the write had had its chance, and this is what the target then made of the value,
@@ -167,7 +169,7 @@ impl InFlight {
         expected: Value,
         conflict: Option<ConflictNumber>,
     ) -> Self {
-        Self { write, target, value, source, expected, answered: false, conflict, between: None, told: None, sealed: None }
+        Self { write, target, value, source, expected, answered: false, conflict, between: None, passed: false, told: None, sealed: None }
     }
 
     /// What both sides corresponded at before it, as far as it goes: what they had agreed on, or what they were seen to hold.
@@ -229,6 +231,17 @@ pub struct SideState {
     pub archived: Option<BTreeMap<String, Value>>,
     /// Whether a person was asked to have a record made here, and said what.
     pub creation: Creation,
+    /// The record that was here, is gone and is forgotten as another one was to take its place.
+    pub former: Option<Former>,
+}
+
+/// What is still known of a record that is forgotten, should it be the one that comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Former {
+    /// Record id.
+    pub record: String,
+    /// By field, what both sides had agreed on.
+    pub agreed: BTreeMap<String, Pair<Value>>,
 }
 
 /// What a side's stream owes about the record as a whole.

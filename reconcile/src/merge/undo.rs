@@ -106,6 +106,9 @@ fn update(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done {
             let editors = restore::editors(field, &both, &edited);
             return Done::Refused(format!("{editors}; take that back first, or force it, which keeps that edit on record only"));
         }
+        if let Some(reason) = restore::leads_nowhere(turn, field, &both, &step.before) {
+            return Done::Refused(reason);
+        }
         changes.push((field, both, step.before.clone()));
     }
     let mut kept = None;
@@ -163,6 +166,9 @@ fn make_again(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done 
     let state = &turn.state.sides[side];
     if !state.deleted {
         return Done::Unchanged("the record is there".to_owned());
+    }
+    if state.record.as_deref() != Some(done.record.as_str()) {
+        return Done::Refused("it was made again since, and is gone again; that is another deletion".to_owned());
     }
     if state.creating.is_some() || state.deleting.is_some() {
         return Done::Wait;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use reconcile::Value;
 use reconcile::mapping::{CreatePolicy, DeletePolicy, FieldType, Pair, Policy, Side};
-use reconcile::merge::{Answer, Choice, Creation, DecisionResult, Demand, EntityState, Event, Parent, SideChange, WriteKind, WriteNumber};
+use reconcile::merge::{
+    Answer, Choice, Creation, DecisionResult, Demand, EntityState, Event, Parent, SideChange, Verdict, WriteKind, WriteNumber,
+};
 
 use super::{alone, ask, audited, both, calm, released, start};
 use crate::world::{SECOND, World, mapping};
@@ -262,6 +264,31 @@ fn a_write_that_needs_an_unlinked_parent_waits_for_it() {
     let effects = apply(linked);
     let Some(reconcile::merge::Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
     assert_eq!(command.values.get("company"), Some(&Value::text("77")));
+}
+
+#[test]
+fn a_reference_to_what_is_not_known_is_not_put_back() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = crate::world::field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| reconcile::merge::apply(&mapping, &mut state, &event, 0);
+    let one = Some(("c1", Some("001"), Some("71")));
+    apply(Event::Changed(contact_change(Side::Crm, "003", one)));
+    apply(Event::Changed(SideChange { snapshot: true, write: Some(WriteNumber(0)), ..contact_change(Side::Erp, "9", one) }));
+    for (value, result) in [("c2", DecisionResult::Refused), ("c1", DecisionResult::Unchanged)] {
+        let choice = Choice::Value(Value::text(value));
+        let demand = Demand::Restore { conflict: None, field: Some("company".to_owned()), choice, kept: None };
+        let effects = apply(Event::Decided(Verdict::new(value.to_owned(), "Ana Lima", demand)));
+        let answers: Vec<DecisionResult> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                reconcile::merge::Effect::Decided(reply) => Some(reply.result),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(answers, [result], "{value}: {effects:?}");
+    }
 }
 
 #[test]

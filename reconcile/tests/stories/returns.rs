@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use reconcile::Value;
-use reconcile::mapping::{DeletePolicy, Pair, Policy, Side};
+use reconcile::mapping::{DeletePolicy, Direction, EntityMapping, Pair, Policy, Side};
 
-use super::{audited, both, start};
-use crate::world::World;
+use super::{alone, audited, both, calm, start};
+use crate::world::{Manner, SECOND, World, mapping};
 
 fn crm_row(name: &str) -> BTreeMap<String, Value> {
     BTreeMap::from([("name__c".to_owned(), Value::text(name)), ("phone__c".to_owned(), Value::text("phone0"))])
@@ -89,4 +89,136 @@ fn a_write_that_finds_its_record_back_is_ours_and_not_an_edit() {
     assert_eq!(world.values("name"), both("Acme"));
     assert!(world.conflicts.values().all(|record| record.field != "name"), "{:?}", world.conflicts);
     audited(&world);
+}
+
+/// The CRM cuts every text after six characters.
+fn cutting() -> Pair<Manner> {
+    let mut manners = calm();
+    manners.crm.cut = Some(6);
+    manners
+}
+
+fn no_conflict_of_name(world: &World) {
+    assert!(world.conflicts.values().all(|record| record.field != "name"), "{:?}", world.conflicts);
+}
+
+#[test]
+fn what_our_write_left_in_a_record_that_is_found_back_is_no_edit() {
+    let mapping = mapping(Policy::LastWrite);
+    let mut world = World::agreed(&mapping, cutting());
+    world.edit(Side::Erp, &[("name", Value::text("Acme Works"))]);
+    world.deliver(&mapping, Side::Erp);
+    world.delete(Side::Crm);
+    world.undelete(Side::Crm, "crm-1", crm_row("name0"));
+    world.execute(Side::Crm, false);
+    // Of the return and of the write nothing but the row that was found afterwards.
+    world.systems.crm.stream.truncate(1);
+    world.read_again(Side::Crm);
+    world.deliver(&mapping, Side::Crm);
+    world.deliver(&mapping, Side::Crm);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), ("Acme W".to_owned(), "Acme Works".to_owned()));
+    no_conflict_of_name(&world);
+}
+
+#[test]
+fn a_record_that_we_made_and_that_was_gone_before_anybody_saw_it_is_ours_when_it_is_back() {
+    let mapping = mapping(Policy::LastWrite);
+    let mut world = alone(Side::Erp);
+    world.systems.crm.manner.cut = Some(6);
+    world.systems.erp.row.insert("name".to_owned(), Value::text("Acme Works"));
+    world.systems.erp.stream.clear();
+    world.read_again(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Crm, false);
+    world.answer_of(&mapping, Side::Crm);
+    let (record, row) = (world.systems.crm.record.clone().expect("made"), world.systems.crm.row.clone());
+    world.delete(Side::Crm);
+    for _ in 0..2 {
+        world.read_owed(Side::Crm);
+        world.answer_of(&mapping, Side::Crm);
+    }
+    world.tick(10 * SECOND);
+    world.undelete(Side::Crm, &record, row);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), ("Acme W".to_owned(), "Acme Works".to_owned()));
+    no_conflict_of_name(&world);
+}
+
+#[test]
+fn a_master_that_comes_back_has_its_value_put_over_what_was_edited_meanwhile() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[0].direction = Direction::ToCrm;
+    let mut world = World::agreed(&mapping, calm());
+    world.edit(Side::Erp, &[("name", Value::text("master"))]);
+    world.deliver(&mapping, Side::Erp);
+    world.edit(Side::Crm, &[("name", Value::text("drifted"))]);
+    world.delete(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.settle(&mapping);
+    assert_eq!(world.value(Side::Crm, "name"), Value::text("drifted"));
+    world.undelete(Side::Erp, "erp-1", erp_row("master"));
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("master"));
+    assert!(world.conflicts.values().any(|record| record.values.crm.value == Value::text("drifted")));
+}
+
+/// A write of `Acme` to the ERP is on its way when its record goes and comes back, which the core knows.
+fn passed() -> (EntityMapping, World) {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    world.edit(Side::Crm, &[("name", Value::text("Acme"))]);
+    world.deliver(&mapping, Side::Crm);
+    world.delete(Side::Erp);
+    world.undelete(Side::Erp, "erp-1", erp_row("name0"));
+    (mapping, world)
+}
+
+#[test]
+fn putting_back_what_a_write_had_replaced_is_an_edit_though_the_next_write_expects_just_that() {
+    let (mapping, mut world) = passed();
+    world.deliver(&mapping, Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Erp, false);
+    world.tick(10 * SECOND);
+    world.edit(Side::Erp, &[("name", Value::text("name0"))]);
+    world.execute(Side::Erp, false);
+    world.settle(&mapping);
+    let kept = |record: &reconcile::merge::ConflictRecord| record.field == "name" && record.values.erp.value == Value::text("name0");
+    assert!(world.conflicts.values().any(kept), "{:?}", world.conflicts);
+}
+
+#[test]
+fn a_write_that_was_thought_lost_with_its_record_is_no_edit_against_the_next() {
+    let (mapping, mut world) = passed();
+    world.tick(10 * SECOND);
+    world.edit(Side::Crm, &[("name", Value::text("Acme Works"))]);
+    world.deliver(&mapping, Side::Erp);
+    world.deliver(&mapping, Side::Crm);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("Acme Works"));
+    no_conflict_of_name(&world);
+}
+
+#[test]
+fn two_records_that_were_both_gone_go_on_from_what_they_had_agreed_on() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.delete = Pair { crm: DeletePolicy::Delete, erp: DeletePolicy::Delete };
+    let mut world = World::agreed(&mapping, cutting());
+    world.edit(Side::Erp, &[("name", Value::text("Acme Works"))]);
+    world.settle(&mapping);
+    world.delete(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Crm, false);
+    world.undelete(Side::Erp, "erp-1", erp_row("Acme Works Ltd"));
+    // Ours of long ago stands in the CRM's record, which a person brings back later than the ERP's.
+    world.deliver(&mapping, Side::Erp);
+    world.deliver(&mapping, Side::Crm);
+    world.tick(10 * SECOND);
+    world.undelete(Side::Crm, "crm-1", crm_row("Acme W"));
+    if let Some(back) = world.systems.crm.stream.back_mut() {
+        back.write = Some(reconcile::merge::WriteNumber(0));
+    }
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), ("Acme W".to_owned(), "Acme Works Ltd".to_owned()));
+    no_conflict_of_name(&world);
 }

@@ -171,6 +171,11 @@ fn a_record_deleted_by_the_policy_is_made_again() {
     assert!(world.systems.crm.record.is_some() && world.systems.erp.record.is_none());
     assert_eq!(world.value(Side::Crm, "name"), Value::text("name0"));
     assert!(world.state.writes.is_empty());
+    // What was made again and is gone again was not deleted by that write.
+    world.delete(Side::Crm);
+    world.settle(&mapping);
+    let demand = undo(&world, written.number.0);
+    assert_eq!(ask(&mut world, &mapping, demand, false), DecisionResult::Refused);
 }
 
 #[test]

@@ -86,7 +86,12 @@ impl World {
             return;
         }
         let checked = self.systems[side].checked;
-        if command.kind != WriteKind::Create && !checked && !self.holds(side, &command) {
+        let refused = match command.kind {
+            // Another one of the entity's is there, brought back meanwhile.
+            WriteKind::Create => self.systems[side].record.is_some(),
+            _ => !checked && !self.holds(side, &command),
+        };
+        if refused {
             self.reject(side, &command);
             return;
         }

@@ -110,7 +110,7 @@ fn nothing_is_sent_twice(systems: &Systems, books: &Books, wrong: &mut Vec<Strin
     let writes: BTreeMap<&str, &Write> = books.writes.iter().map(|write| (write.id.as_str(), write)).collect();
     for write in writes.values().filter(|write| !books.rejected.contains(&write.id)) {
         let Some(kind) = Kind::named(&write.kind)
-            .filter(|kind| kind.is_entity() && !books.wished.has_moved(&write.entity) && !books.wished.is_undone(&write.entity))
+            .filter(|kind| kind.is_entity() && !books.wished.has_moved(&write.entity) && !books.wished.is_put_back(&write.entity))
         else {
             continue;
         };
@@ -170,7 +170,13 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
         };
         let asked = books.conflicts.iter().any(|conflict| conflict.entity == *entity && conflict.field == "$record");
         let undone = books.wished.is_undone(entity);
-        let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !lives(*side) && !asked && !undone) else { continue };
+        // A person wants it made again; it waits for what it refers to.
+        let waits = || {
+            let value = super::value(systems, side.other(), other, LINK);
+            books.wished.is_wanted_in(entity, *side) && books.leads_nowhere(systems, side.other(), LINK, &value)
+        };
+        let stays = lives(*side) || asked || undone || waits();
+        let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !stays) else { continue };
         let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));
         if policy == "ask" || policy == "delete" || (policy == "archive" && !archived) {
             wrong.push(format!("P2: {side} {id} was deleted, and {policy} did not follow for {other}"));

@@ -163,7 +163,27 @@ impl Wished {
 
     /// Whether a write about an entity was taken back; a record that it had made is gone then, and not made again.
     pub(super) fn is_undone(&self, entity: &str) -> bool {
-        self.decided.iter().any(|said| said.decision.action == Action::Undo && said.decision.entity == entity && said.is_accepted())
+        self.accepted(entity).any(|action| action == Action::Undo)
+    }
+
+    /// How often a settled conflict of an entity was opened again, to be decided anew.
+    pub(super) fn reopened(&self, entity: &str) -> usize {
+        self.accepted(entity).filter(|action| *action == Action::Reopen).count()
+    }
+
+    /// Whether anything that an entity's fields held was put back because a person said so.
+    pub(super) fn is_put_back(&self, entity: &str) -> bool {
+        self.accepted(entity).any(|action| matches!(action, Action::Undo | Action::Restore | Action::Reopen))
+    }
+
+    fn accepted<'a>(&'a self, entity: &'a str) -> impl Iterator<Item = Action> + 'a {
+        let about = move |said: &&Said| said.decision.entity == entity && said.is_accepted();
+        self.decided.iter().filter(about).map(|said| said.decision.action)
+    }
+
+    /// Whether a person ever wanted a side's record made.
+    pub(super) fn is_wanted_in(&self, entity: &str, side: Side) -> bool {
+        self.wanted.contains(&(entity.to_owned(), side))
     }
 
     /// Whether a person does not want a side's record.

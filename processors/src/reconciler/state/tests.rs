@@ -57,10 +57,11 @@ fn flight() -> impl Strategy<Value = InFlight> {
         any::<bool>(),
         option::of(conflict_number()),
         option::of(seen()),
+        any::<bool>(),
         option::of(value()),
         option::of(value()),
     )
-        .prop_map(|(write, target, value, source, expected, answered, conflict, between, told, sealed)| InFlight {
+        .prop_map(|(write, target, value, source, expected, answered, conflict, between, passed, told, sealed)| InFlight {
             write,
             target,
             value,
@@ -69,6 +70,7 @@ fn flight() -> impl Strategy<Value = InFlight> {
             answered,
             conflict,
             between,
+            passed,
             told,
             sealed,
         })
@@ -144,7 +146,7 @@ fn creation() -> impl Strategy<Value = Creation> {
 
 fn side_state() -> impl Strategy<Value = SideState> + Clone {
     let owed = (any::<i64>(), any::<bool>()).prop_map(|(since, gone)| Owed { since, gone });
-    let more = (option::of(word()), option::of(values()), creation(), option::of(owed));
+    let more = (option::of(word()), option::of(values()), creation(), option::of(owed), option::of(former()));
     let first = (
         option::of(word()),
         any::<bool>(),
@@ -161,7 +163,7 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         .prop_map(
             |(
                 (record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor),
-                (follow, archived, creation, owed),
+                (follow, archived, creation, owed, former),
             )| SideState {
                 record,
                 deleted,
@@ -177,9 +179,14 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
                 follow,
                 archived,
                 creation,
+                former,
             },
         )
         .boxed()
+}
+
+fn former() -> impl Strategy<Value = Former> {
+    (word(), btree_map(word(), pair(value().boxed()), 0..3)).prop_map(|(record, agreed)| Former { record, agreed })
 }
 
 fn command() -> impl Strategy<Value = WriteCommand> {
