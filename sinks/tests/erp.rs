@@ -175,18 +175,21 @@ async fn a_write_that_comes_again_has_one_effect_and_the_same_answer() -> Result
 }
 
 #[tokio::test]
-async fn a_create_makes_one_row_however_often_it_is_tried() -> Result<()> {
+async fn a_create_makes_one_row_however_often_it_is_tried_and_another_finds_it_there() -> Result<()> {
     let erp = Erp::new().await?;
     let running = erp.run()?;
     let entity = "6b1f3c0e-0000-4000-8000-000000000001";
     let values: &[(&str, Value)] = &[("name", "New".into()), ("credit", decimal("7"))];
     let made = erp.rig.write_one(create(Side::Erp, "w1", entity, "public.customers", "concord_id", values)).await?;
     assert_eq!((made.result, made.record.as_deref()), (OutcomeResult::Applied, Some("5001")));
+    erp.rig.send(&[create(Side::Erp, "w1", entity, "public.customers", "concord_id", values)]).await?;
     let again = erp.rig.write_one(create(Side::Erp, "w2", entity, "public.customers", "concord_id", &[("name", "Other".into())])).await?;
     assert_eq!(
         (again.result, again.record.as_deref(), again.actual),
-        (OutcomeResult::Applied, Some("5001"), fields(&[("name", "New".into())]))
+        (OutcomeResult::Rejected, Some("5001"), fields(&[("name", "New".into())]))
     );
+    let all = erp.rig.outcomes().await?;
+    assert!(all["w1"].iter().all(|outcome| outcome.result == OutcomeResult::Applied), "{all:?}");
     let count: i64 = erp.client.query_one("select count(*) from customers where concord_id is not null", &[]).await?.get(0);
     assert_eq!(count, 1);
     running.stop().await

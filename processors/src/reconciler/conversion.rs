@@ -227,7 +227,8 @@ fn answered(conversion: &Conversion, state: &Convertible, outcome: &Outcome) -> 
         return None;
     }
     match (outcome.result, &outcome.record) {
-        (OutcomeResult::Applied, Some(record)) => Some(Event::Made(record.clone())),
+        // Refused with a record, it was made before, by a write that nobody remembers.
+        (OutcomeResult::Applied | OutcomeResult::Rejected, Some(record)) => Some(Event::Made(record.clone())),
         (OutcomeResult::Deferred, _) => None,
         (OutcomeResult::Applied | OutcomeResult::Rejected | OutcomeResult::Failed, _) => {
             Some(Event::Refused(super::event::failure(outcome)))

@@ -265,7 +265,9 @@ async fn create(
     }
     if made.len() < rows.len() {
         let missing: Vec<&Row> = rows.iter().filter(|row| !made.contains_key(&same(&row.entity))).copied().collect();
-        made.append(&mut by_entity(group, &query(connection, &statement::existing(group, id_column, &missing)).await?));
+        // The ledger does not know this write, so another one made them; one that was gone may be back.
+        let found = by_entity(group, &query(connection, &statement::existing(group, id_column, &missing)).await?);
+        made.extend(found.into_iter().map(|(entity, there)| (entity, Verdict::rejected(there.record, there.actual))));
     }
     let answer = |row: &&Row| match made.get(&same(&row.entity)) {
         Some(verdict) => Answer::Done(verdict.clone()),
