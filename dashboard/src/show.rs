@@ -68,6 +68,10 @@ pub(crate) fn sentence(text: &str) -> String {
 
 /// A reason for people: the rule that asked for a person is written as in the mapping, `crm > 50000.0 || erp > 50000.0`.
 pub(crate) fn reason(text: &str) -> String {
+    // What else is to be known stands behind it.
+    if let Some((first, more)) = text.split_once("; it travels ") {
+        return format!("{} {}", reason(first), sentence(&format!("it travels {more}")));
+    }
     let Some((start, rule)) = text.split_once(" when ").filter(|(start, _)| start.eq_ignore_ascii_case("a person decides")) else {
         return sentence(text);
     };
@@ -131,6 +135,10 @@ mod tests {
             ),
             ("A person decides when size(crm) > 3", "A person decides when size(crm) is above 3."),
             ("both sides changed it", "Both sides changed it."),
+            (
+                "a person decides when crm > 5; it travels to the ERP only: so it is",
+                "A person decides when Salesforce is above 5. It travels to the ERP only: so it is.",
+            ),
             ("", ""),
         ] {
             assert_eq!(reason(text), told);

@@ -62,6 +62,19 @@ async fn clash(world: &World, crm: f64, erp: &str) {
     world.quiet().await;
 }
 
+#[tokio::test]
+async fn who_is_asked_about_a_field_that_travels_one_way_is_told_so() {
+    let (world, running) = World::copied().await;
+    linked(&world).await;
+    apply(&world, &edited("policy = \"last_write\"", "policy = \"review\"\ndirection = \"to_crm\""), 4).await;
+    world.quiet().await;
+    clash(&world, 2000.0, "3000.00").await;
+    let found: Vec<Conflict> = world.messages(&world.topics.conflicts()).await;
+    let open = found.iter().find(|conflict| conflict.state == ConflictState::Open).expect("a person is asked");
+    assert!(open.reason.contains("; it travels to Salesforce only: the ERP's value goes across"), "{}", open.reason);
+    running.stop().await;
+}
+
 fn said_anew(changes: &[EntityChange], version: i64) -> Vec<(Side, Vec<(String, Value)>)> {
     changes
         .iter()

@@ -1,7 +1,7 @@
 //! The core's effects into messages.
 
 use reconcile::Value;
-use reconcile::mapping::{EntityMapping, Side};
+use reconcile::mapping::{Direction, EntityMapping, FieldMapping, Side};
 use reconcile::merge::{Confirmed, ConflictNumber, ConflictRecord, EntityState, WriteCommand, WriteKind, WriteNumber};
 use schemas::message::{AuditEntry, ColumnChange, Conflict, ConflictState, Lane, Write, WriteOp};
 
@@ -99,7 +99,10 @@ pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &Co
         crm_column: column(Side::Crm),
         erp_column: column(Side::Erp),
         policy: record.policy.as_str().to_owned(),
-        reason: record.reason.clone(),
+        reason: match field.and_then(one_way).filter(|_| settled.is_none()) {
+            Some(words) => format!("{}; {words}", record.reason),
+            None => record.reason.clone(),
+        },
         winner: settled.and_then(|settled| settled.winner).map(convert::wire_side),
         chosen: settled.map_or(schemas::Value::Null, |settled| convert::wire(&settled.chosen)),
         both: settled.is_some_and(|settled| settled.both),
@@ -109,6 +112,19 @@ pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &Co
         settled_at: settled.map(|settled| settled.at),
         opened_at: record.opened_at,
         mapping_version: mapping.version,
+    }
+}
+
+/// What a person should know before choosing for a field that travels one way.
+fn one_way(field: &FieldMapping) -> Option<&'static str> {
+    match field.direction {
+        Direction::Both => None,
+        Direction::ToCrm => {
+            Some("it travels to Salesforce only: the ERP's value goes across, any other stays in Salesforce until the ERP's changes")
+        }
+        Direction::ToErp => {
+            Some("it travels to the ERP only: Salesforce's value goes across, any other stays in the ERP until Salesforce's changes")
+        }
     }
 }
 
