@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::answer;
 use super::author;
 use super::create;
+use super::delete;
 use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
@@ -116,6 +117,10 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
 
 fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
+    if delete::goes(turn, side) && turn.state.sides[side].deleting <= change.write {
+        // It bears the write that deletes it: it was deleted and is back, and its stream has lost both.
+        gone(turn, &SideChange { deleted: true, ours: true, ..change.clone() });
+    }
     let returned = turn.state.sides[side].deleted;
     let older = |owed: &Owed| returned && owed.gone && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
     if turn.state.sides[side].owed.as_ref().is_some_and(older) {

@@ -492,3 +492,34 @@ fn a_write_is_audited_when_its_record_leaves_before_it_is_shown() {
     world.answer(&mapping);
     assert_eq!(audited(&world), [0, 1]);
 }
+
+#[test]
+fn a_deleted_record_that_is_found_to_be_back_although_its_stream_lost_both_is_kept_alike_again() {
+    for answered in [true, false] {
+        let mut mapping = mapping(Policy::LastWrite);
+        mapping.delete = Pair { crm: DeletePolicy::Delete, erp: DeletePolicy::Delete };
+        let mut world = World::agreed(&mapping, calm());
+        let row = world.systems.crm.row.clone();
+        let id = world.systems.crm.record.clone().expect("a record");
+        world.delete(Side::Erp);
+        world.deliver(&mapping, Side::Erp);
+        let number = world.systems.crm.commands.front().expect("a delete").number.0;
+        world.execute(Side::Crm, false);
+        if answered {
+            world.answer(&mapping);
+        }
+        // Its stream loses the delete and the return.
+        world.systems.crm.stream.clear();
+        world.systems.crm.record = Some(id);
+        world.systems.crm.row = row;
+        world.systems.crm.bears = Some(number);
+        world.systems.crm.by_us = false;
+        world.tick(10 * SECOND);
+        world.read_again(Side::Crm);
+        world.settle(&mapping);
+        world.edit(Side::Crm, &[("name", Value::text("edited"))]);
+        world.settle(&mapping);
+        assert_eq!(world.values("name"), both("edited"));
+        audited(&world);
+    }
+}
