@@ -32,7 +32,7 @@ pub struct Options {
     /// How a conflict was settled: both sides get back what they held, and it is open again.
     #[arg(long, value_name = "ID")]
     pub conflict: Option<String>,
-    /// Everything carried across from edits made from this time …
+    /// Everything carried across from edits made from this time, and answers about matches …
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
     /// … until before this time; until now when it is not said.
@@ -76,7 +76,7 @@ pub async fn run(options: Options, printer: &Printer) -> anyhow::Result<ExitCode
         printer.object(&plan);
     }
     if items.is_empty() {
-        printer.line("Nothing was carried across then that matches; nothing to take back.");
+        printer.line("Nothing was carried across or answered then that matches; nothing to take back.");
         if !options.dry_run {
             printer.object(&json!({"batch": null, "decided": 0, "accepted": 0, "refused": 0, "decisions": []}));
         }

@@ -107,7 +107,13 @@ pub(crate) async fn plan(app: &App, what: &What) -> Result<Plan> {
             let mut entries = queries::audit::range(&app.pool, range, MAX_ITEMS + 1).await?;
             let more = entries.len() as i64 > MAX_ITEMS;
             entries.truncate(MAX_ITEMS as usize);
-            (writes(app, entries, false).await?, more)
+            let mut items = writes(app, entries, false).await?;
+            // Answers about matches write nothing themselves.
+            for decision in decisions::about_matches(&app.pool, range, MAX_ITEMS).await? {
+                items.extend(of_decision(app, &decision).await?);
+            }
+            items.sort_by_key(|item| std::cmp::Reverse(item.at));
+            (items, more)
         }
     };
     // Several decisions may have led to one write.

@@ -125,6 +125,22 @@ async fn a_time_range_is_listed_newest_first_with_what_was_edited_since() -> Res
     assert_eq!(ids(&plan), ["a1"]);
     let (_, plan) = preview(&stack, &format!("from={}&to={}&side=crm", at(250), at(50))).await?;
     assert_eq!(ids(&plan).len(), 0);
+    // What people said of two records in that time is in it, unless it has been taken back or was refused.
+    for (id, action, result) in [("d1", Action::Same, "accepted"), ("d2", Action::Distinct, "refused"), ("d3", Action::Split, "accepted")] {
+        let made = Decision { id: id.into(), ..Decision::new(uuid::Uuid::now_v7(), "e1", action, "bulk.job", 0) };
+        rows::decision(&stack.pool, &made, Some((result, "so it is"))).await?;
+    }
+    let back = Decision { id: "d4".into(), of: Some("d3".into()), ..Decision::new(uuid::Uuid::now_v7(), "e1", Action::Unmatch, "Ada", 0) };
+    rows::decision(&stack.pool, &back, Some(("accepted", "so it is"))).await?;
+    sqlx::query("update decision set at = now() - interval '150 seconds'").execute(&stack.pool).await?;
+    let asks = |plan: &Value| -> Vec<String> {
+        let items = plan["items"].as_array().into_iter().flatten();
+        items.filter_map(|item| item["ask"]["write"].as_str().or(item["ask"]["of"].as_str()).map(str::to_owned)).collect()
+    };
+    let (_, plan) = preview(&stack, &format!("{range}&actor=bulk.job")).await?;
+    assert_eq!(asks(&plan), ["d1", "a2", "a1"], "{plan}");
+    let (_, plan) = preview(&stack, &format!("{range}&side=erp&actor=bulk.job")).await?;
+    assert_eq!(asks(&plan), ["a2", "a1"], "only what was written there");
     for (query, code) in [
         ("", "bad_parameter"),
         ("write=a1&conflict=e1:1", "bad_parameter"),

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use sqlx::PgPool;
 
+use super::audit::Range;
 use super::{At, reading};
 use crate::error::Result;
 
@@ -99,6 +100,29 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<V
     .fetch_all(pool)
     .await
     .map_err(reading("decisions"))
+}
+
+/// Answers about matches in a time range that were carried out and have not been taken back, the newest first. None when only
+/// what was written to one side is meant.
+pub(crate) async fn about_matches(pool: &PgPool, range: &Range, limit: i64) -> Result<Vec<Decision>> {
+    if range.side.is_some() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(select!(
+        "where d.action in ('same', 'distinct', 'split') and d.result = 'accepted' and d.at >= $1 and d.at < $2 \
+         and ($3::text is null or lower(d.actor) = lower($3)) and ($4::text is null or $4 in (d.entity, d.other)) and ($5::text is null or d.kind = $5) \
+         and not exists (select from decision u where u.action = 'unmatch' and u.\"of\" = d.id and coalesce(u.result, '') <> 'refused') \
+         order by d.at desc, d.id desc limit $6"
+    ))
+    .bind(range.from)
+    .bind(range.to)
+    .bind(&range.actor)
+    .bind(&range.entity)
+    .bind(&range.kind)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("answers about matches"))
 }
 
 /// One.
