@@ -144,7 +144,7 @@ keep_struct! {
         record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation, former,
     }
     Former { record, agreed }
-    EntityState { entity, sides, fields, references, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
+    EntityState { entity, sides, fields, references, idle, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }
     OpenWrite { command, confirmed, steps, done, altered, at }
     Step { before, after }

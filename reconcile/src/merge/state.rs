@@ -287,6 +287,8 @@ pub struct EntityState {
     pub fields: BTreeMap<String, FieldState>,
     /// Parents that reference fields point at: parent entity → its records, as last stamped.
     pub references: BTreeMap<String, Parent>,
+    /// Of these, the ones that no value means any more, the longest first. They are needed to put a value back.
+    pub idle: Vec<String>,
     /// Open writes that are not per field: number → what is needed to finish them (audit).
     pub writes: BTreeMap<u64, OpenWrite>,
     /// Open conflicts.

@@ -157,7 +157,10 @@ impl<'a> Turn<'a> {
         self.golden = true;
     }
 
-    /// Parents are kept while a value may still need their records.
+    /// Parents that no value means any more, which are kept all the same.
+    const MOST_IDLE: usize = 8;
+
+    /// Parents are kept while a value may still need their records, and a few after that.
     fn forget_parents(&mut self) {
         let state = &mut *self.state;
         if state.references.is_empty() {
@@ -181,9 +184,13 @@ impl<'a> Turn<'a> {
                 }
             }
         }
-        let drop: Vec<String> = state.references.keys().filter(|key| !used.contains_key(key.as_str())).cloned().collect();
-        for key in drop {
-            state.references.remove(&key);
+        state.idle.retain(|parent| !used.contains_key(parent.as_str()));
+        let idle: Vec<String> =
+            state.references.keys().filter(|key| !used.contains_key(key.as_str()) && !state.idle.contains(key)).cloned().collect();
+        state.idle.extend(idle);
+        let surplus = state.idle.len().saturating_sub(Self::MOST_IDLE);
+        for parent in state.idle.drain(..surplus) {
+            state.references.remove(&parent);
         }
     }
 }

@@ -292,6 +292,37 @@ fn a_reference_to_what_is_not_known_is_not_put_back() {
 }
 
 #[test]
+fn a_reference_that_nothing_means_any_more_can_be_put_back() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = crate::world::field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| reconcile::merge::apply(&mapping, &mut state, &event, 0);
+    let parent = |number: u64| (format!("c{number}"), format!("00{number}"), format!("7{number}"));
+    let mut seen = |number: u64| {
+        let (entity, crm, erp) = parent(number);
+        let of = Some((entity.as_str(), Some(crm.as_str()), Some(erp.as_str())));
+        let at = i64::try_from(number).expect("small") * SECOND;
+        apply(Event::Changed(SideChange { at, ..contact_change(Side::Crm, "003", of) }));
+        apply(Event::Changed(SideChange { at, snapshot: true, write: Some(WriteNumber(number)), ..contact_change(Side::Erp, "9", of) }));
+    };
+    (0..20).for_each(&mut seen);
+    let restore = |number: u64| {
+        let choice = Choice::Value(Value::text(parent(number).0));
+        Demand::Restore { conflict: None, field: Some("company".to_owned()), choice, kept: None }
+    };
+    // All but the last few are forgotten.
+    let effects = apply(Event::Decided(Verdict::new("first".to_owned(), "Ana Lima", restore(0))));
+    assert!(!effects.iter().any(|effect| matches!(effect, reconcile::merge::Effect::Write(_))), "{effects:?}");
+    let effects = apply(Event::Decided(Verdict::new("last".to_owned(), "Ana Lima", restore(18))));
+    let sent = effects.iter().find_map(|effect| match effect {
+        reconcile::merge::Effect::Write(command) => command.values.get("company__c").cloned(),
+        _ => None,
+    });
+    assert_eq!(sent, Some(Value::text("0018")), "{effects:?}");
+}
+
+#[test]
 fn a_reference_that_a_trigger_clears_is_no_version_of_the_one_written() {
     let mut mapping = mapping(Policy::LastWrite);
     mapping.fields[1] = crate::world::field("company", Policy::LastWrite);

@@ -44,9 +44,17 @@ const CODES: &[(&str, Kind, &str)] = &[
     ("API_DISABLED_FOR_ORG", Access, "Enable the API for the org and for Concord's user"),
     ("FUNCTIONALITY_NOT_ENABLED", Access, "Enable the feature for the org"),
     ("DUPLICATES_DETECTED", Record, "A duplicate rule refuses it; merge the two records, or exempt Concord's user from the rule"),
-    ("DUPLICATE_VALUE", Record, "Another record has this value already; change one of the two, then change the field once more at its source, which sends it again"),
+    (
+        "DUPLICATE_VALUE",
+        Record,
+        "Another record has this value already; change one of the two, then change the field once more at its source, which sends it again",
+    ),
     ("DUPLICATE_EXTERNAL_ID", Record, "Several records hold this entity id; make the field unique and remove the extra ones"),
-    ("REQUIRED_FIELD_MISSING", Record, "Give the field a value in the mapping (a constant will do), then change the field once more at its source, which sends it again"),
+    (
+        "REQUIRED_FIELD_MISSING",
+        Record,
+        "Give the field a value in the mapping (a constant will do), then change the field once more at its source, which sends it again",
+    ),
     ("FIELD_CUSTOM_VALIDATION_EXCEPTION", Record, "A validation rule of the org refuses it; change the value at its source, or the rule"),
     ("FIELD_FILTER_VALIDATION_EXCEPTION", Record, "A lookup filter of the org refuses it; change the value at its source, or the filter"),
     ("STRING_TOO_LONG", Record, "Shorten the value at its source, or trim it in the mapping"),
@@ -71,10 +79,10 @@ pub(crate) fn of(code: &str, message: &str) -> (Kind, &'static str) {
     if code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" && message.contains("UNABLE_TO_LOCK_ROW") {
         return of("UNABLE_TO_LOCK_ROW", "");
     }
-    CODES
-        .iter()
-        .find(|(name, ..)| *name == code)
-        .map_or((Record, "Read the message; once the cause is gone, change the field once more at its source, which sends it again"), |(_, kind, remedy)| (*kind, *remedy))
+    CODES.iter().find(|(name, ..)| *name == code).map_or(
+        (Record, "Read the message; once the cause is gone, change the field once more at its source, which sends it again"),
+        |(_, kind, remedy)| (*kind, *remedy),
+    )
 }
 
 const MENDING: Duration = Duration::from_secs(5);

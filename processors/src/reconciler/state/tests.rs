@@ -287,6 +287,7 @@ fn stored() -> impl Strategy<Value = Stored> {
         btree_map(any::<u64>(), conflict(), 0..3),
         proptest::collection::vec(word(), 0..3),
         proptest::collection::vec(verdict(), 0..2),
+        proptest::collection::vec(word(), 0..3),
     );
     let rest = (
         word(),
@@ -301,7 +302,7 @@ fn stored() -> impl Strategy<Value = Stored> {
     );
     (maps, rest).prop_map(
         |(
-            (fields, references, writes, conflicts, decided, queued),
+            (fields, references, writes, conflicts, decided, queued, idle),
             (entity, sides, may_create, next_write, next_conflict, kind, sync_ids, waiting, look_at),
         )| Stored {
             state: EntityState {
@@ -309,6 +310,7 @@ fn stored() -> impl Strategy<Value = Stored> {
                 sides,
                 fields,
                 references,
+                idle,
                 writes,
                 conflicts,
                 decided,
