@@ -9,7 +9,8 @@
 //! - Time but for its order: an edit is either too close to the one before it to be ordered, or well after it.
 //! - What can make no difference any more; `search::normal` says what that is.
 //!
-//! All of it at once is more than a test should take, so the test visits the worlds below. They are three edits on two fields
+//! All of it at once (the world asked for below) is 38 million states and more than a test should take, so the test visits the
+//! worlds in [`WORLDS`]. They are three edits on two fields
 //! with any two kinds of trouble, but for a delete among edits that is repeated, read early or answered in vain, which goes
 //! with two edits; and two edits with every kind of trouble, on two fields where a delete is followed and on one where a
 //! person is asked about it. `SMALL_WORLD` asks for others:

@@ -151,7 +151,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     let state = turn.field(&field.name);
     let late = match shown.author {
         Some(author) => state.unseen[side].iter().find(|unseen| unseen.write == author).cloned(),
-        None if moved => left(field, &state.unseen[side], shown),
+        None if moved => left_by(field, &state.unseen[side], shown),
         None => None,
     };
     if let Some(late) = late {
@@ -173,7 +173,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
 }
 
 /// The write that left a value which was found, or stood in a record when it came back: its stream will not show that write.
-fn left(field: &FieldMapping, unseen: &[Unseen], shown: &Shown) -> Option<Unseen> {
+fn left_by(field: &FieldMapping, unseen: &[Unseen], shown: &Shown) -> Option<Unseen> {
     let value = &shown.seen.value;
     let ours = |write| shown.snapshot && shown.ours && Some(write) == shown.borne;
     let left = |unseen: &&Unseen| Some(unseen.write) <= shown.borne && made_of(field, &unseen.value, value, ours(unseen.write)) == *value;
