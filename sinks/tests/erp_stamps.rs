@@ -77,7 +77,7 @@ async fn each_row_that_was_changed_made_or_removed_is_said_with_its_write_and_no
     // Another create of the same record changes nothing and says nothing; nor does a refusal.
     let again = create(Side::Erp, "f:w2", entity, "public.customers", "concord_id", &[("name", "Other".into())]);
     let outcomes = erp.rig.write(&[again, rename("b:w2", 2, "Bolt", "wrong again")]).await?;
-    assert_eq!(outcomes.iter().map(|it| it.result).collect::<Vec<_>>(), [Applied, Rejected]);
+    assert_eq!(outcomes.iter().map(|it| it.result).collect::<Vec<_>>(), [Rejected, Rejected]);
     assert_eq!(outcomes[0].actual, fields(&[("name", "New".into())]));
     assert_eq!(said(&erp).await?, Vec::<Vec<Stamp>>::new());
     running.stop().await
