@@ -1,16 +1,24 @@
 //! Each kind of conflict of design section 7 on real systems, by name: what policies, people and time make of it, looked up in
 //! both systems afterwards.
 
-use std::collections::BTreeMap;
-
 use app::stack::StackOptions;
 use serde_json::{Value as Json, json};
 use simulator::{Actor, RecordId};
 use tests::{Log, World, eventually, on_both_logs};
 
 on_both_logs! {
-    policies_settle_what_both_sides_changed_and_people_decide_the_rest;
-    deletes_returns_merges_and_conversions_follow_their_policies;
+    the_newer_edit_wins_and_the_older_one_comes_back_with_a_restore;
+    edits_too_close_to_tell_apart_go_to_the_configured_side;
+    a_side_that_wins_by_policy_wins_whoever_was_later;
+    what_drifts_on_a_one_way_field_is_put_back_reported_or_left;
+    a_review_holds_its_field_until_a_person_lets_each_side_keep_its_own;
+    a_rule_asks_a_person_whatever_the_policy_and_what_was_said_can_be_opened_again;
+    a_conflict_with_an_edit_since_is_not_opened_again_but_says_who_edited;
+    a_write_is_taken_back_on_both_sides_and_what_that_replaces_is_kept;
+    a_customer_is_archived_with_its_account_and_taken_out_when_that_is_back;
+    a_delete_that_meets_an_edit_is_a_conflict_and_the_edit_stays;
+    the_winner_of_a_merge_goes_on_and_the_losers_row_stays;
+    an_opportunity_that_is_won_again_and_again_becomes_one_order;
 }
 
 /// The demo's mapping, with a policy of each kind.
@@ -25,8 +33,19 @@ fn mapping() -> String {
     with(text, "country", "direction = \"to_crm\"")
 }
 
-async fn world(log: Log, companies: usize) -> World {
-    World::start_with(log, StackOptions { companies, mapping: mapping(), ..StackOptions::default() }).await
+async fn world(log: Log) -> World {
+    World::start_with(log, StackOptions { companies: 6, mapping: mapping(), ..StackOptions::default() }).await
+}
+
+/// Answers to what people decide.
+async fn accepted(world: &World, decision: Json) {
+    let answer = world.decide(decision).await;
+    assert_eq!(answer["result"], "accepted", "{answer}");
+}
+
+/// Later than the skew within which edits cannot be told apart.
+async fn past_the_skew() {
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
 }
 
 async fn title(world: &World, customer: i64) -> String {
@@ -75,101 +94,137 @@ async fn last_write(world: &World, customer: i64, value: &str) -> String {
     found.expect("a write")
 }
 
-async fn policies_settle_what_both_sides_changed_and_people_decide_the_rest(log: Log) {
-    let world = world(log, 30).await;
-    let mut accounts = BTreeMap::new();
-    for customer in [1, 2, 3, 5, 6, 7, 8, 9] {
-        accounts.insert(customer, world.account_of(customer).await);
-    }
-    let account = |customer: i64| accounts[&customer];
+async fn the_newer_edit_wins_and_the_older_one_comes_back_with_a_restore(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
     // Writing is held back, so that both sides are edited before either edit is carried across: the first write will find its
     // precondition broken.
     world.pause().await;
     world.sql("update customers set phone = 'old', updated_by = 'mira' where id = 1").await;
-    world.sql("update customers set phone = 'tie erp' where id = 2").await;
-    world.edit_account(account(2), &json!({"Phone": "tie crm"}));
-    world.sql("update customers set city = 'Erptown' where id = 3").await;
-    world.edit_account(account(3), &json!({"BillingCity": "Crmville"}));
-    let terms = world.customer_field(9, "payment_terms").await.expect("terms");
-    let (erp_terms, wanted) = if terms == "N15" { ("N30", "NET30") } else { ("N15", "NET15") };
-    let (crm_terms, lost) = if terms == "N60" { ("NET45", "45 days") } else { ("NET60", "60 days") };
-    world.sql(&format!("update customers set payment_terms = '{erp_terms}' where id = 9")).await;
-    world.edit_account(account(9), &json!({ "Payment_Terms__c": crm_terms }));
-    world.sql("update customers set website = 'erp.example' where id = 5").await;
-    world.edit_account(account(5), &json!({"Website": "crm.example"}));
-    world.sql("update customers set credit_limit = 90000 where id = 6").await;
-    world.edit_account(account(6), &json!({"Credit_Limit__c": 120_000}));
-    world.edit_account(account(7), &json!({"BillingStreet": "Drift Road 1", "BillingPostalCode": "D-1", "BillingCountry": "Driftland"}));
-    // Later than the skew.
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    world.edit_account(account(1), &json!({"Phone": "new"}));
+    past_the_skew().await;
+    world.edit_account(account, &json!({"Phone": "new"}));
     world.resume().await;
-
-    // last_write: the newer edit wins, and the older one is kept.
-    both(&world, 1, account(1), "phone", "Phone", "new").await;
+    both(&world, 1, account, "phone", "Phone", "new").await;
     let kept = one(&world, 1, "settled", "phone").await;
     assert_eq!((&kept["erp"], &kept["winner"], &kept["policy"]), (&json!("old"), &json!("crm"), &json!("last_write")), "{kept}");
-    // tie: within the skew, the configured side.
-    both(&world, 2, account(2), "phone", "Phone", "tie erp").await;
-    let tie = one(&world, 2, "settled", "phone").await;
-    assert_eq!((&tie["tie"], &tie["crm"]), (&json!(true), &json!("tie crm")), "{tie}");
-    // crm and erp: the side wins, whoever was later.
-    both(&world, 3, account(3), "city", "BillingCity", "Crmville").await;
-    assert_eq!(one(&world, 3, "settled", "city").await["erp"], "Erptown");
-    eventually("the ERP's terms", || async { world.account_field(account(9), "Payment_Terms__c") }, |terms| terms == wanted).await;
-    assert_eq!(one(&world, 9, "settled", "payment_terms").await["crm"], lost);
-    // drift: put back, reported, kept.
-    eventually("the street put back", || async { world.account_field(account(7), "BillingStreet") }, |street| street != "Drift Road 1")
-        .await;
-    assert_eq!(one(&world, 7, "settled", "street").await["crm"], "Drift Road 1");
-    assert_eq!(one(&world, 7, "settled", "postal_code").await["crm"], "D-1");
-    assert_eq!(world.account_field(account(7), "BillingPostalCode"), "D-1");
-    assert_eq!(world.account_field(account(7), "BillingCountry"), "Driftland");
-    assert!(about(&world, 7, "settled", "country").await.is_empty());
-    // review: held until a person decides; each side may keep its own.
-    let review = one(&world, 5, "open", "website").await;
-    assert_eq!(world.decide(json!({"action": "settle", "conflict": review["id"], "choice": "both"})).await["result"], "accepted");
-    one(&world, 5, "settled", "website").await;
-    assert_eq!(world.customer_field(5, "website").await.as_deref(), Some("erp.example"));
-    assert_eq!(world.account_field(account(5), "Website"), "crm.example");
-    // review_when: costly ones are asked about whatever the policy says.
-    let costly = one(&world, 6, "open", "credit_limit").await;
-    assert_eq!(world.decide(json!({"action": "settle", "conflict": costly["id"], "choice": "erp"})).await["result"], "accepted");
-    eventually(
-        "the limit in Salesforce",
-        || async { world.account_field(account(6), "Credit_Limit__c") },
-        |limit| limit.as_f64() == Some(90_000.0),
-    )
-    .await;
+    accepted(&world, json!({"action": "restore", "conflict": kept["id"], "choice": "erp"})).await;
+    both(&world, 1, account, "phone", "Phone", "old").await;
+    world.stop().await;
+}
 
-    // restore: the value that lost comes back on both sides.
-    assert_eq!(world.decide(json!({"action": "restore", "conflict": kept["id"], "choice": "erp"})).await["result"], "accepted");
-    both(&world, 1, account(1), "phone", "Phone", "old").await;
-    // reopen: both sides get back what they held, and a person decides anew.
-    assert_eq!(world.decide(json!({"action": "reopen", "conflict": costly["id"]})).await["result"], "accepted");
-    eventually(
-        "the limit given back",
-        || async { world.account_field(account(6), "Credit_Limit__c") },
-        |limit| limit.as_f64() == Some(120_000.0),
-    )
-    .await;
-    one(&world, 6, "open", "credit_limit").await;
-    assert_eq!(world.customer_field(6, "credit_limit").await.as_deref(), Some("90000.00"));
-    // reopen of a policy's settlement, with an edit since: refused with who edited.
-    world.sql("update customers set city = 'Later', updated_by = 'mira' where id = 3").await;
-    eventually("the later city", || async { world.account_field(account(3), "BillingCity") }, |city| city == "Later").await;
-    let settled = one(&world, 3, "settled", "city").await;
+async fn edits_too_close_to_tell_apart_go_to_the_configured_side(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    world.pause().await;
+    world.sql("update customers set phone = 'tie erp' where id = 1").await;
+    world.edit_account(account, &json!({"Phone": "tie crm"}));
+    world.resume().await;
+    both(&world, 1, account, "phone", "Phone", "tie erp").await;
+    let tie = one(&world, 1, "settled", "phone").await;
+    assert_eq!((&tie["tie"], &tie["crm"]), (&json!(true), &json!("tie crm")), "{tie}");
+    world.stop().await;
+}
+
+async fn a_side_that_wins_by_policy_wins_whoever_was_later(log: Log) {
+    let world = world(log).await;
+    let (first, second) = (world.account_of(1).await, world.account_of(2).await);
+    let terms = world.customer_field(2, "payment_terms").await.expect("terms");
+    let (erp_terms, wanted) = if terms == "N15" { ("N30", "NET30") } else { ("N15", "NET15") };
+    let (crm_terms, lost) = if terms == "N60" { ("NET45", "45 days") } else { ("NET60", "60 days") };
+    world.pause().await;
+    world.edit_account(first, &json!({"BillingCity": "Crmville"}));
+    world.sql(&format!("update customers set payment_terms = '{erp_terms}' where id = 2")).await;
+    past_the_skew().await;
+    world.sql("update customers set city = 'Erptown' where id = 1").await;
+    world.edit_account(second, &json!({ "Payment_Terms__c": crm_terms }));
+    world.resume().await;
+    both(&world, 1, first, "city", "BillingCity", "Crmville").await;
+    assert_eq!(one(&world, 1, "settled", "city").await["erp"], "Erptown");
+    eventually("the ERP's terms", || async { world.account_field(second, "Payment_Terms__c") }, |terms| terms == wanted).await;
+    assert_eq!(one(&world, 2, "settled", "payment_terms").await["crm"], lost);
+    world.stop().await;
+}
+
+async fn what_drifts_on_a_one_way_field_is_put_back_reported_or_left(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    world.edit_account(account, &json!({"BillingStreet": "Drift Road 1", "BillingPostalCode": "D-1", "BillingCountry": "Driftland"}));
+    eventually("the street put back", || async { world.account_field(account, "BillingStreet") }, |street| street != "Drift Road 1").await;
+    assert_eq!(one(&world, 1, "settled", "street").await["crm"], "Drift Road 1");
+    assert_eq!(one(&world, 1, "settled", "postal_code").await["crm"], "D-1");
+    assert_eq!(world.account_field(account, "BillingPostalCode"), "D-1");
+    assert_eq!(world.account_field(account, "BillingCountry"), "Driftland");
+    assert!(about(&world, 1, "settled", "country").await.is_empty());
+    world.stop().await;
+}
+
+async fn a_review_holds_its_field_until_a_person_lets_each_side_keep_its_own(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    world.pause().await;
+    world.sql("update customers set website = 'erp.example' where id = 1").await;
+    world.edit_account(account, &json!({"Website": "crm.example"}));
+    world.resume().await;
+    let review = one(&world, 1, "open", "website").await;
+    accepted(&world, json!({"action": "settle", "conflict": review["id"], "choice": "both"})).await;
+    one(&world, 1, "settled", "website").await;
+    assert_eq!(world.customer_field(1, "website").await.as_deref(), Some("erp.example"));
+    assert_eq!(world.account_field(account, "Website"), "crm.example");
+    world.stop().await;
+}
+
+async fn a_rule_asks_a_person_whatever_the_policy_and_what_was_said_can_be_opened_again(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    world.pause().await;
+    world.sql("update customers set credit_limit = 90000 where id = 1").await;
+    world.edit_account(account, &json!({"Credit_Limit__c": 120_000}));
+    world.resume().await;
+    let limit = |what: &'static str, expected: f64| {
+        let world = &world;
+        async move {
+            let found = || async { world.account_field(account, "Credit_Limit__c") };
+            eventually(what, found, |limit| limit.as_f64() == Some(expected)).await;
+        }
+    };
+    let costly = one(&world, 1, "open", "credit_limit").await;
+    accepted(&world, json!({"action": "settle", "conflict": costly["id"], "choice": "erp"})).await;
+    limit("the limit in Salesforce", 90_000.0).await;
+    // Both sides get back what they held, and a person decides anew.
+    accepted(&world, json!({"action": "reopen", "conflict": costly["id"]})).await;
+    limit("the limit given back", 120_000.0).await;
+    one(&world, 1, "open", "credit_limit").await;
+    assert_eq!(world.customer_field(1, "credit_limit").await.as_deref(), Some("90000.00"));
+    world.stop().await;
+}
+
+async fn a_conflict_with_an_edit_since_is_not_opened_again_but_says_who_edited(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    world.pause().await;
+    world.sql("update customers set city = 'Erptown' where id = 1").await;
+    world.edit_account(account, &json!({"BillingCity": "Crmville"}));
+    world.resume().await;
+    both(&world, 1, account, "city", "BillingCity", "Crmville").await;
+    world.sql("update customers set city = 'Later', updated_by = 'mira' where id = 1").await;
+    eventually("the later city", || async { world.account_field(account, "BillingCity") }, |city| city == "Later").await;
+    let settled = one(&world, 1, "settled", "city").await;
     let refused = world.decide(json!({"action": "reopen", "conflict": settled["id"]})).await;
     assert_eq!(refused["result"], "refused", "{refused}");
     assert!(refused.to_string().contains("mira"), "{refused}");
-    // undo of a write: both sides hold what they held before, and what that replaced is kept.
-    let before = world.customer_field(8, "phone").await.unwrap_or_default();
-    world.edit_account(account(8), &json!({"Phone": "+000 wrong"}));
-    eventually("the wrong phone", || world.customer_field(8, "phone"), |phone| phone.as_deref() == Some("+000 wrong")).await;
-    let write = last_write(&world, 8, "+000 wrong").await;
-    assert_eq!(world.decide(json!({"action": "undo", "write": write})).await["result"], "accepted");
-    both(&world, 8, account(8), "phone", "Phone", &before).await;
-    assert_eq!(one(&world, 8, "settled", "phone").await["crm"], "+000 wrong");
+    world.stop().await;
+}
+
+async fn a_write_is_taken_back_on_both_sides_and_what_that_replaces_is_kept(log: Log) {
+    let world = world(log).await;
+    let account = world.account_of(1).await;
+    let before = world.customer_field(1, "phone").await.unwrap_or_default();
+    world.edit_account(account, &json!({"Phone": "+000 wrong"}));
+    eventually("the wrong phone", || world.customer_field(1, "phone"), |phone| phone.as_deref() == Some("+000 wrong")).await;
+    let write = last_write(&world, 1, "+000 wrong").await;
+    accepted(&world, json!({"action": "undo", "write": write})).await;
+    both(&world, 1, account, "phone", "Phone", &before).await;
+    assert_eq!(one(&world, 1, "settled", "phone").await["crm"], "+000 wrong");
     world.stop().await;
 }
 
@@ -177,20 +232,22 @@ async fn status(world: &World, customer: i64) -> String {
     world.customer_field(customer, "status").await.unwrap_or_default()
 }
 
-async fn deletes_returns_merges_and_conversions_follow_their_policies(log: Log) {
-    let world = world(log, 20).await;
+async fn a_customer_is_archived_with_its_account_and_taken_out_when_that_is_back(log: Log) {
+    let world = world(log).await;
     let person = Actor::lightning(world.org().admin_user());
     let number = world.customer_field(1, "number").await.expect("a number");
     let account = world.account_of(1).await;
-
-    // delete: the counterpart is archived; undelete: it is taken out of the archive.
     world.org().delete(&person, account).expect("deleted");
     eventually("the customer archived", || status(&world, 1), |status| status == "closed").await;
     world.org().undelete(&person, account).expect("back");
     eventually("the customer out of the archive", || status(&world, 1), |status| status == "active").await;
     assert_eq!(world.org().find("Account", "ERP_Id__c", &number).len(), 1);
+    world.stop().await;
+}
 
-    // delete against edit: a conflict, and nothing is lost.
+async fn a_delete_that_meets_an_edit_is_a_conflict_and_the_edit_stays(log: Log) {
+    let world = world(log).await;
+    let person = Actor::lightning(world.org().admin_user());
     let other = world.account_of(2).await;
     world.pause().await;
     world.sql("update customers set phone = 'edited meanwhile' where id = 2").await;
@@ -215,17 +272,25 @@ async fn deletes_returns_merges_and_conversions_follow_their_policies(log: Log) 
     assert!(conflict[0]["reason"].as_str().is_some_and(|reason| reason.contains("deleted in Salesforce")), "{}", conflict[0]);
     assert_eq!(world.customer_field(2, "phone").await.as_deref(), Some("edited meanwhile"));
     assert_eq!(status(&world, 2).await, "active");
+    world.stop().await;
+}
 
-    // merge: the loser's row stays, and nobody is made twice.
-    let (winner, loser) = (world.account_of(3).await, world.account_of(9).await);
+async fn the_winner_of_a_merge_goes_on_and_the_losers_row_stays(log: Log) {
+    let world = world(log).await;
+    let person = Actor::lightning(world.org().admin_user());
+    let (winner, loser) = (world.account_of(3).await, world.account_of(5).await);
     let accounts = world.org().count("Account");
     world.org().merge(&person, winner, &[loser], &json!({})).expect("merged");
     world.sql("update customers set phone = 'after the merge' where id = 3").await;
     eventually("the winner goes on", || async { world.account_field(winner, "Phone") }, |phone| phone == "after the merge").await;
-    assert_eq!(status(&world, 9).await, "active", "the loser's row stays");
+    assert_eq!(status(&world, 5).await, "active", "the loser's row stays");
     assert!(world.org().count("Account") <= accounts, "nobody is made again");
+    world.stop().await;
+}
 
-    // conversion: one order, however often it is won, and asked for.
+async fn an_opportunity_that_is_won_again_and_again_becomes_one_order(log: Log) {
+    let world = world(log).await;
+    let person = Actor::lightning(world.org().admin_user());
     let customer = world.account_of(5).await;
     let opportunity = json!({"Name": "Big deal", "AccountId": customer.to_string(), "StageName": "Prospecting", "CloseDate": "2026-11-30", "Amount": 1234.5});
     let opportunity = world.org().create(&person, "Opportunity", &opportunity).expect("made");
