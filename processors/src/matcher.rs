@@ -40,6 +40,7 @@ mod rematch;
 mod review;
 mod score;
 mod state;
+mod stray;
 mod unite;
 mod unread;
 mod view;

@@ -11,6 +11,7 @@ use crate::world::{Manner, World, mapping};
 mod decisions;
 mod fields;
 mod found;
+mod moves;
 mod records;
 mod remap;
 mod restores;
@@ -55,6 +56,8 @@ pub(crate) fn released() -> SideChange {
         record: String::new(),
         deleted: false,
         unlinked: false,
+        joined: false,
+        foreign: false,
         fields: BTreeMap::new(),
         columns: BTreeMap::new(),
         references: BTreeMap::new(),

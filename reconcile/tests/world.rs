@@ -244,6 +244,8 @@ impl World {
             record: record.to_owned(),
             deleted,
             unlinked: false,
+            joined: false,
+            foreign: false,
             fields,
             columns: values,
             references: BTreeMap::new(),

@@ -74,6 +74,9 @@ pub(super) async fn audit(world: &mut World) -> anyhow::Result<Vec<String>> {
         let rows = &systems.at(*side).rows;
         if ids.iter().any(|id| rows.contains_key(id)) {
             ids.retain(|id| rows.contains_key(id));
+        } else {
+            // Of several that are gone any stands for that.
+            *ids = ids.pop_last().into_iter().collect();
         }
     }
     let books = Books { entities, kinds, records, conflicts, audit, rejected, writes, versions: world.versions(), wished };
@@ -243,6 +246,18 @@ fn agreement(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Str
         if books.leads_nowhere(systems, Side::Crm, field, &here) || books.leads_nowhere(systems, Side::Erp, field, &there) {
             continue;
         }
+        // What was chosen cannot be said on a side that lacks it, which is wrong or right by itself.
+        let cannot_be_said = |conflict: &Conflict| {
+            let chosen = canonical(&conflict.chosen);
+            let lives = |side: Side| {
+                let ids = books.records.get(&(chosen.clone(), side));
+                ids.is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)))
+            };
+            conflict.state == ConflictState::Settled && lives(Side::Crm) != lives(Side::Erp)
+        };
+        if FIELDS[field].shape == Shape::Link && books.of(entity, field).any(cannot_be_said) {
+            continue;
+        }
         let (here, there) = (books.meaning(Side::Crm, field, &here), books.meaning(Side::Erp, field, &there));
         let alike = here == there
             || systems.erp.manner.kept(&here, field) == there && field != TERMS
@@ -328,7 +343,10 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
         let text = books.meaning(other, field, text);
         text == meant || text == short
     };
-    if later().any(|put| there(put) && same(&put.value)) || systems.history.iter().take(index).any(|put| there(put) && same(&put.value)) {
+    // A reference is carried across as the record that stood for the same customer then; it may be another one's since.
+    let stood = books.wished.partners(side, &edit.value);
+    let carried = |put: &Put| there(put) && (same(&put.value) || FIELDS[field].shape == Shape::Link && stood.contains(&&put.value));
+    if systems.history.iter().enumerate().any(|(at, put)| at != index && carried(put)) {
         return;
     }
     // Nobody could have known: no stream ever showed it, and without strict mode the CRM does not check at commit. A row read
@@ -347,7 +365,9 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     let recorded = entity.is_some_and(|entity| {
         books.of_family(entity, field).any(|conflict| {
             let held = if side == Side::Crm { &conflict.crm } else { &conflict.erp };
-            canonical(held) == meant || canonical(&conflict.chosen) == meant
+            // A reference as it was meant when the conflict was kept: its parent may be another entity's since.
+            let said = |value: String| value == meant || books.wished.belonged(side, &edit.value).contains(&value);
+            said(canonical(held)) || said(canonical(&conflict.chosen))
         })
     });
     let held = entity.is_some_and(|entity| books.is_held(entity, field));

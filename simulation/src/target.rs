@@ -93,10 +93,11 @@ impl Systems {
         id
     }
 
-    /// Whether a record that came back has the number of one that is to be made.
+    /// Whether a record that came back has the number of one that is to be made, which people do not give to several.
     fn has_number(&self, side: Side, write: &Write) -> bool {
         let number = write.values.iter().find(|field| field.name == number_column(side));
-        number.is_some_and(|number| self.at(side).is_taken(&number.value))
+        let unique = |number: &&Field| number.value.as_text().is_none_or(|number| !self.shared_numbers.contains(number));
+        number.filter(unique).is_some_and(|number| self.at(side).is_taken(&number.value))
     }
 
     /// A record in the CRM's recycle bin that a write made.

@@ -41,7 +41,7 @@ const ROUNDS: usize = 600;
 /// Writes after which a run is taken never to come to rest.
 const MOST_WRITES: u64 = 2500;
 /// Times that a run at rest is left alone for so long, microseconds, that records are read again.
-const WAITS: u32 = 2;
+const WAITS: u32 = 4;
 const REREAD_US: i64 = 100_000_000;
 /// Calls of one actor in one round.
 const CALLS: u32 = 12;

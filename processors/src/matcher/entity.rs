@@ -6,6 +6,7 @@ use super::link::{self, Asked, ByKey, Entry};
 use super::plan::{Plan, Source, parent_kind};
 use super::review::{Doubt, Verdict};
 use super::state::{Entity, Known, MARK, Waiting, column, entity_key, provisional_key, record_key, uncopied_key};
+use super::stray::{self, ENTITY_ID};
 use super::unread::{Unread, told};
 use super::{CUSTOMER, Matcher};
 use crate::canon;
@@ -71,6 +72,7 @@ impl Matcher {
         let entry = Entry { side, id, entity: &known.entity, copying: !copied };
         let rekeyed = link::index_keys(context, mapping, entry, old.map(|old| old.columns.as_slice()), Some(&known.columns))?;
         context.put(record_key(side, &source.object, id), &known);
+        stray::note(context, mapping, side, id, &known);
         // Whether anything may be made for it is said after it has been looked at.
         let again = match placed {
             None if copied => self.looks_again(context, plan, mapping, side, before, &known, rekeyed)?,
@@ -164,7 +166,7 @@ impl Matcher {
             && self.has_place(context, mapping, side, id, &entity)?
         {
             let left: Option<Entity> = context.get(&entity_key(&entity))?;
-            let mut placed = Placed::at(entity, "entity-id");
+            let mut placed = Placed::at(entity, ENTITY_ID);
             if copied && left.is_some_and(|left| left.is_empty()) {
                 // While it was being made, what it was made from went to another entity, or away: it may be that one's double.
                 let asked = Asked { side, id, entity: Some(&placed.entity), columns: &known.columns };

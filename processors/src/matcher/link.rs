@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::apart::is_apart;
 use super::pair::Spot;
 use super::state::{Entity, Holder, Holders, Known, MARK, entity_key, match_key, record_key, suspect_key};
+use super::stray::{self, ENTITY_ID};
 use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
@@ -47,8 +48,17 @@ pub(super) struct Asked<'a> {
     pub(super) columns: &'a [Field],
 }
 
-/// What the keys say of a record, of which its entity has no other.
+/// What the keys say of a record, of which its entity has no other; stronger than any of them is the id of an entity.
 pub(super) fn by_keys(context: &Context<'_>, mapping: &EntityMapping, asked: Asked<'_>) -> Result<ByKey> {
+    let named = stray::others(context, mapping, asked)?;
+    if let [other] = named.as_slice()
+        && context.get::<Entity>(&entity_key(other))?.is_some_and(|known| known.only_side() == Some(asked.side.other()))
+    {
+        return Ok(ByKey::One { entity: other.clone(), rule: ENTITY_ID.to_owned() });
+    }
+    if !named.is_empty() {
+        return Ok(ByKey::Some { entities: named, key: ENTITY_ID.to_owned() });
+    }
     let Some((key, others)) = deciding(context, mapping, asked)? else { return Ok(ByKey::Nobody) };
     let name = mapping.keys.get(key).map_or("", |key| key.name.as_str());
     if let [other] = others.as_slice() {
@@ -132,12 +142,12 @@ pub(super) fn founded(side: Side, object: &str, id: &str) -> String {
     Uuid::new_v5(&ENTITIES, format!("{side}\0{object}\0{id}").as_bytes()).to_string()
 }
 
-/// The id of an entity of a record's own: the one it founds, or the next that no other record stands in.
+/// The id of an entity of a record's own: the one it founds, or the next that no other record stands in or bears.
 pub(super) fn own_entity(context: &Context<'_>, kind: &str, side: Side, object: &str, id: &str) -> Result<String> {
     let mut entity = founded(side, object, id);
     for number in 1..u32::MAX {
         let known: Option<Entity> = context.get(&entity_key(&entity))?;
-        if known.is_none_or(|known| known.kind == kind && known.is_empty()) {
+        if known.is_none_or(|known| known.kind == kind && known.is_empty()) && !stray::is_borne(context, &entity)? {
             break;
         }
         entity = Uuid::new_v5(&ENTITIES, format!("{side}\0{object}\0{id}\0{number}").as_bytes()).to_string();

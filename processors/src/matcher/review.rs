@@ -12,6 +12,7 @@ use super::pair::{Doubts, Pair, doubts_key, ordered, pair_id, pair_key};
 use super::plan::Plan;
 use super::score::ByScore;
 use super::state::{Entity, Known, MARK, entity_key, record_key, suspect_key};
+use super::stray::ENTITY_ID;
 use super::view::explain;
 use super::{Matcher, NAME};
 use crate::convert;
@@ -306,6 +307,9 @@ impl Matcher {
         if !self.is_open(context, mapping, entity)? {
             return Ok(());
         }
+        if !in_doubt(context, entity)? && self.gives_id_up(context, plan, mapping, entity)? {
+            return Ok(());
+        }
         let Some(known) = context.get::<Entity>(&entity_key(entity))? else { return Ok(()) };
         let Some((side, record)) = known.records().next() else { return Ok(()) };
         self.released(context, plan, side, &mapping.sides[convert::side(side)].object, record)
@@ -369,6 +373,7 @@ fn reason(mapping: &EntityMapping, rule: &str) -> String {
     match rule {
         SCORE => "they resemble one another, but not enough, or too many do, to link them without asking".to_owned(),
         MERGED => "their records in Salesforce were merged into one, and each has a record in the ERP".to_owned(),
+        ENTITY_ID => "one of them was made for the other, and another record had taken its place there".to_owned(),
         key if mapping.keys.iter().any(|there| there.name == key) => format!("they have the same {key}, which does not tell them apart"),
         _ => String::new(),
     }

@@ -19,7 +19,7 @@ use super::plan::{Plan, Source};
 use super::review::{Doubt, Ending, MERGED, SCORE, in_doubt};
 use super::state::{Entity, JobKind, Known, column, entity_key, record_key, side_children_prefix, uncopied_key};
 use super::unread::told;
-use super::{Matcher, link};
+use super::{Matcher, link, stray};
 use crate::convert;
 use crate::error::Result;
 use crate::task::Context;
@@ -154,6 +154,7 @@ impl Matcher {
         to.clone_into(&mut known.entity);
         rule.clone_into(&mut known.rule);
         context.put(record_key(side, object, record), &known);
+        stray::note(context, mapping, side, record, &known);
         if known.gone {
             return Ok(Some(moved));
         }
@@ -182,7 +183,7 @@ impl Matcher {
         let may_create = !hold && self.creates(context, mapping, &known.entity)?;
         let (fields, unread) = canonical_all(mapping, source, &references, known);
         let change = EntityChange {
-            op: EntityOp::Changed,
+            op: EntityOp::Joined,
             fields,
             columns: told(mapping, source, &known.columns, &unread),
             snapshot: true,

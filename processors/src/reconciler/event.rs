@@ -19,6 +19,8 @@ const OURSELVES: &str = "concord";
 pub(super) fn changed(change: EntityChange) -> Result<Event> {
     let misfit =
         |(field, reason): (String, String)| Error::MapValue { field, object: change.object.clone(), record: change.record.clone(), reason };
+    let write = change.write.as_deref().and_then(|id| write_number(&change.entity, id));
+    let ours = change.origin.as_deref() == Some(OURSELVES);
     Ok(Event::Changed(SideChange {
         side: convert::side(change.side),
         fields: convert::fields(&change.fields).map_err(misfit)?,
@@ -32,14 +34,16 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
             .collect(),
         deleted: change.op == EntityOp::Deleted,
         unlinked: change.op == EntityOp::Unlinked,
+        joined: change.op == EntityOp::Joined,
         released: change.op == EntityOp::Released,
         record: change.record,
         may_create: change.may_create,
         snapshot: change.snapshot,
         at: change.committed_at,
         actor: change.actor,
-        ours: change.origin.as_deref() == Some(OURSELVES),
-        write: change.write.as_deref().and_then(|id| write_number(&change.entity, id)),
+        foreign: ours && !change.snapshot && write.is_none() && change.write.is_some(),
+        ours,
+        write,
     }))
 }
 
@@ -120,6 +124,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         record,
         deleted: gone,
         unlinked: false,
+        joined: false,
         fields,
         columns,
         references: BTreeMap::new(),
@@ -130,6 +135,7 @@ pub(super) fn read(mapping: &EntityMapping, state: &EntityState, outcome: &Outco
         actor: None,
         ours: false,
         write: reread::covers(&state.entity, &outcome.write),
+        foreign: false,
     })))
 }
 

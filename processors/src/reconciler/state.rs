@@ -135,7 +135,7 @@ keep_struct! {
     Seen { value, at, actor }
     InFlight { write, target, value, source, expected, answered, conflict, between, passed, told, sealed }
     Failure { target, reason, at, values }
-    Unseen { write, target, value, source, instead, base, expected, done }
+    Unseen { write, target, value, source, instead, base, expected, done, orphan }
     Ahead { stream, at, until, shown }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }

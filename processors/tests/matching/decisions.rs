@@ -26,7 +26,7 @@ async fn the_same_makes_one_entity_whose_records_meet_for_the_first_time() {
     assert!(all.iter().any(|link| link.linked && link.entity == stays && link.rule == "decision"));
     let told = &world.changes().await[before..];
     assert!(told.iter().any(|change| change.op == EntityOp::Unlinked && change.entity == *ended));
-    let moved = told.iter().find(|change| change.op == EntityOp::Changed).expect("said again");
+    let moved = told.iter().find(|change| change.op == EntityOp::Joined).expect("said again");
     assert_eq!((moved.entity.as_str(), moved.snapshot), (stays.as_str(), true));
     assert!(
         moved.fields.iter().any(|field| field.name == "name")
@@ -220,6 +220,36 @@ async fn what_bears_an_entitys_id_stays_in_it_when_the_two_are_split() {
     accepted(&decide(&world, split(&world, "d1", &one, Side::Erp, "7")).await);
     assert_eq!(entity(&world, Side::Erp, "7").await, one, "what is made for the entity is found by its id");
     assert_ne!(entity(&world, Side::Crm, &sfid(1)).await, one);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_made_for_an_entity_and_found_its_place_taken_is_asked_about() {
+    let (world, running) = World::copied().await;
+    world.change(Side::Crm, "Account", &sfid(1), Op::Create, &account("ACME", "at123")).await;
+    world.quiet().await;
+    let one = entity(&world, Side::Crm, &sfid(1)).await;
+    assert_eq!(creates(&world, Side::Erp).await, std::slice::from_ref(&one));
+    // A customer that a key links comes before the one that was made.
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &customer(7, "Acme", "AT 123")).await;
+    let mut made = customer(8, "ACME", "");
+    made.push(("concord_id", text(&one)));
+    world.change(Side::Erp, "public.customers", "8", Op::Create, &made).await;
+    world.quiet().await;
+    let double = entity(&world, Side::Erp, "8").await;
+    assert_eq!((entity(&world, Side::Erp, "7").await == one, double == one), (true, false));
+    let asked = open(&world).await;
+    assert_eq!(asked.len(), 1, "{}", world.show().await);
+    assert!([&asked[0].left, &asked[0].right].contains(&&double) && [&asked[0].left, &asked[0].right].contains(&&one));
+    assert!(creates(&world, Side::Crm).await.is_empty(), "no second account is made of the double");
+    // Another try to make what the account lacks would find the double.
+    accepted(&decide(&world, split(&world, "d1", &one, Side::Erp, "7")).await);
+    assert_eq!(creates(&world, Side::Erp).await.len(), 1, "{}", world.show().await);
+    // It is another one, says a person: so the account has to have another id.
+    accepted(&decide(&world, distinct(&world, "d2", &one, &double)).await);
+    let own = entity(&world, Side::Crm, &sfid(1)).await;
+    assert_ne!(own, one);
+    assert!(creates(&world, Side::Erp).await.contains(&own) && creates(&world, Side::Crm).await.contains(&double));
     running.stop().await;
 }
 

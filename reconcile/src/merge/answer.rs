@@ -50,6 +50,11 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, to
         if there.record.is_none() && there.creating == Some(write) {
             there.record = record.map(ToOwned::to_owned);
         }
+        let record = record.filter(|record| there.record.as_deref() != Some(record));
+        if let (Some(open), Some(record)) = (turn.state.writes.get_mut(&write.0), record) {
+            // Another one stands here by now.
+            open.command.record = Some(record.to_owned());
+        }
     }
     for field in fields_of(turn, write) {
         let spoken = field.columns[side].names().any(|column| told.contains_key(column));
@@ -141,7 +146,7 @@ pub(super) fn remember(turn: &mut Turn<'_>, field: &FieldMapping, flight: &InFli
     let instead = state.seen[flight.target].clone().unwrap_or_default();
     let base = flight.base(state.agreed.as_ref());
     let (write, target, value, expected) = (flight.write, flight.target, flight.value.clone(), flight.expected.clone());
-    state.owe(Unseen { write, target, value, source, instead, base, expected, done: false });
+    state.owe(Unseen { write, target, value, source, instead, base, expected, done: false, orphan: false });
 }
 
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::RECORD;
+use super::answer;
 use super::decide::Done;
 use super::effect::{ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
 use super::settle;
@@ -150,6 +151,14 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     for number in open.collect::<Vec<_>>() {
         settle::withdraw(turn, number, Some(kept), "the other record is another one now");
     }
+    let mapping = turn.mapping;
+    for field in &mapping.fields {
+        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
+        // What is on its way to the one that stays arrives all the same, and may overtake an edit there.
+        if let Some(flight) = state.in_flight.take_if(|flight| flight.target == kept) {
+            answer::remember(turn, field, &flight);
+        }
+    }
     let forgotten = std::mem::take(&mut turn.state.sides[gone]);
     turn.state.sides[gone].former = match forgotten.record.filter(|_| forgotten.deleted) {
         Some(record) => {
@@ -161,9 +170,21 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     for field in turn.state.fields.values_mut() {
         let seen = std::mem::take(&mut field.seen[kept]);
         let (ahead, owed) = (field.ahead[kept].take(), field.owed[kept]);
+        let mut unseen = std::mem::take(&mut field.unseen[kept]);
+        unseen.iter_mut().for_each(|late| late.orphan = true);
         *field = FieldState::default();
         (field.ahead[kept], field.owed[kept]) = (ahead, owed);
-        field.seen[kept] = seen;
+        (field.seen[kept], field.unseen[kept]) = (seen, unseen);
+    }
+}
+
+/// Another record has come where we are making one: what was sent along is not in it. The one that we make will find its own
+/// place.
+pub(super) fn makes_way(turn: &mut Turn<'_>, side: Side) {
+    let Some(number) = turn.state.sides[side].creating.take() else { return };
+    for field in turn.state.fields.values_mut() {
+        field.in_flight.take_if(|flight| flight.write == number);
+        field.agreed = None;
     }
 }
 

@@ -31,6 +31,15 @@ pub(super) struct Shown {
     pub(super) read: bool,
     /// It was made under our name.
     pub(super) ours: bool,
+    /// It was made by a write for another entity.
+    pub(super) foreign: bool,
+}
+
+impl Shown {
+    /// It was made by a write that was sent before the record changed its entity, if by none that is on its way.
+    fn is_untracked(&self) -> bool {
+        self.foreign || self.author.is_some()
+    }
 }
 
 /// Takes in one field's value.
@@ -121,7 +130,17 @@ pub(super) fn passed_over(
             shown(
                 turn,
                 field,
-                Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours },
+                Shown {
+                    side,
+                    seen,
+                    columns,
+                    author,
+                    borne: author,
+                    snapshot: change.snapshot,
+                    read: false,
+                    ours: change.ours,
+                    foreign: change.foreign,
+                },
             );
         }
         return;
@@ -139,7 +158,21 @@ pub(super) fn passed_over(
         Some(seen) if seen.value == value => seen.clone(),
         _ => Seen { value, at: change.at, actor: change.actor.clone() },
     };
-    shown(turn, field, Shown { side, seen, columns, author, borne: author, snapshot: change.snapshot, read: false, ours: change.ours });
+    shown(
+        turn,
+        field,
+        Shown {
+            side,
+            seen,
+            columns,
+            author,
+            borne: author,
+            snapshot: change.snapshot,
+            read: false,
+            ours: change.ours,
+            foreign: change.foreign,
+        },
+    );
 }
 
 fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
@@ -158,17 +191,24 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         late_echo(turn, field, shown, late, before);
         return;
     }
+    let flight = state.in_flight.as_ref().filter(|flight| flight.target == side).map(|flight| flight.write);
+    let own = flight.is_some() && flight == shown.author;
+    if moved
+        && shown.ours
+        && !shown.snapshot
+        && !own
+        && (flight.is_none() || shown.is_untracked())
+        && let Some(replaced) = before
+    {
+        replaced_early(turn, field, shown, replaced);
+    }
+    let state = turn.field(&field.name);
     match state.in_flight.as_mut().filter(|flight| flight.target == side) {
-        Some(flight) if shown.author == Some(flight.write) => done(turn, field, value),
+        Some(_) if own => done(turn, field, value),
         Some(flight) if moved && flight.sealed.is_none() && shown.borne < Some(flight.write) => {
             flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
         }
-        Some(_) => {}
-        None => {
-            if let Some(replaced) = before.filter(|_| moved && shown.ours && !shown.snapshot) {
-                replaced_early(turn, field, side, replaced);
-            }
-        }
+        Some(_) | None => {}
     }
 }
 
@@ -225,26 +265,28 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
         None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until, shown: false }),
     }
     let InFlight { write, value, expected, .. } = flight;
-    turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, done: true });
+    turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, done: true, orphan: false });
 }
 
-/// The write is done; its target holds `value`.
+/// The write is done; its target holds `value`. A reference that is shown to mean another entity than the one meant has gone
+/// there with its parent's record, or was edited: that is the target's own.
 pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let state = turn.field(&field.name);
     let Some(flight) = state.in_flight.take() else { return };
     let side = flight.target;
     let before = undo::before(state.agreed.as_ref(), &flight);
     let mut agreed = Pair::default();
-    agreed[side] = value.clone();
+    let left = if versions(field) { value } else { &flight.value };
+    agreed[side] = left.clone();
     agreed[side.other()] = if planted::on(planted::Bug::ForgetBasePair) { value.clone() } else { flight.source.clone() };
     state.agreed = Some(agreed.clone());
     state.failed = None;
     if let Some(resolution) = &mut state.resolution {
         // A write of an earlier decision may have carried what this one wants; and what was to stand there is what it became.
         if flight.conflict == Some(resolution.conflict) || resolution.value[side] == flight.value {
-            resolution.shown[side] = Some(value.clone());
+            resolution.shown[side] = Some(left.clone());
         } else if resolution.before[side] == flight.value {
-            resolution.before[side] = value.clone();
+            resolution.before[side] = left.clone();
         }
     }
     turn.golden = true;
@@ -269,6 +311,8 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
 /// A write that was rejected by its last try is shown after all: an earlier one had carried it out.
 fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Unseen, before: Option<Seen>) {
     let side = shown.side;
+    // There is nothing to carry a decision to.
+    let alone = turn.state.sides[side.other()].record.is_none();
     let state = turn.field(&field.name);
     state.unseen[side].retain(|unseen| unseen.write != late.write);
     state.failed = None;
@@ -288,7 +332,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
-    if (rejected || carried) && state.resolution.is_none() {
+    if (rejected || carried) && !late.orphan && state.resolution.is_none() {
         let mut agreed = Pair::default();
         agreed[side] = shown.seen.value.clone();
         agreed[side.other()] = late.source.value.clone();
@@ -297,7 +341,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let replaced = before.unwrap_or(late.instead);
     let known = replaced.value == late.base[side] || replaced.value == late.expected;
     if !known && replaced.value != shown.seen.value && busy.as_ref() != Some(&replaced.value) {
-        settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer);
+        settle::overtaken(turn, field, side, replaced, late.source, late.base, busy.is_some() || newer || alone);
     }
 }
 
@@ -315,14 +359,18 @@ fn buried(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Opti
     }
 }
 
-/// A change under our name, nobody knows of which write, replaced a value. An edit that has not been taken up yet is kept.
-fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, replaced: Seen) {
+/// A change under our name replaced a value: by a write that was sent before the record changed its entity, or nobody knows by
+/// which. An edit that has not been taken up yet is kept.
+fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, replaced: Seen) {
+    let side = shown.side;
+    let before = shown.is_untracked();
     let state = turn.field(&field.name);
     let value = &replaced.value;
-    let agreed = state.agreed.as_ref().is_none_or(|agreed| agreed[side] == *value);
+    let agreed = state.agreed.as_ref().map_or(!before, |agreed| agreed[side] == *value);
     let sent = state.in_flight.as_ref().is_some_and(|flight| flight.source == *value || flight.expected == *value);
     let decided = state.resolution.as_ref().is_some_and(|r| r.value[side] == *value || r.before[side] == *value);
-    let Some(other) = state.seen[side.other()].clone().filter(|other| other.value != *value) else { return };
+    let other = state.seen[side.other()].clone().or_else(|| before.then(|| shown.seen.clone()));
+    let Some(other) = other.filter(|other| other.value != *value) else { return };
     if !agreed && !sent && !decided {
         let base = state.agreed.clone().unwrap_or_default();
         settle::overtaken(turn, field, side, replaced, other, base, true);

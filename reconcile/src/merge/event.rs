@@ -18,6 +18,8 @@ pub struct SideChange {
     pub deleted: bool,
     /// The record has left this entity: it belongs to another one now, or was merged away. Nothing follows on the other side.
     pub unlinked: bool,
+    /// The record has come from another entity: it is not one that we are just making.
+    pub joined: bool,
     /// Canonical fields that the change carries.
     pub fields: BTreeMap<String, Value>,
     /// The columns behind them.
@@ -40,6 +42,8 @@ pub struct SideChange {
     /// The last write of this entity that the record bears. A live change bears the write that made it, and none if somebody
     /// else did; a record that comes back bears what it bore.
     pub write: Option<WriteNumber>,
+    /// It was made by a write that was sent for another entity, to which the record belonged then.
+    pub foreign: bool,
 }
 
 /// What became of a write.

@@ -129,7 +129,13 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     // Numbers that an earlier state of ours gave are not given again.
     turn.state.next_write = turn.state.next_write.max(change.write.map_or(0, |write| write.0 + 1));
     let back = returned && turn.state.sides[side].record.as_ref() == Some(&change.record);
+    let there = &turn.state.sides[side];
+    let former = there.former.as_ref().is_some_and(|former| former.record == change.record);
+    let older = change.write.is_some() && change.write < there.creating && !former;
     arrive(turn, change);
+    if change.joined || older {
+        create::makes_way(turn, side);
+    }
     let author = author::made_by(turn, change, back);
     let borne = author::borne(turn, change);
     let created = turn.state.sides[side].creating.take().filter(|created| borne >= Some(*created));
@@ -152,6 +158,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
             snapshot: change.snapshot,
             read: false,
             ours: change.ours,
+            foreign: change.foreign,
         };
         echo::shown(turn, field, shown);
     }
@@ -207,7 +214,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             echo::shown(
                 turn,
                 field,
-                Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false },
+                Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false, foreign: false },
             );
             continue;
         }
@@ -242,7 +249,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             echo::shown(
                 turn,
                 field,
-                Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false },
+                Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false, foreign: false },
             );
         }
         echo::found(turn, field, known, change.at);

@@ -90,6 +90,8 @@ pub struct Unseen {
     pub expected: Value,
     /// It was done.
     pub done: bool,
+    /// What it carried is not the other side's any more: nothing is agreed on when it is shown.
+    pub orphan: bool,
 }
 
 /// A value that a re-read reported before the side's stream showed it. What its stream shows until then is older.

@@ -119,8 +119,9 @@ impl<'a> Turn<'a> {
     pub(super) fn conclude(&mut self) {
         let state = &*self.state;
         let flying = |number| state.fields.values().any(|field| field.in_flight.as_ref().is_some_and(|flight| flight.write == number));
-        let whole =
-            |number| Side::BOTH.iter().any(|side| [state.sides[*side].creating, state.sides[*side].deleting].contains(&Some(number)));
+        // Nothing waits for one whose source has left.
+        let made = |number, side: Side| state.sides[side].creating == Some(number) && state.sides[side.other()].record.is_some();
+        let whole = |number| Side::BOTH.iter().any(|side| made(number, *side) || state.sides[*side].deleting == Some(number));
         let done = state.writes.iter().filter(|(_, open)| open.done).map(|(number, _)| WriteNumber(*number));
         let ended: Vec<WriteNumber> = done.filter(|number| !flying(*number) && !whole(*number)).collect();
         for number in ended {

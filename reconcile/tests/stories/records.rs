@@ -344,6 +344,29 @@ fn a_reference_that_a_trigger_clears_is_no_version_of_the_one_written() {
     assert!(said, "{effects:?}");
 }
 
+#[test]
+fn a_reference_whose_parent_has_gone_to_another_entity_with_its_record_is_the_targets_own() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = crate::world::field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| reconcile::merge::apply(&mapping, &mut state, &event, 0);
+    let (one, two) = (Some(("c1", Some("001"), Some("71"))), Some(("c2", Some("002"), Some("72"))));
+    apply(Event::Changed(contact_change(Side::Crm, "003", one)));
+    apply(Event::Changed(SideChange { snapshot: true, write: Some(WriteNumber(0)), ..contact_change(Side::Erp, "9", one) }));
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", two) }));
+    let Some(reconcile::merge::Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // What was written arrives; a person has split record 72 off meanwhile.
+    let shown = contact_change(Side::Erp, "9", Some(("c3", Some("004"), Some("72"))));
+    let effects = apply(Event::Changed(SideChange { ours: true, write: Some(command.number), ..shown }));
+    let back = effects.iter().find_map(|effect| match effect {
+        reconcile::merge::Effect::Write(command) => Some(command),
+        _ => None,
+    });
+    let back = back.unwrap_or_else(|| panic!("{effects:?}"));
+    assert_eq!((back.side, back.values.get("company__c")), (Side::Crm, Some(&Value::text("004"))));
+}
+
 fn asking() -> reconcile::mapping::EntityMapping {
     let mut mapping = mapping(Policy::LastWrite);
     mapping.create = Pair { crm: CreatePolicy::Ask, erp: CreatePolicy::Ask };

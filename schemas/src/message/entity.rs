@@ -15,6 +15,8 @@ symbols! {
         /// No values: the record has left this entity. It belongs to another one now, or was merged away at its source;
         /// nothing follows on the other side.
         Unlinked = "unlinked",
+        /// The record has come from another entity, with all that is known of it: a change in every other way.
+        Joined = "joined",
         /// No record: from here on the partition's changes follow another mapping, whose text is the column `mapping`.
         Mapped = "mapped",
     }

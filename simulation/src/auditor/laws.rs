@@ -145,11 +145,16 @@ fn every_write_is_audited_once(systems: &Systems, books: &Books, wrong: &mut Vec
     }
 }
 
-/// What we deleted had its counterpart deleted.
+/// What we deleted had its counterpart deleted: one of the entity for which that was decided, which a person may have split off
+/// meanwhile.
 fn nothing_is_deleted_without_cause(systems: &Systems, books: &Books, wrong: &mut Vec<String>) {
     for (side, id) in &systems.removals {
         let Some(entity) = books.entities.get(&(*side, id.clone())) else { continue };
-        let counterpart = |at: Side, gone: &String| at != *side && books.entities.get(&(at, gone.clone())) == Some(entity);
+        let before = books.wished.belonged(*side, id);
+        let counterpart = |at: Side, gone: &String| {
+            let theirs = books.entities.get(&(at, gone.clone())).into_iter().chain(books.wished.belonged(at, gone));
+            at != *side && theirs.into_iter().any(|theirs| theirs == entity || before.contains(theirs))
+        };
         let by_people = systems.deletions.iter().any(|(at, gone, _)| counterpart(*at, gone));
         if !by_people && !books.wished.is_undone(entity) && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
             let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer).name();

@@ -6,24 +6,7 @@ use rand::{Rng, SeedableRng};
 use schemas::message::Side;
 
 use super::super::shape::Kind;
-use super::{Event, Setup, Timed};
-
-/// Whether people bring deleted records back where they also answer matches: numbers are unique for what comes back
-/// (`System::is_taken`), and these people give one number to several records.
-const RETURNS_WITH_MATCHES: bool = false;
-
-/// Whether people answer matches, split and join. Off: where a record that others refer to leaves its entity while one of
-/// them is just being written, what the write meant is not what its target shows (docs/proof.md).
-const MATCHES: bool = false;
-const CREATES: bool = true;
-const ORDERS: bool = true;
-/// Whether people take back what was decided and written.
-const UNDOS: bool = true;
-
-/// Whether these people's records refer to one another. Not sound: where a customer leaves its entity while a reference to it is
-/// just being written, the reference arrives as sent and means another entity by then; it is taken for what the target made of
-/// it, and stays (docs/proof.md).
-const REFERENCES_WITH_MATCHES: bool = false;
+use super::{Event, Timed};
 
 /// What people are asked in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -107,36 +90,23 @@ pub(in super::super) enum Wish {
 }
 
 /// What people are asked under a seed, and a script in which they answer.
-pub(super) fn draw(seed: u64, setup: &mut Setup, script: &mut [Timed]) -> Wishes {
+pub(super) fn draw(seed: u64, script: &mut [Timed]) -> Wishes {
     let mut random = StdRng::seed_from_u64(seed ^ 0x0a5c_ed00_0000_0000);
     let orders = match random.random_range(0..10) {
         0 => Orders::ByHand,
         1 | 2 => Orders::Auto,
         _ => Orders::None,
     };
-    let wishes = Wishes {
-        matches: MATCHES && random.random_bool(0.3),
-        creates: CREATES && random.random_bool(0.25),
-        orders: if ORDERS { orders } else { Orders::None },
-        undos: UNDOS && StdRng::seed_from_u64(seed ^ 0x0bac_0000_0000_0000).random_bool(0.25),
-    };
+    let creates = random.random_bool(0.25);
+    let apart = |stream: u64, chance| StdRng::seed_from_u64(seed ^ stream).random_bool(chance);
+    let wishes = Wishes { matches: apart(0x0a1c_0000_0000_0000, 0.3), creates, orders, undos: apart(0x0bac_0000_0000_0000, 0.25) };
     if wishes == Wishes::NONE {
         return wishes;
-    }
-    let alone = wishes.matches && !REFERENCES_WITH_MATCHES;
-    if alone {
-        setup.contacts = [0; 3];
     }
     for (index, timed) in script.iter_mut().enumerate() {
         let chance = random.random_bool(0.06);
         let wish = one(&mut random, wishes, 5000 + u32::try_from(index).unwrap_or(0));
         if matches!(timed.event, Event::Step(..)) && chance {
-            timed.event = Event::Wish(wish);
-        }
-        if alone && let Event::Create(_, kind, _) = &mut timed.event {
-            *kind = Kind::Customer;
-        }
-        if wishes.matches && !RETURNS_WITH_MATCHES && matches!(timed.event, Event::Undelete(..)) {
             timed.event = Event::Wish(wish);
         }
     }
@@ -174,7 +144,7 @@ fn side(random: &mut StdRng) -> Side {
 }
 
 fn a_match(random: &mut StdRng, number: u32) -> Wish {
-    let kind = if !REFERENCES_WITH_MATCHES || random.random_bool(0.8) { Kind::Customer } else { Kind::Contact };
+    let kind = if random.random_bool(0.8) { Kind::Customer } else { Kind::Contact };
     let twice = random.random_bool(0.2);
     let which = random.random_range(0..8);
     match random.random_range(0..20) {

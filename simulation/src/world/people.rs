@@ -1,7 +1,7 @@
 //! What people ask for beside edits: whether records are one or two, whether a record is made, what becomes of an opportunity.
 //! They see what the pages show, which is what the log says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use futures::FutureExt as _;
@@ -23,6 +23,8 @@ pub(in super::super) struct Asked {
     pub(in super::super) decision: Decision,
     /// The records of the two entities as people saw them.
     pub(in super::super) seen: [Records; 2],
+    /// Decisions about matches that nobody had an answer to yet: what people saw was from before them.
+    pub(in super::super) before: BTreeSet<String>,
 }
 
 /// An entity's records.
@@ -83,7 +85,9 @@ fn opportunity(systems: &mut Systems, customer: u32, won: bool, number: u32) {
 /// Who has the number of a record is meant to be told apart by people.
 fn share(systems: &mut Systems, records: &Records) {
     for (side, id) in records {
-        let number = systems.at(*side).rows.get(id).and_then(|row| row.values.get(number_column(*side))).and_then(Value::as_text);
+        let system = systems.at(*side);
+        let row = system.rows.get(id).or_else(|| system.gone.get(id).map(|gone| &gone.row));
+        let number = row.and_then(|row| row.values.get(number_column(*side))).and_then(Value::as_text);
         if let Some(number) = number.map(str::to_owned) {
             systems.shared_numbers.insert(number);
         }
@@ -235,6 +239,12 @@ impl World {
     async fn send(&mut self, decision: Decision, seen: [Records; 2], twice: bool) -> anyhow::Result<()> {
         self.trace.note(format_args!("Ben says {} about {}", decision.action, decision.entity));
         let topic = self.topics.decisions();
+        let outcomes = match self.setup.wishes.matches {
+            true => self.messages::<DecisionOutcome>(&self.topics.decision_outcomes()).await?,
+            false => Vec::new(),
+        };
+        let answered: BTreeSet<String> = outcomes.into_iter().map(|outcome| outcome.decision).collect();
+        let before = self.asked.iter().map(|asked| asked.decision.id.clone()).filter(|id| !answered.contains(id)).collect();
         let mut sent = false;
         for _ in 0..=u8::from(twice) {
             let bytes = self.common.codec.encode(&topic, &decision).await?;
@@ -253,7 +263,7 @@ impl World {
                 Action::Reopen => "said_reopen",
                 _ => "said_convert",
             });
-            self.asked.push(Asked { decision, seen });
+            self.asked.push(Asked { decision, seen, before });
         }
         Ok(())
     }

@@ -81,8 +81,8 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), (pair(value().boxed()), value()), any::<bool>()).prop_map(
-        |(write, target, value, source, instead, (base, expected), done)| Unseen {
+    (write_number(), side(), value(), seen(), seen(), (pair(value().boxed()), value()), (any::<bool>(), any::<bool>())).prop_map(
+        |(write, target, value, source, instead, (base, expected), (done, orphan))| Unseen {
             write,
             target,
             value,
@@ -91,6 +91,7 @@ fn unseen() -> impl Strategy<Value = Unseen> {
             base,
             expected,
             done,
+            orphan,
         },
     )
 }
