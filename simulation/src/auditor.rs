@@ -281,7 +281,9 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
     // So is one whose record went to another entity, on both sides.
     let made_anew = went(Side::Crm) + went(Side::Erp) + 2 * books.wished.moves(entity);
     for (field, mapped) in fields(kind) {
-        let ours = |put: &&Put| put.field == field && books.entities.get(&(put.side, put.id.clone())).is_some_and(in_family);
+        let is_own = |put: &Put| books.wished.belonged(put.side, &put.id).iter().any(in_family);
+        let ours =
+            |put: &&Put| put.field == field && (books.entities.get(&(put.side, put.id.clone())).is_some_and(in_family) || is_own(put));
         let conflicts = books.of_family(entity, field).count();
         let (mut edits, mut writes) = (0, 0);
         // People may put in once more what stood there before, and the target's automation what it made of that.
