@@ -276,7 +276,7 @@ impl<P: Processor> Session<'_, P> {
             tracing::info!(processor = self.task.name, topic = &*one.topic, "what was set aside of a record can be read again");
         } else {
             tracing::warn!(
-                sync.id = record.and_then(sync_id).as_ref().and_then(|id| shown(Some(id))),
+                sync.id = shown(record.and_then(sync_id).as_ref()),
                 processor = self.task.name,
                 topic = &*one.topic,
                 reason = one.error.as_ref().map(Error::quiet),
