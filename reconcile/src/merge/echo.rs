@@ -54,11 +54,18 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     // What the stream itself showed last.
     let mut before = known.clone();
     let own = state.in_flight.as_ref().is_some_and(|flight| flight.target == side && Some(flight.write) == shown.author);
+    let done = |unseen: &Unseen| unseen.done && Some(unseen.write) == shown.author;
+    if state.ahead[side].is_none() && news && state.unseen[side].iter().any(done) {
+        // A re-read had found it done, with what stood there afterwards, which the stream has yet to show.
+        state.ahead[side] = Some(Ahead { stream: shown.seen.clone(), at: shown.seen.at, until: None, shown: false });
+        judge(turn, field, &shown, before, false);
+        return;
+    }
     if let Some(ahead) = &mut state.ahead[side] {
         let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
         let until = ahead.until;
-        let passed = shown.snapshot && shown.borne.is_none() || shown.borne >= until;
+        let passed = shown.borne >= until;
         if passed {
             ahead.until = None;
         }
@@ -66,6 +73,8 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             // Ours was sent after what the re-read told.
             _ if shown.read || own => false,
             Some(_) if !passed => ahead.is_older(shown.seen.at, Ahead::APART),
+            // A row that was found after that write and before anybody's next edit, which the re-read has told of.
+            Some(_) if shown.snapshot && shown.ours && shown.borne == until => !caught_up,
             // A row that was found after it.
             Some(_) if shown.snapshot && shown.borne.is_some() => false,
             Some(_) if shown.author == until => !caught_up,
@@ -73,7 +82,8 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         };
         if older {
             ahead.stream = shown.seen.clone();
-            ahead.shown = true;
+            // One that bears an earlier write is from before the write that is waited for.
+            ahead.shown |= until.is_none_or(|until| shown.borne.is_none_or(|borne| borne >= until));
             judge(turn, field, &shown, before, false);
             return;
         }
@@ -234,7 +244,9 @@ fn done(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let source = source_edit(turn, flight.write, flight.source);
     end(turn, field, value);
     if let Some(replaced) = replaced {
-        settle::overtaken(turn, field, flight.target, replaced, source, base, false);
+        // What somebody put there after our write is newer than what that replaced.
+        let edited = turn.field(&field.name).seen[flight.target].as_ref().is_some_and(|seen| seen.value != *value);
+        settle::overtaken(turn, field, flight.target, replaced, source, base, edited);
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
         let value = &resolution.value[side];
         let holds = *seen == *value || *seen == turn.predicted(field, side, value);
         if resolution.shown[side].is_none() && (holds || stays) {
-            resolution.shown[side] = Some(seen.clone());
+            // Where nothing is written, an edit since the decision is one all the same.
+            resolution.shown[side] = Some(if holds { seen.clone() } else { resolution.before[side].clone() });
         }
     }
     let interfered = |side: Side| match &resolution.shown[side] {
