@@ -260,6 +260,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
 fn arrive(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     let state = &mut turn.state.sides[side];
+    let joins = state.record.is_none() && state.creating.is_none();
     if state.record.as_ref() != Some(&change.record) {
         if state.record.is_some() {
             // A merge or a new link: what was known of the old row's columns says nothing about this one's.
@@ -274,7 +275,12 @@ fn arrive(turn: &mut Turn<'_>, change: &SideChange) {
     let state = &mut turn.state.sides[side];
     state.at = change.at;
     state.actor.clone_from(&change.actor);
-    turn.state.sides[side.other()].create_failed = None;
+    let there = &mut turn.state.sides[side.other()];
+    there.create_failed = None;
+    if joins && there.deleted && there.followed && there.creation != Creation::Refused {
+        // We deleted that one because of a record which left the entity since.
+        create::forget_side(turn, side.other());
+    }
     if turn.state.sides[side].deleted {
         undeleted(turn, change);
     }

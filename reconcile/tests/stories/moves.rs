@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::Value;
-use reconcile::mapping::{Policy, Side};
+use reconcile::mapping::{DeletePolicy, Pair, Policy, Side};
 use reconcile::merge::{Answer, Event, SideChange, WriteKind, WriteNumber};
 
 use super::{alone, released, start};
@@ -162,4 +162,21 @@ fn a_record_that_was_made_is_audited_although_its_source_has_left() {
         }
         assert_eq!(world.confirmed.iter().map(|confirmed| confirmed.record.as_str()).collect::<Vec<_>>(), ["erp-1"]);
     }
+}
+
+#[test]
+fn a_record_that_joins_after_we_deleted_the_other_one_gets_it_again() {
+    let (mut mapping, mut world) = start(Policy::LastWrite);
+    mapping.delete = Pair { crm: DeletePolicy::Delete, erp: DeletePolicy::Delete };
+    world.delete(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.apply(&mapping, &leaves(Side::Erp, "erp-1"));
+    world.execute(Side::Crm, false);
+    world.deliver(&mapping, Side::Crm);
+    world.answer_of(&mapping, Side::Crm);
+    assert!(world.systems.crm.record.is_none());
+    let event = joins(&world, Side::Erp, "erp-2", "name0");
+    world.apply(&mapping, &event);
+    let made = world.systems.crm.commands.front().map(|command| command.kind);
+    assert_eq!(made, Some(WriteKind::Create));
 }
