@@ -1,6 +1,7 @@
 //! The table of the three-way merge: who changed since both agreed, and what follows.
 
 use super::delete;
+use super::echo;
 use super::resolve;
 use super::send::Plan;
 use super::settle;
@@ -80,7 +81,11 @@ fn corresponds(turn: &Turn<'_>, field: &FieldMapping, both: &Pair<Seen>, agreed:
 }
 
 /// The side's own columns already hold what would be written: another mapping may read both sides otherwise, one after the other.
+/// Not of a reference: the record that stood for it may have gone to another entity, which is what its side means then.
 fn holds(turn: &Turn<'_>, field: &FieldMapping, side: Side, value: &crate::Value) -> bool {
+    if !echo::versions(field) {
+        return false;
+    }
     let there = &turn.state.sides[side].columns;
     let written = turn.columns(field, side, value).ok().flatten();
     written.is_some_and(|columns| !columns.is_empty() && columns.iter().all(|(column, value)| there.get(column) == Some(value)))

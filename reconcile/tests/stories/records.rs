@@ -323,6 +323,27 @@ fn a_reference_that_nothing_means_any_more_can_be_put_back() {
 }
 
 #[test]
+fn references_to_two_entities_differ_though_one_record_stood_for_both() {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = crate::world::field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| reconcile::merge::apply(&mapping, &mut state, &event, 0);
+    let (none, one, two) = (Some(("c0", Some("000"), Some("70"))), Some(("c1", Some("001"), Some("71"))), Some(("c2", None, Some("71"))));
+    apply(Event::Changed(contact_change(Side::Crm, "003", none)));
+    apply(Event::Changed(SideChange { snapshot: true, write: Some(WriteNumber(0)), ..contact_change(Side::Erp, "9", none) }));
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", one) }));
+    let Some(reconcile::merge::Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // Meanwhile the ERP's record of one has gone to two, and a person refers to it.
+    let mut edited = SideChange { at: SECOND, ..contact_change(Side::Erp, "9", two) };
+    edited.columns.insert("company".to_owned(), Value::text("71"));
+    apply(Event::Changed(edited));
+    let actual = BTreeMap::from([("company".to_owned(), Value::text("71"))]);
+    let effects = apply(Event::Answered { write: command.number, answer: Answer::Rejected(Some(actual)), record: None });
+    assert!(effects.iter().any(|effect| matches!(effect, reconcile::merge::Effect::Conflict(_))), "{effects:?}");
+}
+
+#[test]
 fn a_reference_that_a_trigger_clears_is_no_version_of_the_one_written() {
     let mut mapping = mapping(Policy::LastWrite);
     mapping.fields[1] = crate::world::field("company", Policy::LastWrite);

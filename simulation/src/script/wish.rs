@@ -8,10 +8,6 @@ use schemas::message::Side;
 use super::super::shape::Kind;
 use super::{Event, Setup, Timed};
 
-/// Whether the records of people who answer matches refer to one another. Off: some three seeds in ten thousand leave a reference
-/// differing (docs/proof.md).
-const REFERENCES_WITH_MATCHES: bool = false;
-
 /// What people are asked in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(in super::super) struct Wishes {
@@ -107,18 +103,11 @@ pub(super) fn draw(seed: u64, setup: &mut Setup, script: &mut [Timed]) -> Wishes
     if wishes == Wishes::NONE {
         return wishes;
     }
-    let alone = wishes.matches && !REFERENCES_WITH_MATCHES;
-    if alone {
-        setup.contacts = [0; 3];
-    }
     for (index, timed) in script.iter_mut().enumerate() {
         let chance = random.random_bool(0.06);
         let wish = one(&mut random, wishes, 5000 + u32::try_from(index).unwrap_or(0));
         if matches!(timed.event, Event::Step(..)) && chance {
             timed.event = Event::Wish(wish);
-        }
-        if alone && let Event::Create(_, kind, _) = &mut timed.event {
-            *kind = Kind::Customer;
         }
     }
     wishes
@@ -155,7 +144,7 @@ fn side(random: &mut StdRng) -> Side {
 }
 
 fn a_match(random: &mut StdRng, number: u32) -> Wish {
-    let kind = if !REFERENCES_WITH_MATCHES || random.random_bool(0.8) { Kind::Customer } else { Kind::Contact };
+    let kind = if random.random_bool(0.8) { Kind::Customer } else { Kind::Contact };
     let twice = random.random_bool(0.2);
     let which = random.random_range(0..8);
     match random.random_range(0..20) {
