@@ -57,6 +57,7 @@ pub(crate) fn released() -> SideChange {
         deleted: false,
         unlinked: false,
         joined: false,
+        returned: false,
         foreign: false,
         fields: BTreeMap::new(),
         columns: BTreeMap::new(),

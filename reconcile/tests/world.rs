@@ -245,6 +245,7 @@ impl World {
             deleted,
             unlinked: false,
             joined: false,
+            returned: false,
             foreign: false,
             fields,
             columns: values,

@@ -194,7 +194,7 @@ pub(super) fn draw(seed: u64, events: usize) -> (Setup, Vec<Timed>) {
     let calm = random.random_bool(0.1);
     let mut script: Vec<Timed> =
         (0..events).map(|index| draw_event(&mut random, &setup, u32::try_from(index).unwrap_or(u32::MAX), calm)).collect();
-    setup.wishes = wish::draw(seed, &mut setup, &mut script);
+    setup.wishes = wish::draw(seed, &mut script);
     (setup, script)
 }
 

@@ -106,6 +106,8 @@ impl Decided {
         if kept.undos.len() >= MAX {
             kept.undos.clear();
         }
+        // A conflict that is opened again is decided anew.
+        kept.conflicts.remove(&what);
         kept.undos.insert(what, decision);
     }
 

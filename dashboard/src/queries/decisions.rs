@@ -133,7 +133,7 @@ pub(crate) async fn one(pool: &PgPool, id: &str) -> Result<Option<Decision>> {
 /// Those of which nothing more is to come for what they are about: refused, or carried out long enough ago for everything to show it.
 pub(crate) async fn ended(pool: &PgPool, ids: &[String]) -> Result<Vec<String>> {
     sqlx::query_scalar(
-        "select id from decision where id = any($1) and (result in ('refused', 'unchanged') or result = 'accepted' and answered_at < now() - interval '2 seconds')",
+        "select id from decision where id = any($1) and (result in ('refused', 'unchanged') or result = 'accepted' and answered_at < now() - interval '15 seconds')",
     )
     .bind(ids)
     .fetch_all(pool)

@@ -20,7 +20,7 @@ pub(super) fn change(change: &EntityChange) -> Result<Option<Change>> {
     let fact = match change.op {
         EntityOp::Released | EntityOp::Unlinked | EntityOp::Mapped => return Ok(None),
         EntityOp::Deleted => None,
-        EntityOp::Changed | EntityOp::Joined => Some(fact(kind, change)?),
+        EntityOp::Changed | EntityOp::Joined | EntityOp::Returned => Some(fact(kind, change)?),
     };
     Ok(Some(Change { kind, record: change.record.clone(), customer: change.customer.clone(), fact }))
 }

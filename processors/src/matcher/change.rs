@@ -79,6 +79,7 @@ impl Matcher {
         known.write = change.source.write.or_else(|| write(&plan, source, &carried));
         known.snapshot = change.source.snapshot;
         known.unsaid = known.entity.is_empty() && (known.unsaid || !change.source.snapshot);
+        known.returned = change.op == Op::Create && known.write.is_some() && known.origin.as_deref() != Some(join::OURSELVES);
         known.position = change.source.position;
         known.committed_at = change.source.committed_at;
         if !join::meets(&source.conditions, &known.columns) {
@@ -237,6 +238,7 @@ pub(super) fn blank() -> Known {
         rule: String::new(),
         waiting_since: 0,
         unsaid: false,
+        returned: false,
     }
 }
 

@@ -83,7 +83,7 @@ impl Matcher {
         }
         let may_create = again == Again::No && self.creates(context, mapping, &known.entity)?;
         let change = EntityChange {
-            op: EntityOp::Changed,
+            op: if known.returned { EntityOp::Returned } else { EntityOp::Changed },
             fields,
             columns: told(mapping, source, carried, &unread),
             before: before.map_or_else(Vec::new, |before| canonical_before(mapping, side, before, carried)),

@@ -38,7 +38,7 @@ use state::{BesideRow, after, child_row_key, child_rows_prefix, pointing_key, po
 /// Root rows that point at one row told at once, without a job.
 const AT_ONCE: usize = 32;
 /// The origin that marks our own writes.
-const OURSELVES: &str = "concord";
+pub(super) const OURSELVES: &str = "concord";
 
 /// Whose change it is.
 struct Cause {

@@ -57,6 +57,8 @@ record! {
         pub waiting_since: i64,
         /// It waits, and its stream told of it: it is no old record, even if it is copied before it is placed.
         pub unsaid: bool,
+        /// The latest change is that somebody else brought it back, with an older write of ours on it.
+        pub returned: bool,
     }
 }
 

@@ -198,7 +198,7 @@ fn seen(change: &EntityChange) -> Result<Event> {
     Ok(match change.op {
         EntityOp::Deleted | EntityOp::Unlinked => Event::Gone,
         EntityOp::Released | EntityOp::Mapped => Event::Linked(record),
-        EntityOp::Changed | EntityOp::Joined => Event::Seen {
+        EntityOp::Changed | EntityOp::Joined | EntityOp::Returned => Event::Seen {
             fields: values::fields(&change.fields).map_err(|(field, reason)| Error::MapValue {
                 field,
                 object: change.object.clone(),

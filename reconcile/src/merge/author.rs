@@ -14,7 +14,7 @@ use crate::value::Value;
 
 /// Our write that made a change. `returned` is a record that was gone before it: what comes back bears an old one.
 pub(super) fn made_by(turn: &Turn<'_>, change: &SideChange, returned: bool) -> Option<WriteNumber> {
-    if change.snapshot || returned || planted::on(planted::Bug::IgnoreWriteIds) {
+    if change.snapshot || change.returned || returned || planted::on(planted::Bug::IgnoreWriteIds) {
         return None;
     }
     let creating = turn.state.sides[change.side].creating.filter(|_| change.ours);

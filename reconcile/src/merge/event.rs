@@ -20,6 +20,8 @@ pub struct SideChange {
     pub unlinked: bool,
     /// The record has come from another entity: it is not one that we are just making.
     pub joined: bool,
+    /// Somebody else has brought it back: what it bears did not make this change.
+    pub returned: bool,
     /// Canonical fields that the change carries.
     pub fields: BTreeMap<String, Value>,
     /// The columns behind them.

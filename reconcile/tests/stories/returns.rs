@@ -222,3 +222,22 @@ fn two_records_that_were_both_gone_go_on_from_what_they_had_agreed_on() {
     assert_eq!(world.values("name"), ("Acme W".to_owned(), "Acme Works Ltd".to_owned()));
     no_conflict_of_name(&world);
 }
+
+#[test]
+fn a_record_that_we_made_and_of_which_only_the_return_is_shown_was_edited_by_somebody_else() {
+    let mapping = mapping(Policy::LastWrite);
+    let mut world = alone(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Crm, false);
+    world.answer_of(&mapping, Side::Crm);
+    world.edit(Side::Crm, &[("name", Value::text("edited"))]);
+    let (record, row) = (world.systems.crm.record.clone().expect("made"), world.systems.crm.row.clone());
+    world.delete(Side::Crm);
+    world.systems.crm.stream.clear();
+    world.undelete(Side::Crm, &record, row);
+    if let Some(back) = world.systems.crm.stream.back_mut() {
+        (back.returned, back.write) = (true, Some(reconcile::merge::WriteNumber(0)));
+    }
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("edited"));
+}

@@ -17,6 +17,8 @@ symbols! {
         Unlinked = "unlinked",
         /// The record has come from another entity, with all that is known of it: a change in every other way.
         Joined = "joined",
+        /// Somebody else has brought the record back, and it bears an older write of ours: a change in every other way.
+        Returned = "returned",
         /// No record: from here on the partition's changes follow another mapping, whose text is the column `mapping`.
         Mapped = "mapped",
     }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use schemas::message::Side;
 
 use super::super::shape::Kind;
-use super::{Event, Setup, Timed};
+use super::{Event, Timed};
 
 /// What people are asked in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -90,7 +90,7 @@ pub(in super::super) enum Wish {
 }
 
 /// What people are asked under a seed, and a script in which they answer.
-pub(super) fn draw(seed: u64, setup: &mut Setup, script: &mut [Timed]) -> Wishes {
+pub(super) fn draw(seed: u64, script: &mut [Timed]) -> Wishes {
     let mut random = StdRng::seed_from_u64(seed ^ 0x0a5c_ed00_0000_0000);
     let orders = match random.random_range(0..10) {
         0 => Orders::ByHand,
