@@ -157,7 +157,7 @@ async fn a_refused_decision_is_told_with_its_reason_and_may_be_made_anew_at_once
     // One that was settled and opened again meanwhile waits again.
     let made = decided(&stack.messages::<Decision>(&stack.topics.decisions()).await?);
     rows::decision(&stack.pool, &made[1], Some(("accepted", "settled"))).await?;
-    sqlx::query("update decision set answered_at = now() - interval '3 seconds' where id = $1")
+    sqlx::query("update decision set answered_at = now() - interval '20 seconds' where id = $1")
         .bind(&made[1].id)
         .execute(&stack.pool)
         .await?;
