@@ -157,6 +157,21 @@ impl World {
         self.clock.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 
+    /// What a look finds, soon. It looks again and again: the log and what the processors say of themselves have no one
+    /// notification, and a look is cheap.
+    ///
+    /// # Panics
+    /// When it is not there in half a minute.
+    pub(crate) async fn found<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        for _ in 0..6_000 {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{what} never came: {}", self.show().await);
+    }
+
     /// Waits until every processor has read everything and nothing more is written.
     pub(crate) async fn quiet(&self) {
         let mut before = None;

@@ -13,6 +13,7 @@ mod fields;
 mod found;
 mod moves;
 mod records;
+mod references;
 mod remap;
 mod restores;
 mod returns;

@@ -16,6 +16,9 @@ use crate::value::{Decimal, Value};
 use crate::wire::{self, Names, Wire, WireError};
 use crate::{record, symbols};
 
+/// [`Source::origin`] of our own writes, in both systems.
+pub const OURSELVES: &str = "concord";
+
 symbols! {
     /// What happened to the row.
     pub enum Op {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use planted::Bug;
 use schemas::Value;
-use schemas::cdc::{Change, ChangeSchema, Op, Source};
+use schemas::cdc::{Change, ChangeSchema, OURSELVES, Op, Source};
 use schemas::message::{Checkpoint, Side};
 use schemas::topic::Topics;
 use stream::{Codec, Log as _, NewRecord, Result, Start, TopicPartition};
@@ -245,7 +245,7 @@ impl Capture {
                 ordinal: 0,
                 committed_at: fact.at,
                 actor: Some(if fact.by_us { "Concord".to_owned() } else { format!("{} user", self.side) }),
-                origin: fact.by_us.then(|| "concord".to_owned()),
+                origin: fact.by_us.then(|| OURSELVES.to_owned()),
                 write: fact.write.clone(),
                 snapshot: fact.op == Op::Read,
             },

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemas::cdc::OURSELVES;
 use serde_json::Value as Json;
 
 use super::error::Result;
@@ -21,9 +22,6 @@ pub(crate) struct Users {
     own: Option<String>,
 }
 
-/// The client tag under which Concord writes.
-const OURS: &str = "concord";
-
 impl Users {
     /// We signed in as this user. What a record says of its last hand is compared with it.
     pub(crate) fn signed_in_as(&mut self, user: Option<String>) {
@@ -32,7 +30,7 @@ impl Users {
 
     /// Where the last change of a record came from, as far as its last hand tells: from us, or from who knows where.
     pub(crate) fn origin(&self, last: Option<&str>) -> Option<String> {
-        self.own.as_deref().filter(|own| last == Some(*own)).map(|_| OURS.to_owned())
+        self.own.as_deref().filter(|own| last == Some(*own)).map(|_| OURSELVES.to_owned())
     }
 
     /// The name of a user, or the id where the name is not known.

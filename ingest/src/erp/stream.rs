@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use schemas::cdc::OURSELVES;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +32,6 @@ use super::table::{Facts, Place, Table};
 
 /// What our own logical messages start with; `concord.actor` names who makes the changes that follow in its transaction.
 const ACTOR: &str = "concord.actor";
-
-/// Our own origin on the log, whatever its name is at the source.
-const OURSELVES: &str = "concord";
 
 /// A source transaction of which the commit has not come yet.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use schemas::cdc::{Change, ChangeSchema, Op, Row, Source as Origin};
+use schemas::cdc::{Change, ChangeSchema, OURSELVES, Op, Row, Source as Origin};
 use schemas::message::{Field, SYNC_ID_HEADER, Side};
 use schemas::stamp;
 use stream::Record;
@@ -79,7 +79,7 @@ impl Matcher {
         known.write = change.source.write.or_else(|| write(&plan, source, &carried));
         known.snapshot = change.source.snapshot;
         known.unsaid = known.entity.is_empty() && (known.unsaid || !change.source.snapshot);
-        known.returned = change.op == Op::Create && known.write.is_some() && known.origin.as_deref() != Some(join::OURSELVES);
+        known.returned = change.op == Op::Create && known.write.is_some() && known.origin.as_deref() != Some(OURSELVES);
         known.position = change.source.position;
         known.committed_at = change.source.committed_at;
         if !join::meets(&source.conditions, &known.columns) {

@@ -18,7 +18,7 @@ mod state;
 use std::collections::BTreeSet;
 
 use reconcile::mapping::RowLink;
-use schemas::cdc::{Change, ChangeSchema, Op, Source as Origin};
+use schemas::cdc::{Change, ChangeSchema, OURSELVES, Op, Source as Origin};
 use schemas::message::{Field, Side};
 use stream::Record;
 
@@ -37,8 +37,6 @@ use state::{BesideRow, after, child_row_key, child_rows_prefix, pointing_key, po
 
 /// Root rows that point at one row told at once, without a job.
 const AT_ONCE: usize = 32;
-/// The origin that marks our own writes.
-pub(super) const OURSELVES: &str = "concord";
 
 /// Whose change it is.
 struct Cause {

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, FieldType};
 use reconcile::merge::{self, Answer, EntityState, Event, Parent, SideChange, WriteNumber};
+use schemas::cdc::OURSELVES;
 use schemas::message::{EntityChange, EntityOp, Outcome, OutcomeResult};
 
 use super::message::write_number;
 use super::reread;
 use crate::convert;
 use crate::error::{Error, Result};
-
-/// The origin that marks our own writes in both systems' streams.
-const OURSELVES: &str = "concord";
 
 /// A side changed.
 pub(super) fn changed(change: EntityChange) -> Result<Event> {

@@ -68,6 +68,7 @@ async fn copy(rows: &[Row], order: &[usize], pauses: u32) -> (World, crate::harn
     for (place, index) in order.iter().enumerate() {
         bring(&world, &rows[*index]).await;
         if pauses & (1 << (place % 8)) != 0 {
+            // Nothing is waited for: what came so far may be looked at before the next comes.
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     }

@@ -130,24 +130,14 @@ async fn a_record_whose_parent_never_comes_is_named_and_still_finds_its_place_wh
     let topic = world.topics.dead_letters(&world.topics.cdc_crm("Contact"));
     assert!(world.messages::<DeadLetter>(&topic).await.is_empty());
     world.pass(2 * 3600);
-    let letters = loop {
-        let letters: Vec<DeadLetter> = world.messages(&topic).await;
-        if !letters.is_empty() {
-            break letters;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    };
-    assert_eq!(letters[0].reason, format!("Contact 003000000000001AAA waits for Account {}, which nobody has seen", sfid(1)));
+    let letter = world.found("the dead letter", async || world.messages::<DeadLetter>(&topic).await.into_iter().next()).await;
+    assert_eq!(letter.reason, format!("Contact 003000000000001AAA waits for Account {}, which nobody has seen", sfid(1)));
     // It is on the dashboard too.
-    loop {
+    let waiting = async || {
         let health: Vec<Health> = world.messages(&world.topics.health()).await;
-        let shown =
-            health.iter().rev().find(|health| health.component == "matcher").and_then(|health| health.facts.get("waiting").cloned());
-        if shown.as_deref() == Some("1") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+        health.iter().rev().find(|health| health.component == "matcher")?.facts.get("waiting").filter(|count| *count == "1").cloned()
+    };
+    world.found("the one that waits", waiting).await;
     world.change(Side::Crm, "Account", &sfid(1), Op::Create, &account("Acme", "")).await;
     world.quiet().await;
     assert!(links(&world).await.contains_key(&(Side::Crm, "003000000000001AAA".to_owned())));

@@ -36,6 +36,23 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    /// A value, nobody knows by whose change.
+    pub(super) const fn bare(side: Side, seen: Seen, columns: BTreeMap<String, Value>) -> Self {
+        Self { side, seen, columns, author: None, borne: None, snapshot: false, read: false, ours: false, foreign: false }
+    }
+
+    /// A value as a change of the side's stream shows it.
+    pub(super) fn by(
+        change: &SideChange,
+        seen: Seen,
+        columns: BTreeMap<String, Value>,
+        author: Option<WriteNumber>,
+        borne: Option<WriteNumber>,
+    ) -> Self {
+        let SideChange { side, snapshot, ours, foreign, .. } = *change;
+        Self { author, borne, snapshot, ours, foreign, ..Self::bare(side, seen, columns) }
+    }
+
     /// It was made by a write that was sent before the record changed its entity, if by none that is on its way.
     fn is_untracked(&self) -> bool {
         self.foreign || self.author.is_some()
@@ -137,21 +154,7 @@ pub(super) fn passed_over(
             // We made it without this row.
             let seen = Seen { value: Value::Null, at: change.at, actor: change.actor.clone() };
             let columns = field.columns[side].names().map(|name| (name.to_owned(), Value::Null)).collect();
-            shown(
-                turn,
-                field,
-                Shown {
-                    side,
-                    seen,
-                    columns,
-                    author,
-                    borne: author,
-                    snapshot: change.snapshot,
-                    read: false,
-                    ours: change.ours,
-                    foreign: change.foreign,
-                },
-            );
+            shown(turn, field, Shown::by(change, seen, columns, author, author));
         }
         return;
     }
@@ -168,21 +171,7 @@ pub(super) fn passed_over(
         Some(seen) if seen.value == value => seen.clone(),
         _ => Seen { value, at: change.at, actor: change.actor.clone() },
     };
-    shown(
-        turn,
-        field,
-        Shown {
-            side,
-            seen,
-            columns,
-            author,
-            borne: author,
-            snapshot: change.snapshot,
-            read: false,
-            ours: change.ours,
-            foreign: change.foreign,
-        },
-    );
+    shown(turn, field, Shown::by(change, seen, columns, author, author));
 }
 
 fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<Seen>, moved: bool) {
@@ -375,13 +364,13 @@ fn buried(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Opti
 /// which. An edit that has not been taken up yet is kept.
 fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, replaced: Seen) {
     let side = shown.side;
-    let before = shown.is_untracked();
+    let untracked = shown.is_untracked();
     let state = turn.field(&field.name);
     let value = &replaced.value;
-    let agreed = state.agreed.as_ref().map_or(!before, |agreed| agreed[side] == *value);
+    let agreed = state.agreed.as_ref().map_or(!untracked, |agreed| agreed[side] == *value);
     let sent = state.in_flight.as_ref().is_some_and(|flight| flight.source == *value || flight.expected == *value);
     let decided = state.resolution.as_ref().is_some_and(|r| r.value[side] == *value || r.before[side] == *value);
-    let other = state.seen[side.other()].clone().or_else(|| before.then(|| shown.seen.clone()));
+    let other = state.seen[side.other()].clone().or_else(|| untracked.then(|| shown.seen.clone()));
     let Some(other) = other.filter(|other| other.value != *value) else { return };
     if !agreed && !sent && !decided {
         let base = state.agreed.clone().unwrap_or_default();

@@ -149,18 +149,9 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
                 continue;
             }
         };
-        let shown = Shown {
-            side,
-            seen: Seen { value, at: change.at, actor: change.actor.clone() },
-            columns: field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect(),
-            author,
-            borne,
-            snapshot: change.snapshot,
-            read: false,
-            ours: change.ours,
-            foreign: change.foreign,
-        };
-        echo::shown(turn, field, shown);
+        let seen = Seen { value, at: change.at, actor: change.actor.clone() };
+        let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
+        echo::shown(turn, field, Shown::by(change, seen, columns, author, borne));
     }
     keep_other_columns(turn, change);
     if let Some(number) = author {
@@ -211,11 +202,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         let behind = state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && !same);
         if let Some(Ahead { stream, .. }) = behind {
             // What the stream has shown since stands, so it came after; the write itself was lost on the way to us.
-            echo::shown(
-                turn,
-                field,
-                Shown { side, seen: stream, columns, author: None, borne: None, snapshot: false, read: false, ours: false, foreign: false },
-            );
+            echo::shown(turn, field, Shown::bare(side, stream, columns));
             continue;
         }
         if let Some(ahead) = state.ahead[side].as_mut().filter(|ahead| ahead.until.is_some() && ahead.stream.value == value && same) {
@@ -246,11 +233,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             state.seen[side] = Some(Seen { value, at: change.at, actor: None });
         } else {
             let seen = Seen { value, at: if same { known.at } else { change.at }, actor: None };
-            echo::shown(
-                turn,
-                field,
-                Shown { side, seen, columns, author: None, borne: change.write, snapshot: false, read: true, ours: false, foreign: false },
-            );
+            echo::shown(turn, field, Shown { borne: change.write, read: true, ..Shown::bare(side, seen, columns) });
         }
         echo::found(turn, field, known, change.at);
     }

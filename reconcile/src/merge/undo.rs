@@ -168,7 +168,9 @@ fn make_again(turn: &mut Turn<'_>, verdict: &Verdict, done: &Confirmed) -> Done 
         return Done::Unchanged("the record is there".to_owned());
     }
     if state.record.as_deref() != Some(done.record.as_str()) {
-        return Done::Refused("it was made again since, and is gone again; that is another deletion".to_owned());
+        return Done::Refused(
+            "the record was made again since, and is gone again; take that deletion back, or ask for the record to be made".to_owned(),
+        );
     }
     if state.creating.is_some() || state.deleting.is_some() {
         return Done::Wait;

@@ -1,0 +1,163 @@
+//! References: what they mean on each side, and what becomes of that when records change their entity.
+
+use std::collections::BTreeMap;
+
+use reconcile::Value;
+use reconcile::mapping::{EntityMapping, FieldType, Pair, Policy, Side};
+use reconcile::merge::{
+    Answer, Choice, DecisionResult, Demand, Effect, EntityState, Event, Parent, SideChange, Verdict, WriteNumber, apply,
+};
+
+use super::released;
+use crate::world::{SECOND, field, mapping};
+
+/// A mapping whose second field refers to a customer.
+fn referring() -> EntityMapping {
+    let mut mapping = mapping(Policy::LastWrite);
+    mapping.fields[1] = field("company", Policy::LastWrite);
+    mapping.fields[1].kind = FieldType::Reference { kind: "customer".to_owned() };
+    mapping
+}
+
+/// A contact on both sides that refers to one customer.
+fn agreeing(mapping: &EntityMapping, company: Option<(&str, Option<&str>, Option<&str>)>) -> EntityState {
+    let mut state = EntityState::default();
+    let erp = SideChange { snapshot: true, write: Some(WriteNumber(0)), ..contact_change(Side::Erp, "9", company) };
+    for change in [contact_change(Side::Crm, "003", company), erp] {
+        apply(mapping, &mut state, &Event::Changed(change), 0);
+    }
+    state
+}
+
+fn contact_change(side: Side, record: &str, company: Option<(&str, Option<&str>, Option<&str>)>) -> SideChange {
+    let mut change = released();
+    change.released = false;
+    change.side = side;
+    change.record = record.to_owned();
+    change.fields.insert("name".to_owned(), Value::text("Dana"));
+    if let Some((entity, crm, erp)) = company {
+        change.fields.insert("company".to_owned(), Value::text(entity));
+        let records = Pair { crm: crm.map(ToOwned::to_owned), erp: erp.map(ToOwned::to_owned) };
+        change.references.insert("company".to_owned(), Parent { entity: entity.to_owned(), records });
+    }
+    change
+}
+
+#[test]
+fn a_write_that_needs_an_unlinked_parent_waits_for_it() {
+    let mapping = referring();
+    let mut state = EntityState::default();
+    let mut apply = |event: SideChange| apply(&mapping, &mut state, &Event::Changed(event), 0);
+    let effects = apply(contact_change(Side::Crm, "003", Some(("c1", Some("001"), None))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Write(_))), "{effects:?}");
+    let mut linked = released();
+    let records = Pair { crm: Some("001".to_owned()), erp: Some("77".to_owned()) };
+    linked.references.insert("company".to_owned(), Parent { entity: "c1".to_owned(), records });
+    let effects = apply(linked);
+    let Some(Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!(command.values.get("company"), Some(&Value::text("77")));
+}
+
+#[test]
+fn a_reference_to_what_is_not_known_is_not_put_back() {
+    let mapping = referring();
+    let one = Some(("c1", Some("001"), Some("71")));
+    let mut state = agreeing(&mapping, one);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    for (value, result) in [("c2", DecisionResult::Refused), ("c1", DecisionResult::Unchanged)] {
+        let choice = Choice::Value(Value::text(value));
+        let demand = Demand::Restore { conflict: None, field: Some("company".to_owned()), choice, kept: None };
+        let effects = apply(Event::Decided(Verdict::new(value.to_owned(), "Ana Lima", demand)));
+        let answers: Vec<DecisionResult> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Decided(reply) => Some(reply.result),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(answers, [result], "{value}: {effects:?}");
+    }
+}
+
+#[test]
+fn a_reference_that_nothing_means_any_more_can_be_put_back() {
+    let mapping = referring();
+    let mut state = EntityState::default();
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    let parent = |number: u64| (format!("c{number}"), format!("00{number}"), format!("7{number}"));
+    let mut seen = |number: u64| {
+        let (entity, crm, erp) = parent(number);
+        let of = Some((entity.as_str(), Some(crm.as_str()), Some(erp.as_str())));
+        let at = i64::try_from(number).expect("small") * SECOND;
+        apply(Event::Changed(SideChange { at, ..contact_change(Side::Crm, "003", of) }));
+        apply(Event::Changed(SideChange { at, snapshot: true, write: Some(WriteNumber(number)), ..contact_change(Side::Erp, "9", of) }));
+    };
+    (0..20).for_each(&mut seen);
+    let restore = |number: u64| {
+        let choice = Choice::Value(Value::text(parent(number).0));
+        Demand::Restore { conflict: None, field: Some("company".to_owned()), choice, kept: None }
+    };
+    // All but the last few are forgotten.
+    let effects = apply(Event::Decided(Verdict::new("first".to_owned(), "Ana Lima", restore(0))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Write(_))), "{effects:?}");
+    let effects = apply(Event::Decided(Verdict::new("last".to_owned(), "Ana Lima", restore(18))));
+    let sent = effects.iter().find_map(|effect| match effect {
+        Effect::Write(command) => command.values.get("company__c").cloned(),
+        _ => None,
+    });
+    assert_eq!(sent, Some(Value::text("0018")), "{effects:?}");
+}
+
+#[test]
+fn references_to_two_entities_differ_though_one_record_stood_for_both() {
+    let mapping = referring();
+    let (none, one, two) = (Some(("c0", Some("000"), Some("70"))), Some(("c1", Some("001"), Some("71"))), Some(("c2", None, Some("71"))));
+    let mut state = agreeing(&mapping, none);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", one) }));
+    let Some(Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // Meanwhile the ERP's record of one has gone to two, and a person refers to it.
+    let mut edited = SideChange { at: SECOND, ..contact_change(Side::Erp, "9", two) };
+    edited.columns.insert("company".to_owned(), Value::text("71"));
+    apply(Event::Changed(edited));
+    let actual = BTreeMap::from([("company".to_owned(), Value::text("71"))]);
+    let effects = apply(Event::Answered { write: command.number, answer: Answer::Rejected(Some(actual)), record: None });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Conflict(_))), "{effects:?}");
+}
+
+#[test]
+fn a_reference_that_a_trigger_clears_is_no_version_of_the_one_written() {
+    let mapping = referring();
+    let (one, two) = (Some(("c1", Some("001"), Some("71"))), Some(("c2", Some("002"), Some("72"))));
+    let mut state = agreeing(&mapping, one);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", two) }));
+    let Some(Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // A delete of ours cleared it at the target meanwhile.
+    let actual = BTreeMap::from([("company".to_owned(), Value::Null)]);
+    apply(Event::Answered { write: command.number, answer: Answer::Rejected(Some(actual)), record: None });
+    let mut cleared = SideChange { ours: true, at: SECOND, ..contact_change(Side::Erp, "9", None) };
+    cleared.fields.insert("company".to_owned(), Value::Null);
+    let effects = apply(Event::Changed(cleared));
+    let said = effects.iter().any(|effect| matches!(effect, Effect::Conflict(_) | Effect::Write(_)));
+    assert!(said, "{effects:?}");
+}
+
+#[test]
+fn a_reference_whose_parent_has_gone_to_another_entity_with_its_record_is_the_targets_own() {
+    let mapping = referring();
+    let (one, two) = (Some(("c1", Some("001"), Some("71"))), Some(("c2", Some("002"), Some("72"))));
+    let mut state = agreeing(&mapping, one);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    let effects = apply(Event::Changed(SideChange { at: 2 * SECOND, ..contact_change(Side::Crm, "003", two) }));
+    let Some(Effect::Write(command)) = effects.first() else { panic!("{effects:?}") };
+    // What was written arrives; a person has split record 72 off meanwhile.
+    let shown = contact_change(Side::Erp, "9", Some(("c3", Some("004"), Some("72"))));
+    let effects = apply(Event::Changed(SideChange { ours: true, write: Some(command.number), ..shown }));
+    let back = effects.iter().find_map(|effect| match effect {
+        Effect::Write(command) => Some(command),
+        _ => None,
+    });
+    let back = back.unwrap_or_else(|| panic!("{effects:?}"));
+    assert_eq!((back.side, back.values.get("company__c")), (Side::Crm, Some(&Value::text("004"))));
+}
