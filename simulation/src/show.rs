@@ -13,9 +13,12 @@ pub(super) fn record(codec: &Codec, record: &NewRecord) -> Option<String> {
     Some(match topic {
         "entity.changes" => {
             let change: EntityChange = decode(codec, topic, bytes)?;
-            let how = if change.snapshot { "read again" } else { change.op.as_str() };
+            let how = change.op.as_str();
+            let read = if change.snapshot { ", read again" } else { "" };
             let ours = if change.origin.is_some() { " under our name" } else { "" };
-            format!("{} {} {} of {how}{ours}: {}", short(&change.entity), change.side, change.record, fields(&change.fields))
+            let waits = if change.may_create { "" } else { ", nothing is made yet" };
+            let (entity, side, record) = (short(&change.entity), change.side, &change.record);
+            format!("{entity} {side} {record} {how}{read}{ours}{waits}: {}", fields(&change.fields))
         }
         "writes.crm" | "writes.erp" => {
             let write: Write = decode(codec, topic, bytes)?;

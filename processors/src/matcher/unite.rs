@@ -132,9 +132,13 @@ impl Matcher {
             }
         }
         let mut new = context.get::<Entity>(&entity_key(to))?.unwrap_or_else(|| Entity::new(&mapping.kind, known.committed_at));
-        let displaced = new.record(side).filter(|there| *there != record).cloned();
-        new.set(side, Some(record.to_owned()), known.gone);
-        context.put(entity_key(to), &new);
+        // One that is gone does not take another's place: what was to follow from that one's deletion still does.
+        let stands = !known.gone || new.record(side).is_none();
+        let displaced = new.record(side).filter(|there| stands && *there != record).cloned();
+        if stands {
+            new.set(side, Some(record.to_owned()), known.gone);
+            context.put(entity_key(to), &new);
+        }
         let moved = Moved {
             side,
             record: record.to_owned(),
