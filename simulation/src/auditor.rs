@@ -363,7 +363,8 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     if edit.value.is_empty() && !systems.history.iter().take(index).any(touched) {
         return;
     }
-    let entity = books.entities.get(&(side, edit.id.clone()));
+    // Of a deleted record that goes to another entity no link tells.
+    let entity = books.entities.get(&(side, edit.id.clone())).or_else(|| books.wished.belonged(side, &edit.id).last());
     let recorded = entity.is_some_and(|entity| {
         books.of_family(entity, field).any(|conflict| {
             let held = if side == Side::Crm { &conflict.crm } else { &conflict.erp };

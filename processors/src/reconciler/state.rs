@@ -135,7 +135,7 @@ keep_struct! {
     Seen { value, at, actor }
     InFlight { write, target, value, source, expected, answered, conflict, between, passed, told, sealed }
     Failure { target, reason, at, values }
-    Unseen { write, target, value, source, instead, base, expected, done, orphan }
+    Unseen { write, target, value, source, instead, base, expected, makes, done, orphan }
     Ahead { stream, at, until, shown }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }
@@ -143,7 +143,7 @@ keep_struct! {
     SideState {
         record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation, former,
     }
-    Former { record, agreed }
+    Former { record, opposite, agreed, sent, next_write }
     EntityState { entity, sides, fields, references, idle, writes, conflicts, decided, queued, may_create, next_write, next_conflict }
     Parent { entity, records }
     OpenWrite { command, confirmed, steps, done, altered, at }

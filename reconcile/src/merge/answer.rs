@@ -141,12 +141,13 @@ pub(super) fn remember(turn: &mut Turn<'_>, field: &FieldMapping, flight: &InFli
         return;
     }
     let source = echo::source_edit(turn, flight.write, flight.source.clone());
+    let makes = turn.state.writes.get(&flight.write.0).is_some_and(|open| open.command.kind == WriteKind::Create);
     let state = turn.field(&field.name);
     // A record that is just being made has shown nothing.
     let instead = state.seen[flight.target].clone().unwrap_or_default();
     let base = flight.base(state.agreed.as_ref());
     let (write, target, value, expected) = (flight.write, flight.target, flight.value.clone(), flight.expected.clone());
-    state.owe(Unseen { write, target, value, source, instead, base, expected, done: false, orphan: false });
+    state.owe(Unseen { write, target, value, source, instead, base, expected, makes, done: false, orphan: false });
 }
 
 fn failed(turn: &mut Turn<'_>, command: &WriteCommand, reason: &str) {

@@ -6,6 +6,7 @@ use super::RECORD;
 use super::answer;
 use super::decide::Done;
 use super::effect::{ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
+use super::resolve;
 use super::settle;
 use super::state::{ConflictNumber, Creation, FieldState, Former, InFlight, OpenWrite, Seen, WriteNumber};
 use super::turn::{Turn, whence};
@@ -160,21 +161,30 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
         }
     }
     let forgotten = std::mem::take(&mut turn.state.sides[gone]);
-    turn.state.sides[gone].former = match forgotten.record.filter(|_| forgotten.deleted) {
+    let opposite = turn.state.sides[kept].record.clone();
+    turn.state.sides[gone].former = match forgotten.record {
         Some(record) => {
             let agreed = turn.state.fields.iter().filter_map(|(name, field)| Some((name.clone(), field.agreed.clone()?)));
-            Some(Former { record, agreed: agreed.collect() })
+            let flights = turn.state.fields.iter().filter_map(|(name, field)| Some((name, field.in_flight.as_ref()?)));
+            let sent = flights.filter(|(_, flight)| flight.target == gone).map(|(name, flight)| {
+                let mut pair = resolve::twice(&flight.value);
+                pair[kept].clone_from(&flight.source);
+                (name.clone(), pair)
+            });
+            Some(Former { record, opposite, agreed: agreed.collect(), sent: sent.collect(), next_write: turn.state.next_write })
         }
         None => forgotten.former,
     };
     for field in turn.state.fields.values_mut() {
+        let mut made = std::mem::take(&mut field.unseen[gone]);
+        made.retain(|unseen| unseen.makes);
         let seen = std::mem::take(&mut field.seen[kept]);
         let (ahead, owed) = (field.ahead[kept].take(), field.owed[kept]);
         let mut unseen = std::mem::take(&mut field.unseen[kept]);
         unseen.iter_mut().for_each(|late| late.orphan = true);
         *field = FieldState::default();
         (field.ahead[kept], field.owed[kept]) = (ahead, owed);
-        (field.seen[kept], field.unseen[kept]) = (seen, unseen);
+        (field.seen[kept], field.unseen[kept], field.unseen[gone]) = (seen, unseen, made);
     }
 }
 
@@ -182,9 +192,13 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
 /// place.
 pub(super) fn makes_way(turn: &mut Turn<'_>, side: Side) {
     let Some(number) = turn.state.sides[side].creating.take() else { return };
-    for field in turn.state.fields.values_mut() {
-        field.in_flight.take_if(|flight| flight.write == number);
-        field.agreed = None;
+    let mapping = turn.mapping;
+    for field in &mapping.fields {
+        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
+        state.agreed = None;
+        if let Some(flight) = state.in_flight.take_if(|flight| flight.write == number) {
+            answer::remember(turn, field, &flight);
+        }
     }
 }
 

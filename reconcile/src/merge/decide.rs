@@ -131,16 +131,16 @@ fn settled(turn: &mut Turn<'_>, verdict: &Verdict, number: ConflictNumber, choic
         Choice::Side(side) => {
             let from = if planted::on(planted::Bug::DecideForOther) { side.other() } else { *side };
             let chosen = record.values[from].value.clone();
-            choose(turn, field, verdict, record, Some(*side), chosen)
+            match restore::stands_for_nothing(turn, field, &chosen) {
+                Some(reason) => Done::Refused(reason),
+                None => choose(turn, field, verdict, record, Some(*side), chosen),
+            }
         }
         Choice::Value(value) => match mapping::conform(&field.kind, value) {
-            Ok(value) => {
-                let wanted = resolve::twice(&value);
-                match turn.both(&field.name).and_then(|both| restore::leads_nowhere(turn, field, &both, &wanted)) {
-                    Some(reason) => Done::Refused(reason),
-                    None => choose(turn, field, verdict, record, None, value),
-                }
-            }
+            Ok(value) => match restore::stands_for_nothing(turn, field, &value) {
+                Some(reason) => Done::Refused(reason),
+                None => choose(turn, field, verdict, record, None, value),
+            },
             Err(reason) => Done::Refused(format!("{value} cannot be a {}: {reason}", field.label)),
         },
         Choice::Both => keep_both(turn, field, verdict, record),

@@ -124,6 +124,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         state.owed[side] = None;
     }
     let held = state.held_by;
+    let late = state.unseen[side].iter().any(|unseen| Some(unseen.write) == shown.author);
     let columns = match shown.columns.is_empty() {
         false => shown.columns.clone(),
         true => turn.columns(field, side, &shown.seen.value).ok().flatten().unwrap_or_default(),
@@ -131,7 +132,8 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     turn.state.sides[side].columns.extend(columns);
     if moved {
         turn.golden = true;
-        if let Some(number) = held {
+        // What a write of ours leaves is nobody's word on the matter: what it replaced is what may be chosen.
+        if let Some(number) = held.filter(|_| !late) {
             settle::update(turn, number, side, &shown.seen);
         }
     }
@@ -197,9 +199,14 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         && !shown.snapshot
         && !own
         && (flight.is_none() || shown.is_untracked())
-        && let Some(replaced) = before
+        && let Some(replaced) = &before
     {
-        replaced_early(turn, field, shown, replaced);
+        replaced_early(turn, field, shown, replaced.clone());
+    }
+    let here = &turn.state.sides[side];
+    let former = here.former.as_ref().filter(|former| here.record.as_ref() == Some(&former.record));
+    if moved && former.is_some_and(|former| shown.author.is_some_and(|author| author.0 < former.next_write)) && !own {
+        carried_before(turn, field, shown, before.as_ref());
     }
     let state = turn.field(&field.name);
     match state.in_flight.as_mut().filter(|flight| flight.target == side) {
@@ -266,7 +273,7 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
         None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until, shown: false }),
     }
     let InFlight { write, value, expected, .. } = flight;
-    turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, done: true, orphan: false });
+    turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, makes: false, done: true, orphan: false });
 }
 
 /// The write is done; its target holds `value`. A reference that is shown to mean another entity than the one meant has gone
@@ -376,6 +383,27 @@ fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, repl
         let base = state.agreed.clone().unwrap_or_default();
         settle::overtaken(turn, field, side, replaced, other, base, true);
     }
+}
+
+/// A write for this entity is shown after all that was known of it is forgotten, as its record had left meanwhile. What it
+/// brought was the other side's and is no edit: where the other side holds something else, that one was edited since.
+fn carried_before(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<&Seen>) {
+    let (side, value) = (shown.side, &shown.seen.value);
+    let Some(state) = turn.state.fields.get_mut(&field.name) else { return };
+    if let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side) {
+        flight.passed = true;
+    }
+    let edited = state.agreed.as_ref().is_some_and(|agreed| before.is_none_or(|before| agreed[side] != before.value));
+    if edited || state.held_by.is_some() || state.resolution.is_some() {
+        return;
+    }
+    let Some(other) = state.seen[side.other()].as_ref().map(|other| other.value.clone()) else { return };
+    let predicted = turn.predicted(field, side, &other);
+    let mut agreed = Pair { crm: value.clone(), erp: value.clone() };
+    if made_of(field, &predicted, value, false) == *value {
+        agreed[side.other()] = other;
+    }
+    turn.field(&field.name).agreed = Some(agreed);
 }
 
 /// The edit that a write carried, with its time and author.

@@ -1,5 +1,6 @@
 //! The table of the three-way merge: who changed since both agreed, and what follows.
 
+use super::author;
 use super::delete;
 use super::echo;
 use super::resolve;
@@ -56,11 +57,20 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     }
 }
 
-/// What both sides had agreed on when the record was there that was forgotten and is back all the same.
+/// What these two records had agreed on before one of them was forgotten that is back all the same.
 fn formerly(turn: &mut Turn<'_>, field: &FieldMapping) -> Option<Pair<crate::Value>> {
-    let agreed = Side::BOTH.into_iter().find_map(|side| {
-        let here = &mut turn.state.sides[side];
-        here.former.as_mut().filter(|former| here.record.as_ref() == Some(&former.record))?.agreed.remove(&field.name)
+    let records = Side::BOTH.map(|side| turn.state.sides[side].record.clone());
+    let agreed = Side::BOTH.into_iter().zip(&records).zip(records.iter().rev()).find_map(|((side, here), there)| {
+        let held = turn.state.fields.get(&field.name)?.seen[side].as_ref()?.value.clone();
+        let former = turn.state.sides[side].former.as_mut();
+        let former = former.filter(|former| here.as_ref() == Some(&former.record) && *there == former.opposite)?;
+        let (agreed, sent) = (former.agreed.remove(&field.name), former.sent.remove(&field.name));
+        let done = sent.filter(|sent| author::made_of(field, &sent[side], &held, false) == held);
+        done.map(|mut sent| {
+            sent[side] = held;
+            sent
+        })
+        .or(agreed)
     });
     turn.field(&field.name).agreed.clone_from(&agreed);
     agreed

@@ -53,6 +53,12 @@ fn left(turn: &mut Turn<'_>, change: &SideChange) {
 
 fn learn_parents(turn: &mut Turn<'_>, references: &BTreeMap<String, Parent>) {
     for parent in references.values().filter(|parent| !parent.entity.is_empty()) {
+        // A record is in one entity: whichever had it before has it no more.
+        for former in turn.state.references.values_mut() {
+            for side in crate::mapping::Side::BOTH {
+                former.records[side].take_if(|record| Some(&*record) == parent.records[side].as_ref());
+            }
+        }
         let known = turn.state.references.entry(parent.entity.clone()).or_default();
         known.entity.clone_from(&parent.entity);
         for side in crate::mapping::Side::BOTH {
@@ -73,9 +79,10 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         None => state.record = Some(change.record.clone()),
     }
     let deleting = state.deleting.take();
+    let known = state.deleted;
     state.owed = None;
     // A refused write may have told so before; what else was on its way there goes only now, as the stream shows no more.
-    if !state.deleted || deleting.is_some() {
+    if !known || deleting.is_some() {
         state.deleted = true;
         state.creating = None;
         state.at = change.at;
@@ -93,6 +100,10 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         if let Some(flight) = state.in_flight.take_if(|flight| flight.target == side) {
             answer::remember(turn, field, &flight);
         }
+    }
+    if change.ours && deleting.is_none() && !known {
+        // It was decided before the record came here.
+        settle::lost_with_record(turn, side.other(), None, |_| true);
     }
     let Some(number) = deleting else { return };
     let Some(open) = turn.state.writes.get_mut(&number.0) else { return };
@@ -132,8 +143,10 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let there = &turn.state.sides[side];
     let former = there.former.as_ref().is_some_and(|former| former.record == change.record);
     let older = change.write.is_some() && change.write < there.creating && !former;
+    // Somebody else has made one.
+    let stranger = there.record.is_none() && !change.snapshot && !change.ours && change.write.is_none();
     arrive(turn, change);
-    if change.joined || older {
+    if change.joined || older || stranger {
         create::makes_way(turn, side);
     }
     let author = author::made_by(turn, change, back);

@@ -57,10 +57,8 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
                 agree(turn, field, &both);
                 return true;
             }
-            let before = resolution.before[todo].clone();
-            if let Some(agreed) = &mut turn.field(&field.name).agreed {
-                agreed[todo] = before;
-            }
+            // Where two records have just met, the other side's value was never agreed on either.
+            turn.field(&field.name).agreed.get_or_insert_default()[todo] = resolution.before[todo].clone();
             return false;
         }
         Some(shown) if moved(other, shown) => {

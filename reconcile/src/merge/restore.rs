@@ -111,6 +111,13 @@ pub(super) fn leads_nowhere(turn: &Turn<'_>, field: &FieldMapping, both: &Pair<S
     Some(format!("what {} would refer to is not known {}; choose it there by hand", field.label, whence(side, None)))
 }
 
+/// The same for a value that is to stand on both sides. Where one of them holds it, what it means is told when it comes.
+pub(super) fn stands_for_nothing(turn: &Turn<'_>, field: &FieldMapping, value: &Value) -> Option<String> {
+    let both = turn.both(&field.name)?;
+    let held = Side::BOTH.into_iter().any(|side| holds(turn, field, side, &both[side].value, value));
+    if held { None } else { leads_nowhere(turn, field, &both, &twice(value)) }
+}
+
 /// Gives a field these values, keeping what they replace on record. [`ready`] has said that it can be done now.
 pub(super) fn put(
     turn: &mut Turn<'_>,

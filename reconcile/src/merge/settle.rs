@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::RECORD;
 use super::effect::{ConflictRecord, Settlement};
-use super::resolve;
 use super::state::{ConflictNumber, Micros, Resolution, Seen};
 use super::turn::{Turn, whence};
+use super::{resolve, restore};
 use crate::mapping::{self, Direction, FieldMapping, Pair, Policy, Side};
 use crate::value::Value;
 
@@ -140,6 +140,13 @@ pub(super) fn overtaken(
         overtaken: true,
     };
     let busy = busy || turn.field(&field.name).held_by.is_some();
+    let ruling = match ruling {
+        Ruling::Winner { side, .. } if side == target && !busy => match restore::stands_for_nothing(turn, field, &replaced.value) {
+            Some(reason) => Ruling::Ask(reason),
+            None => ruling,
+        },
+        other => other,
+    };
     match ruling {
         Ruling::Ask(reason) if !busy => {
             record.reason = format!("our write overtook an edit; {reason}");

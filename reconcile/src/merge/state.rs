@@ -88,6 +88,8 @@ pub struct Unseen {
     pub base: Pair<Value>,
     /// What the target was seen to hold when the write was decided.
     pub expected: Value,
+    /// It makes the record, which shows so when it comes, whatever has stood in its place meanwhile.
+    pub makes: bool,
     /// It was done.
     pub done: bool,
     /// What it carried is not the other side's any more: nothing is agreed on when it is shown.
@@ -233,7 +235,7 @@ pub struct SideState {
     pub archived: Option<BTreeMap<String, Value>>,
     /// Whether a person was asked to have a record made here, and said what.
     pub creation: Creation,
-    /// The record that was here, is gone and is forgotten as another one was to take its place.
+    /// The record that was here and is forgotten: it is gone and another one was to take its place, or it went to another entity.
     pub former: Option<Former>,
 }
 
@@ -242,8 +244,14 @@ pub struct SideState {
 pub struct Former {
     /// Record id.
     pub record: String,
-    /// By field, what both sides had agreed on.
+    /// The other side's record.
+    pub opposite: Option<String>,
+    /// By field, what these two had agreed on.
     pub agreed: BTreeMap<String, Pair<Value>>,
+    /// By field, what they agree on should the write have been carried out that was on its way to it then.
+    pub sent: BTreeMap<String, Pair<Value>>,
+    /// The first write that was not sent by then.
+    pub next_write: u64,
 }
 
 /// What a side's stream owes about the record as a whole.

@@ -81,8 +81,8 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn unseen() -> impl Strategy<Value = Unseen> {
-    (write_number(), side(), value(), seen(), seen(), (pair(value().boxed()), value()), (any::<bool>(), any::<bool>())).prop_map(
-        |(write, target, value, source, instead, (base, expected), (done, orphan))| Unseen {
+    (write_number(), side(), value(), seen(), seen(), (pair(value().boxed()), value()), (any::<bool>(), any::<bool>(), any::<bool>()))
+        .prop_map(|(write, target, value, source, instead, (base, expected), (makes, done, orphan))| Unseen {
             write,
             target,
             value,
@@ -90,10 +90,10 @@ fn unseen() -> impl Strategy<Value = Unseen> {
             instead,
             base,
             expected,
+            makes,
             done,
             orphan,
-        },
-    )
+        })
 }
 
 fn resolution() -> impl Strategy<Value = Resolution> {
@@ -187,7 +187,14 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
 }
 
 fn former() -> impl Strategy<Value = Former> {
-    (word(), btree_map(word(), pair(value().boxed()), 0..3)).prop_map(|(record, agreed)| Former { record, agreed })
+    let pairs = || btree_map(word(), pair(value().boxed()), 0..3);
+    (word(), option::of(word()), pairs(), pairs(), any::<u64>()).prop_map(|(record, opposite, agreed, sent, next_write)| Former {
+        record,
+        opposite,
+        agreed,
+        sent,
+        next_write,
+    })
 }
 
 fn command() -> impl Strategy<Value = WriteCommand> {
