@@ -40,7 +40,7 @@ pub(super) fn changed(change: EntityChange) -> Result<Event> {
         snapshot: change.snapshot,
         at: change.committed_at,
         actor: change.actor,
-        foreign: ours && !change.snapshot && write.is_none() && change.write.is_some(),
+        foreign: ours && write.is_none() && change.write.is_some(),
         ours,
         write,
     }))

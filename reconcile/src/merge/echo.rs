@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::author::{is_news, made_of};
 use super::event::SideChange;
+use super::resolve;
 use super::settle;
 use super::speaks;
 use super::state::{Ahead, InFlight, Micros, Seen, Step, Unseen, WriteNumber};
@@ -196,7 +197,7 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     let own = flight.is_some() && flight == shown.author;
     if moved
         && shown.ours
-        && !shown.snapshot
+        && (!shown.snapshot || shown.foreign)
         && !own
         && (flight.is_none() || shown.is_untracked())
         && let Some(replaced) = &before
@@ -345,6 +346,13 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
         agreed[side] = shown.seen.value.clone();
         agreed[side.other()] = late.source.value.clone();
         state.agreed = Some(agreed);
+    }
+    let here = turn.state.sides[side].record.clone();
+    if let Some(former) = turn.state.sides[side.other()].former.as_mut().filter(|former| late.orphan && former.opposite == here) {
+        // Should the other record be back: this is what they agree on.
+        let mut agreed = resolve::twice(&late.source.value);
+        agreed[side].clone_from(&shown.seen.value);
+        former.agreed.insert(field.name.clone(), agreed);
     }
     let replaced = before.unwrap_or(late.instead);
     let known = replaced.value == late.base[side] || replaced.value == late.expected;

@@ -12,7 +12,7 @@ use super::event::SideChange;
 use super::settle;
 use super::state::{Ahead, Creation, InFlight, Owed, Parent, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
-use crate::mapping::FieldMapping;
+use crate::mapping::{FieldMapping, FieldType};
 use crate::value::Value;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
@@ -158,6 +158,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         let value = match change.fields.get(&field.name) {
             Some(value) => value.clone(),
             None => {
+                unresolved(turn, field, change, author);
                 echo::passed_over(turn, field, change, author, created);
                 continue;
             }
@@ -183,6 +184,24 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     if let Some(open) = author.or(change.write).and_then(|number| turn.state.writes.get_mut(&number.0)) {
         open.done = true;
         open.at = change.at;
+    }
+}
+
+/// A reference was edited to a record that nobody has heard of yet, while our write to it is on its way: should that replace it,
+/// it is kept as its side's own id.
+fn unresolved(turn: &mut Turn<'_>, field: &FieldMapping, change: &SideChange, author: Option<WriteNumber>) {
+    let side = change.side;
+    if !matches!(field.kind, FieldType::Reference { .. }) || change.snapshot || author.is_some() {
+        return;
+    }
+    let known = &turn.state.sides[side].columns;
+    let edited = field.columns[side].names().find_map(|name| {
+        let value = change.columns.get(name).filter(|value| !value.is_null() && known.get(name) != Some(value))?;
+        Some(value.clone())
+    });
+    let flight = turn.state.fields.get_mut(&field.name).and_then(|state| state.in_flight.as_mut());
+    if let (Some(value), Some(flight)) = (edited, flight.filter(|flight| flight.target == side && flight.sealed.is_none())) {
+        flight.between = Some(Seen { value, at: change.at, actor: change.actor.clone() });
     }
 }
 

@@ -156,7 +156,8 @@ fn nothing_is_deleted_without_cause(systems: &Systems, books: &Books, wrong: &mu
             at != *side && theirs.into_iter().any(|theirs| theirs == entity || before.contains(theirs))
         };
         let by_people = systems.deletions.iter().any(|(at, gone, _)| counterpart(*at, gone));
-        if !by_people && !books.wished.is_undone(entity) && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
+        let undone = before.iter().chain([entity]).any(|entity| books.wished.is_undone(entity));
+        if !by_people && !undone && !systems.removals.iter().any(|(at, gone)| counterpart(*at, gone)) {
             let kind = books.kinds.get(entity).copied().unwrap_or(Kind::Customer).name();
             wrong.push(format!("P1: {kind} {id} was deleted in {side} though nobody deleted its counterpart"));
         }
@@ -180,7 +181,9 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
             let value = super::value(systems, side.other(), other, LINK);
             books.wished.is_wanted_in(entity, *side) && books.leads_nowhere(systems, side.other(), LINK, &value)
         };
-        let stays = lives(*side) || asked || undone || waits();
+        // It was made and deleted before any stream told of it.
+        let unheard = || systems.at(*side).stream.iter().filter(|committed| committed.id == *id).all(|committed| !committed.shown);
+        let stays = lives(*side) || asked || undone || waits() || unheard();
         let Some(there) = systems.at(side.other()).rows.get(other).filter(|_| !stays) else { continue };
         let archived = ["Archived__c", "archived"].iter().any(|column| there.values.get(*column) == Some(&schemas::Value::Bool(true)));
         if policy == "ask" || policy == "delete" || (policy == "archive" && !archived) {
