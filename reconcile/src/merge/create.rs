@@ -165,11 +165,11 @@ pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
     turn.state.sides[gone].former = match forgotten.record {
         Some(record) => {
             let agreed = turn.state.fields.iter().filter_map(|(name, field)| Some((name.clone(), field.agreed.clone()?)));
-            let flights = turn.state.fields.iter().filter_map(|(name, field)| Some((name, field.in_flight.as_ref()?)));
-            let sent = flights.filter(|(_, flight)| flight.target == gone).map(|(name, flight)| {
+            let sent = mapping.fields.iter().filter_map(|field| {
+                let flight = turn.state.fields.get(&field.name)?.in_flight.as_ref().filter(|flight| flight.target == gone)?;
                 let mut pair = resolve::twice(&flight.value);
                 pair[kept].clone_from(&flight.source);
-                (name.clone(), pair)
+                (turn.predicted(field, gone, &flight.source) == flight.value).then(|| (field.name.clone(), pair))
             });
             Some(Former { record, opposite, agreed: agreed.collect(), sent: sent.collect(), next_write: turn.state.next_write })
         }

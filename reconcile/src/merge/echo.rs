@@ -347,12 +347,16 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
         agreed[side.other()] = late.source.value.clone();
         state.agreed = Some(agreed);
     }
+    let carried_across = turn.predicted(field, side, &late.source.value) == late.value;
     let here = turn.state.sides[side].record.clone();
     if let Some(former) = turn.state.sides[side.other()].former.as_mut().filter(|former| late.orphan && former.opposite == here) {
-        // Should the other record be back: this is what they agree on.
-        let mut agreed = resolve::twice(&late.source.value);
-        agreed[side].clone_from(&shown.seen.value);
-        former.agreed.insert(field.name.clone(), agreed);
+        // Should the other record be back: this is what they agree on, if each was not to have its own.
+        former.agreed.remove(&field.name);
+        if carried_across {
+            let mut agreed = resolve::twice(&late.source.value);
+            agreed[side].clone_from(&shown.seen.value);
+            former.agreed.insert(field.name.clone(), agreed);
+        }
     }
     let replaced = before.unwrap_or(late.instead);
     let known = replaced.value == late.base[side] || replaced.value == late.expected;
