@@ -11,6 +11,7 @@ use crate::world::{Manner, World, mapping};
 mod decisions;
 mod fields;
 mod found;
+mod leaving;
 mod moves;
 mod records;
 mod references;

@@ -1,7 +1,9 @@
 //! What people decide is carried out once, holds for good and can be taken back.
 
+use std::collections::BTreeMap;
+
 use schemas::cdc::Op;
-use schemas::message::{DecisionResult, EntityLink, EntityOp, MatchState, Side};
+use schemas::message::{DecisionResult, EntityLink, EntityOp, MatchState, Side, WriteOp};
 
 use super::{
     accepted, account, creates, customer, decide, distinct, entity, links, open, reviews, same, sfid, split, together, twins, unmatch,
@@ -270,5 +272,37 @@ async fn what_is_said_of_two_records_while_they_are_copied_holds_when_all_are() 
     let other = entity(&world, Side::Crm, &sfid(1)).await;
     assert_ne!(other, one);
     assert_eq!((creates(&world, Side::Crm).await, creates(&world, Side::Erp).await), (vec![one], vec![other]), "{}", world.show().await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_record_that_comes_back_to_its_entity_leaves_the_place_to_another_deleted_one() {
+    let (world, running) = World::copied().await;
+    world.change(Side::Crm, "Account", &sfid(1), Op::Create, &account("Acme", "at123")).await;
+    world.quiet().await;
+    world.change(Side::Erp, "public.customers", "7", Op::Create, &customer(7, "Acme", "AT 123")).await;
+    world.quiet().await;
+    let one = entity(&world, Side::Erp, "7").await;
+    accepted(&decide(&world, split(&world, "d1", &one, Side::Crm, &sfid(1))).await);
+    // The customer gets an account of its own, of which an edit is on its way when both accounts are deleted.
+    let made = world.writes(Side::Crm).await.into_iter().rfind(|write| write.op == WriteOp::Create).expect("an account is made");
+    assert_eq!(made.entity, one);
+    world.carry_out(&made, &BTreeMap::new(), &sfid(2)).await;
+    world.quiet().await;
+    world.pass(60);
+    world.change(Side::Crm, "Account", &sfid(2), Op::Update, &[("Name", text("Acme Wien"))]).await;
+    world.quiet().await;
+    let edit = world.writes(Side::Erp).await.into_iter().rfind(|write| write.op == WriteOp::Update).expect("it goes across");
+    for number in [2, 1] {
+        world.change(Side::Crm, "Account", &sfid(number), Op::Delete, &[]).await;
+    }
+    world.quiet().await;
+    accepted(&decide(&world, unmatch(&world, "d2", &one, "d1")).await);
+    let row = customer(7, "Acme", "AT 123").into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    world.carry_out(&edit, &row, "").await;
+    world.quiet().await;
+    let last = world.writes(Side::Erp).await.into_iter().rfind(|write| write.entity == one).expect("writes");
+    let archived = last.values.iter().any(|field| field.name == "status" && field.value == text("closed"));
+    assert!(archived, "the account of its own is gone: {}", world.show().await);
     running.stop().await;
 }

@@ -10,7 +10,7 @@ use super::{alone, released, start};
 use crate::world::{SECOND, World, column, mapping};
 
 /// A change of a record's name.
-fn name(world: &World, side: Side, record: &str, value: &str) -> SideChange {
+pub(super) fn name(world: &World, side: Side, record: &str, value: &str) -> SideChange {
     let value = Value::text(value);
     SideChange {
         side,
@@ -31,7 +31,7 @@ fn joins(world: &World, side: Side, record: &str, value: &str) -> Event {
     Event::Changed(SideChange { joined: true, snapshot: true, ..name(world, side, record, value) })
 }
 
-fn ours(change: SideChange, write: u64) -> Event {
+pub(super) fn ours(change: SideChange, write: u64) -> Event {
     Event::Changed(SideChange { ours: true, write: Some(WriteNumber(write)), ..change })
 }
 
@@ -61,7 +61,7 @@ fn an_edit_that_a_write_overtakes_is_kept_although_what_it_carried_has_left() {
 
 #[test]
 fn an_edit_that_a_write_for_another_entity_overtakes_is_kept() {
-    for alone_there in [true, false] {
+    for (alone_there, snapshot) in [(true, false), (true, true), (false, false)] {
         let mapping = mapping(Policy::LastWrite);
         let mut world = alone(Side::Crm);
         world.deliver(&mapping, Side::Crm);
@@ -73,7 +73,7 @@ fn an_edit_that_a_write_for_another_entity_overtakes_is_kept() {
         let two = name(&world, Side::Crm, "crm-1", "two");
         world.apply(&mapping, &Event::Changed(two));
         world.systems.erp.commands.clear();
-        let theirs = SideChange { ours: true, foreign: true, ..name(&world, Side::Crm, "crm-1", "theirs") };
+        let theirs = SideChange { ours: true, foreign: true, snapshot, ..name(&world, Side::Crm, "crm-1", "theirs") };
         world.apply(&mapping, &Event::Changed(theirs));
         // With a record across, the edit is on its way there.
         assert_eq!(on_record(&world, "two"), alone_there, "{:#?}", world.conflicts);

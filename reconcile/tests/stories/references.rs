@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use reconcile::Value;
 use reconcile::mapping::{EntityMapping, FieldType, Pair, Policy, Side};
 use reconcile::merge::{
-    Answer, Choice, DecisionResult, Demand, Effect, EntityState, Event, Parent, SideChange, Verdict, WriteNumber, apply,
+    Answer, Choice, ConflictRecord, DecisionResult, Demand, Effect, EntityState, Event, Parent, SideChange, Verdict, WriteCommand,
+    WriteNumber, apply,
 };
 
 use super::released;
@@ -160,4 +161,96 @@ fn a_reference_whose_parent_has_gone_to_another_entity_with_its_record_is_the_ta
     });
     let back = back.unwrap_or_else(|| panic!("{effects:?}"));
     assert_eq!((back.side, back.values.get("company__c")), (Side::Crm, Some(&Value::text("004"))));
+}
+
+fn sent(effects: &[Effect]) -> Option<&WriteCommand> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Write(command) => Some(command),
+        _ => None,
+    })
+}
+
+fn kept(effects: &[Effect]) -> Option<&ConflictRecord> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Conflict(record) => Some(record),
+        _ => None,
+    })
+}
+
+fn learnt(entity: &str, crm: Option<&str>, erp: Option<&str>) -> Event {
+    let mut change = released();
+    let records = Pair { crm: crm.map(ToOwned::to_owned), erp: erp.map(ToOwned::to_owned) };
+    change.references.insert("company".to_owned(), Parent { entity: entity.to_owned(), records });
+    Event::Changed(change)
+}
+
+#[test]
+fn a_record_stands_for_one_entity_so_that_two_sides_do_not_send_it_to_and_fro() {
+    let mapping = referring();
+    let mut state = agreeing(&mapping, None);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    // Both records were one's, were made two's, and one has got its account back.
+    apply(learnt("c1", Some("001"), Some("71")));
+    for (side, record) in [(Side::Crm, "003"), (Side::Erp, "9")] {
+        apply(Event::Changed(contact_change(side, record, Some(("c2", Some("001"), Some("71"))))));
+    }
+    let effects = apply(Event::Changed(contact_change(Side::Crm, "003", Some(("c1", Some("001"), None)))));
+    assert_eq!(sent(&effects), None, "record 71 is the other entity's");
+    let effects = apply(learnt("c1", Some("001"), Some("79")));
+    let command = sent(&effects).unwrap_or_else(|| panic!("{effects:?}"));
+    assert_eq!((command.side, command.values.get("company")), (Side::Erp, Some(&Value::text("79"))));
+}
+
+/// The CRM's edit to `c2` has been written over an edit in the ERP of so many seconds later or earlier.
+fn replaced(mapping: &EntityMapping, state: &mut EntityState, edit: SideChange, seconds: i64) -> ConflictRecord {
+    let at = 100 * SECOND;
+    let two = Some(("c2", Some("002"), Some("72")));
+    let change = SideChange { at, ..contact_change(Side::Crm, "003", two) };
+    let effects = apply(mapping, state, &Event::Changed(change), 0);
+    let write = Some(sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).number);
+    apply(mapping, state, &Event::Changed(SideChange { at: at + seconds * SECOND, ..edit }), 0);
+    let mut ours = SideChange { at: at + 60 * SECOND, ours: true, write, ..contact_change(Side::Erp, "9", two) };
+    ours.columns.insert("company".to_owned(), Value::text("72"));
+    let effects = apply(mapping, state, &Event::Changed(ours), 0);
+    kept(&effects).unwrap_or_else(|| panic!("{effects:?}")).clone()
+}
+
+#[test]
+fn an_edit_to_a_record_that_nobody_has_heard_of_is_kept_when_our_write_replaces_it() {
+    let mapping = referring();
+    for (seconds, settled) in [(-10, true), (10, false)] {
+        let mut state = agreeing(&mapping, Some(("c1", Some("001"), Some("71"))));
+        let mut edit = contact_change(Side::Erp, "9", None);
+        edit.columns.insert("company".to_owned(), Value::text("99"));
+        let record = replaced(&mapping, &mut state, edit, seconds);
+        assert_eq!((&record.values.erp.value, record.overtaken), (&Value::text("99"), true));
+        // The older edit gives way; what the newer one means on the other side is a person's to say.
+        assert_eq!(record.settled.is_some(), settled, "{record:?}");
+    }
+}
+
+#[test]
+fn a_replaced_edit_wins_only_when_what_it_refers_to_is_known_on_the_other_side() {
+    let mapping = referring();
+    let mut state = agreeing(&mapping, Some(("c1", Some("001"), Some("71"))));
+    let edit = contact_change(Side::Erp, "9", Some(("c3", None, Some("73"))));
+    let record = replaced(&mapping, &mut state, edit, 10);
+    assert!(record.settled.is_none() && record.reason.contains("is not known in Salesforce"), "{record:?}");
+    let decide = |state: &mut EntityState, id: &str, choice: Choice| {
+        let effects = apply(&mapping, state, &Event::Decided(Verdict::settle(id, record.number, choice, "Ana Lima")), 0);
+        let reply = effects.iter().find_map(|effect| match effect {
+            Effect::Decided(reply) => Some((reply.result, reply.reason.clone())),
+            _ => None,
+        });
+        (reply.expect("an answer"), sent(&effects).cloned())
+    };
+    for (id, choice) in [("d1", Choice::Side(Side::Erp)), ("d2", Choice::Value(Value::text("c3")))] {
+        let ((result, reason), _) = decide(&mut state, id, choice);
+        assert_eq!(result, DecisionResult::Refused);
+        assert!(reason.contains("is not known in Salesforce"), "{reason}");
+    }
+    apply(&mapping, &mut state, &learnt("c3", Some("005"), Some("73")), 0);
+    let ((result, _), sent) = decide(&mut state, "d3", Choice::Side(Side::Erp));
+    let sent = sent.expect("it goes to both sides");
+    assert_eq!((result, sent.side, sent.values.get("company__c")), (DecisionResult::Accepted, Side::Crm, Some(&Value::text("005"))));
 }

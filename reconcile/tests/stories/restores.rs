@@ -9,7 +9,7 @@ use crate::auditor;
 use crate::world::{SECOND, World};
 
 /// `old` in the ERP has lost against `new` in the CRM.
-fn lost() -> (EntityMapping, World) {
+pub(super) fn lost() -> (EntityMapping, World) {
     let (mapping, mut world) = start(Policy::LastWrite);
     world.edit(Side::Erp, &[("name", Value::text("old"))]);
     world.tick(10 * SECOND);
