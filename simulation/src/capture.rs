@@ -220,7 +220,9 @@ impl Capture {
         let mut systems = self.systems.lock();
         let system = systems.side(self.side);
         for fact in facts.iter().filter(|fact| fact.op != Op::Read) {
-            if let Some(committed) = system.stream.get_mut(fact.position) {
+            // What was found gone stands where the next change will.
+            let told = |committed: &Committed| committed.id == fact.id && (committed.did == Did::Gone) == (fact.op == Op::Delete);
+            if let Some(committed) = system.stream.get_mut(fact.position).filter(|committed| told(committed)) {
                 committed.shown = true;
             }
         }

@@ -80,7 +80,9 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         return;
     }
     if let Some(ahead) = &mut state.ahead[side] {
-        let caught_up = known.as_ref().is_none_or(|known| known.value == shown.seen.value);
+        // A record that stood for one entity when it was read may stand for another one by now.
+        let same_record = !versions(field) && same_columns;
+        let caught_up = same_record || known.as_ref().is_none_or(|known| known.value == shown.seen.value);
         before = Some(ahead.stream.clone());
         let until = ahead.until;
         let passed = shown.borne >= until;
@@ -210,8 +212,13 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
         carried_before(turn, field, shown, before.as_ref());
     }
     let state = turn.field(&field.name);
+    let behind = state.ahead[side].is_some();
     match state.in_flight.as_mut().filter(|flight| flight.target == side) {
         Some(_) if own => done(turn, field, value),
+        // What nobody could tell the meaning of was put back.
+        Some(InFlight { between: Some(between), .. }) if !moved && !behind && between.value != *value => {
+            *between = shown.seen.clone();
+        }
         Some(flight) if moved && flight.sealed.is_none() && shown.borne < Some(flight.write) => {
             flight.between = Some(shown.seen.clone()).filter(|_| !planted::on(planted::Bug::ForgetBetween));
         }
@@ -228,8 +235,13 @@ fn left_by(field: &FieldMapping, unseen: &[Unseen], shown: &Shown) -> Option<Uns
 }
 
 /// A target may make its own version of a value, never of a reference: another one is an edit, under whose name it may be.
-pub(super) fn versions(field: &FieldMapping) -> bool {
+pub(super) const fn versions(field: &FieldMapping) -> bool {
     !matches!(field.kind, FieldType::Reference { .. })
+}
+
+/// What a write that is shown has left there, as far as it is no edit.
+const fn left<'v>(field: &FieldMapping, shown: &'v Value, written: &'v Value) -> &'v Value {
+    if versions(field) { shown } else { written }
 }
 
 /// The write in flight has been carried out, and left `value`. An edit that its target's stream showed first, and that the
@@ -285,7 +297,7 @@ pub(super) fn end(turn: &mut Turn<'_>, field: &FieldMapping, value: &Value) {
     let side = flight.target;
     let before = undo::before(state.agreed.as_ref(), &flight);
     let mut agreed = Pair::default();
-    let left = if versions(field) { value } else { &flight.value };
+    let left = left(field, value, &flight.value);
     agreed[side] = left.clone();
     agreed[side.other()] = if planted::on(planted::Bug::ForgetBasePair) { value.clone() } else { flight.source.clone() };
     state.agreed = Some(agreed.clone());
@@ -342,9 +354,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
     if (rejected || carried) && !late.orphan && state.resolution.is_none() {
-        let mut agreed = Pair::default();
-        agreed[side] = shown.seen.value.clone();
-        agreed[side.other()] = late.source.value.clone();
+        let mut agreed = resolve::twice(&late.source.value);
+        agreed[side].clone_from(left(field, &shown.seen.value, &late.value));
         state.agreed = Some(agreed);
     }
     let carried_across = turn.predicted(field, side, &late.source.value) == late.value;
@@ -354,7 +365,7 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
         former.agreed.remove(&field.name);
         if carried_across {
             let mut agreed = resolve::twice(&late.source.value);
-            agreed[side].clone_from(&shown.seen.value);
+            agreed[side].clone_from(left(field, &shown.seen.value, &late.value));
             former.agreed.insert(field.name.clone(), agreed);
         }
     }

@@ -92,8 +92,10 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
     let mapping = turn.mapping;
     for field in &mapping.fields {
         let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
-        state.unseen[side].retain(|unseen| !unseen.done);
-        state.ahead[side] = None;
+        // A write that was found done and that the stream has yet to show came after this: the record is back.
+        let back = state.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some());
+        state.unseen[side].retain(|unseen| !unseen.done || back);
+        state.ahead[side].take_if(|_| !back);
         state.owed[side] = None;
         // Either it was carried out before the record went, which its answer will say, or it will be refused; unless the
         // record is back by then.
@@ -145,6 +147,10 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let older = change.write.is_some() && change.write < there.creating && !former;
     // Somebody else has made one.
     let stranger = there.record.is_none() && !change.snapshot && !change.ours && change.write.is_none();
+    if returned && change.write.is_none() {
+        // Nothing says that it is older than what a re-read had found.
+        turn.state.fields.values_mut().for_each(|field| field.ahead[side] = None);
+    }
     arrive(turn, change);
     if change.joined || older || stranger {
         create::makes_way(turn, side);

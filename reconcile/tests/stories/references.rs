@@ -254,3 +254,19 @@ fn a_replaced_edit_wins_only_when_what_it_refers_to_is_known_on_the_other_side()
     let sent = sent.expect("it goes to both sides");
     assert_eq!((result, sent.side, sent.values.get("company__c")), (DecisionResult::Accepted, Side::Crm, Some(&Value::text("005"))));
 }
+
+#[test]
+fn an_edit_to_a_record_that_nobody_has_heard_of_and_that_was_put_back_is_not_kept() {
+    let mapping = referring();
+    let one = Some(("c1", Some("001"), Some("71")));
+    let two = Some(("c2", Some("002"), Some("72")));
+    let mut state = agreeing(&mapping, one);
+    let mut apply = |change: SideChange| apply(&mapping, &mut state, &Event::Changed(change), 0);
+    let effects = apply(SideChange { at: 10 * SECOND, ..contact_change(Side::Crm, "003", two) });
+    let write = Some(sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).number);
+    let column = |value: &str| BTreeMap::from([("company".to_owned(), Value::text(value))]);
+    apply(SideChange { at: 20 * SECOND, columns: column("99"), ..contact_change(Side::Erp, "9", None) });
+    apply(SideChange { at: 30 * SECOND, columns: column("71"), ..contact_change(Side::Erp, "9", one) });
+    let effects = apply(SideChange { at: 40 * SECOND, ours: true, write, columns: column("72"), ..contact_change(Side::Erp, "9", two) });
+    assert_eq!(kept(&effects), None, "nothing was replaced but what was expected");
+}
