@@ -216,3 +216,31 @@ fn an_edit_before_the_settlement_of_a_first_meeting_arrives_is_a_conflict_of_its
     assert_eq!(values(0), Pair { crm: &Value::text("name0"), erp: &Value::text("else") });
     assert_eq!(values(1), Pair { crm: &Value::Null, erp: &Value::text("else") });
 }
+
+#[test]
+fn a_deletion_that_is_shown_after_a_later_write_was_found_done_does_not_make_what_came_back_with_the_record_an_edit() {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    world.edit(Side::Erp, &[("name", Value::text("one"))]);
+    world.deliver(&mapping, Side::Erp);
+    let first = taken(&mut world, Side::Crm).number.0;
+    let shown = holds(&world, Side::Crm, "crm-1", Some("one"));
+    world.apply(&mapping, &ours(shown, first));
+    world.edit(Side::Erp, &[("name", Value::text("two"))]);
+    world.deliver(&mapping, Side::Erp);
+    let second = taken(&mut world, Side::Crm).number.0;
+    // Between the two it was deleted and brought back, of which nothing is known yet.
+    let (gone, back) = (world.clock, holds(&world, Side::Crm, "crm-1", Some("one")));
+    world.tick(10 * SECOND);
+    world.apply(&mapping, &Event::Answered { write: WriteNumber(second), answer: Answer::Applied, record: None });
+    let found =
+        SideChange { snapshot: true, ours: true, write: Some(WriteNumber(second)), ..holds(&world, Side::Crm, "crm-1", Some("two")) };
+    world.apply(&mapping, &Event::Read(found));
+    let deleted = SideChange { deleted: true, at: gone, ..name(&world, Side::Crm, "crm-1", "") };
+    let deleted = SideChange { fields: BTreeMap::new(), columns: BTreeMap::new(), may_create: false, ..deleted };
+    world.apply(&mapping, &Event::Changed(deleted));
+    world.apply(&mapping, &Event::Changed(SideChange { returned: true, write: Some(WriteNumber(first)), ..back }));
+    let shown = holds(&world, Side::Crm, "crm-1", Some("two"));
+    world.apply(&mapping, &ours(shown, second));
+    assert!(world.systems.erp.commands.is_empty(), "{:#?}", world.systems.erp.commands);
+    assert_eq!(world.state.fields["name"].seen.crm.as_ref().map(|seen| seen.value.clone()), Some(Value::text("two")));
+}
