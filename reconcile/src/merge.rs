@@ -29,6 +29,7 @@ mod echo;
 mod effect;
 mod evaluate;
 mod event;
+mod former;
 mod observe;
 mod remap;
 mod reopen;

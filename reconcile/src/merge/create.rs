@@ -6,9 +6,9 @@ use super::RECORD;
 use super::answer;
 use super::decide::Done;
 use super::effect::{ConflictRecord, Effect, Settlement, WriteCommand, WriteKind};
-use super::resolve;
+use super::former;
 use super::settle;
-use super::state::{ConflictNumber, Creation, FieldState, Former, InFlight, OpenWrite, Seen, WriteNumber};
+use super::state::{ConflictNumber, Creation, InFlight, OpenWrite, Seen, WriteNumber};
 use super::turn::{Turn, whence};
 use crate::mapping::{self, CreatePolicy, Pair, Policy, Side};
 use crate::value::Value;
@@ -109,7 +109,7 @@ pub(super) fn wished(turn: &mut Turn<'_>, target: Side, person: &str) -> Done {
     }
     let number = answered(turn, target, person, target.other());
     if turn.state.sides[target].deleted {
-        forget_side(turn, target);
+        former::forget(turn, target);
     }
     let side = &mut turn.state.sides[target];
     side.create_failed = None;
@@ -140,52 +140,6 @@ fn answered(turn: &mut Turn<'_>, target: Side, person: &str, winner: Side) -> Op
     record.settled = Some(Settlement { winner: Some(winner), chosen, tie: false, both: false, by, at: turn.now });
     turn.keep(record);
     Some(number)
-}
-
-/// Nothing known of a side's old record holds for the one that is made anew.
-pub(super) fn forget_side(turn: &mut Turn<'_>, gone: Side) {
-    let kept = gone.other();
-    let open = turn.state.fields.values().flat_map(|field| {
-        let opening = field.resolution.as_ref().filter(|resolution| resolution.reopens).map(|resolution| resolution.conflict);
-        field.held_by.into_iter().chain(opening)
-    });
-    for number in open.collect::<Vec<_>>() {
-        settle::withdraw(turn, number, Some(kept), "the other record is another one now");
-    }
-    let mapping = turn.mapping;
-    for field in &mapping.fields {
-        let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
-        // What is on its way to the one that stays arrives all the same, and may overtake an edit there.
-        if let Some(flight) = state.in_flight.take_if(|flight| flight.target == kept) {
-            answer::remember(turn, field, &flight);
-        }
-    }
-    let forgotten = std::mem::take(&mut turn.state.sides[gone]);
-    let opposite = turn.state.sides[kept].record.clone();
-    turn.state.sides[gone].former = match forgotten.record {
-        Some(record) => {
-            let agreed = turn.state.fields.iter().filter_map(|(name, field)| Some((name.clone(), field.agreed.clone()?)));
-            let sent = mapping.fields.iter().filter_map(|field| {
-                let flight = turn.state.fields.get(&field.name)?.in_flight.as_ref().filter(|flight| flight.target == gone)?;
-                let mut pair = resolve::twice(&flight.value);
-                pair[kept].clone_from(&flight.source);
-                (turn.predicted(field, gone, &flight.source) == flight.value).then(|| (field.name.clone(), pair))
-            });
-            Some(Former { record, opposite, agreed: agreed.collect(), sent: sent.collect(), next_write: turn.state.next_write })
-        }
-        None => forgotten.former,
-    };
-    for field in turn.state.fields.values_mut() {
-        let mut made = std::mem::take(&mut field.unseen[gone]);
-        made.retain(|unseen| unseen.makes);
-        let seen = std::mem::take(&mut field.seen[kept]);
-        let (ahead, owed) = (field.ahead[kept].take(), field.owed[kept]);
-        let mut unseen = std::mem::take(&mut field.unseen[kept]);
-        unseen.iter_mut().for_each(|late| late.orphan = true);
-        *field = FieldState::default();
-        (field.ahead[kept], field.owed[kept]) = (ahead, owed);
-        (field.seen[kept], field.unseen[kept], field.unseen[gone]) = (seen, unseen, made);
-    }
 }
 
 /// Another record has come where we are making one: what was sent along is not in it. The one that we make will find its own

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::author::{is_news, made_of};
 use super::event::SideChange;
+use super::former;
 use super::resolve;
 use super::settle;
 use super::speaks;
@@ -206,10 +207,8 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
     {
         replaced_early(turn, field, shown, replaced.clone());
     }
-    let here = &turn.state.sides[side];
-    let former = here.former.as_ref().filter(|former| here.record.as_ref() == Some(&former.record));
-    if moved && former.is_some_and(|former| shown.author.is_some_and(|author| author.0 < former.next_write)) && !own {
-        carried_before(turn, field, shown, before.as_ref());
+    if moved && !own && former::sent_before(turn, side, shown.author) {
+        former::carried(turn, field, side, value, before.as_ref());
     }
     let state = turn.field(&field.name);
     let behind = state.ahead[side].is_some();
@@ -358,16 +357,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
         agreed[side].clone_from(left(field, &shown.seen.value, &late.value));
         state.agreed = Some(agreed);
     }
-    let carried_across = turn.predicted(field, side, &late.source.value) == late.value;
-    let here = turn.state.sides[side].record.clone();
-    if let Some(former) = turn.state.sides[side.other()].former.as_mut().filter(|former| late.orphan && former.opposite == here) {
-        // Should the other record be back: this is what they agree on, if each was not to have its own.
-        former.agreed.remove(&field.name);
-        if carried_across {
-            let mut agreed = resolve::twice(&late.source.value);
-            agreed[side].clone_from(left(field, &shown.seen.value, &late.value));
-            former.agreed.insert(field.name.clone(), agreed);
-        }
+    if late.orphan {
+        former::shown(turn, field, side, left(field, &shown.seen.value, &late.value), &late);
     }
     let replaced = before.unwrap_or(late.instead);
     let known = replaced.value == late.base[side] || replaced.value == late.expected;
@@ -406,27 +397,6 @@ fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, repl
         let base = state.agreed.clone().unwrap_or_default();
         settle::overtaken(turn, field, side, replaced, other, base, true);
     }
-}
-
-/// A write for this entity is shown after all that was known of it is forgotten, as its record had left meanwhile. What it
-/// brought was the other side's and is no edit: where the other side holds something else, that one was edited since.
-fn carried_before(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Option<&Seen>) {
-    let (side, value) = (shown.side, &shown.seen.value);
-    let Some(state) = turn.state.fields.get_mut(&field.name) else { return };
-    if let Some(flight) = state.in_flight.as_mut().filter(|flight| flight.target == side) {
-        flight.passed = true;
-    }
-    let edited = state.agreed.as_ref().is_some_and(|agreed| before.is_none_or(|before| agreed[side] != before.value));
-    if edited || state.held_by.is_some() || state.resolution.is_some() {
-        return;
-    }
-    let Some(other) = state.seen[side.other()].as_ref().map(|other| other.value.clone()) else { return };
-    let predicted = turn.predicted(field, side, &other);
-    let mut agreed = Pair { crm: value.clone(), erp: value.clone() };
-    if made_of(field, &predicted, value, false) == *value {
-        agreed[side.other()] = other;
-    }
-    turn.field(&field.name).agreed = Some(agreed);
 }
 
 /// The edit that a write carried, with its time and author.

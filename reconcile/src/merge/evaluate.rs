@@ -1,8 +1,8 @@
 //! The table of the three-way merge: who changed since both agreed, and what follows.
 
-use super::author;
 use super::delete;
 use super::echo;
+use super::former;
 use super::resolve;
 use super::send::Plan;
 use super::settle;
@@ -42,7 +42,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
     if turn.field(&field.name).resolution.is_some() && resolve::carry_out(turn, field) {
         return;
     }
-    let Some(agreed) = turn.field(&field.name).agreed.clone().or_else(|| formerly(turn, field)) else {
+    let Some(agreed) = turn.field(&field.name).agreed.clone().or_else(|| former::agreed(turn, field)) else {
         first_contact(turn, field, &both);
         return;
     };
@@ -55,25 +55,6 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         (false, true) => carry(turn, field, Side::Erp, &both),
         (true, true) => settle::conflict(turn, field, &both, &agreed, None),
     }
-}
-
-/// What these two records had agreed on before one of them was forgotten that is back all the same.
-fn formerly(turn: &mut Turn<'_>, field: &FieldMapping) -> Option<Pair<crate::Value>> {
-    let records = Side::BOTH.map(|side| turn.state.sides[side].record.clone());
-    let agreed = Side::BOTH.into_iter().zip(&records).zip(records.iter().rev()).find_map(|((side, here), there)| {
-        let held = turn.state.fields.get(&field.name)?.seen[side].as_ref()?.value.clone();
-        let former = turn.state.sides[side].former.as_mut();
-        let former = former.filter(|former| here.as_ref() == Some(&former.record) && *there == former.opposite)?;
-        let (agreed, sent) = (former.agreed.remove(&field.name), former.sent.remove(&field.name));
-        let done = sent.filter(|sent| author::made_of(field, &sent[side], &held, false) == held);
-        done.map(|mut sent| {
-            sent[side] = held;
-            sent
-        })
-        .or(agreed)
-    });
-    turn.field(&field.name).agreed.clone_from(&agreed);
-    agreed
 }
 
 /// Both sides hold the same: the same canonical value, or what writing the changed side's value would make of it.

@@ -9,6 +9,7 @@ use super::delete;
 use super::echo::{self, Shown};
 use super::effect::WriteKind;
 use super::event::SideChange;
+use super::former;
 use super::settle;
 use super::state::{Ahead, Creation, InFlight, Owed, Parent, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
@@ -48,7 +49,7 @@ fn left(turn: &mut Turn<'_>, change: &SideChange) {
         settle::withdraw(turn, number, None, "the record belongs to another entity now");
     }
     turn.golden = true;
-    create::forget_side(turn, side);
+    former::forget(turn, side);
 }
 
 fn learn_parents(turn: &mut Turn<'_>, references: &BTreeMap<String, Parent>) {
@@ -123,7 +124,7 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         let back = there.record.is_some() && !there.deleted && turn.state.sides[side].creation != Creation::Refused;
         if back && change.ours {
             // The one that it followed came back meanwhile.
-            create::forget_side(turn, side);
+            former::forget(turn, side);
         }
     }
 }
@@ -300,7 +301,7 @@ fn arrive(turn: &mut Turn<'_>, change: &SideChange) {
     there.create_failed = None;
     if joins && there.deleted && there.followed && there.creation != Creation::Refused {
         // We deleted that one because of a record which left the entity since.
-        create::forget_side(turn, side.other());
+        former::forget(turn, side.other());
     }
     if turn.state.sides[side].deleted {
         undeleted(turn, change);
@@ -339,7 +340,7 @@ fn undeleted(turn: &mut Turn<'_>, change: &SideChange) {
     let there = &mut turn.state.sides[other];
     if followed && there.deleted {
         // We deleted one of the two; it is made anew, and nothing known of the old one holds.
-        create::forget_side(turn, other);
+        former::forget(turn, other);
     } else if there.deleted && there.follow.is_none() && !archived {
         // What was to follow did not find this one.
         there.followed = false;
