@@ -141,7 +141,7 @@ impl Error {
                 "correct the value at its source, and it is read again; or correct the mapping's type, words or expressions and put that in force (concord mapping apply)"
             }
             Self::Unwritten { .. } => {
-                "correct the value on either side and it is carried across; or correct the mapping (length, words, expressions), after which it goes with the field's next change"
+                "correct the value on either side and it is carried across; or correct the mapping (length, words, expressions) and try it again (page Failures, or concord retry)"
             }
             Self::Unmapped { .. } => "add it to the mapping, or leave it",
             Self::Meaningless { .. } => "see who wrote the message",

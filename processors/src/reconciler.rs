@@ -30,7 +30,9 @@ use std::sync::Arc;
 
 use reconcile::mapping::{EntityMapping, Mapping};
 use reconcile::merge::{self, Effect, Event};
-use schemas::message::{AuditEntry, Conflict, Decision, DecisionOutcome, EntityChange, EntityOp, Outcome, SYNC_ID_HEADER, Side, Write};
+use schemas::message::{
+    Action, AuditEntry, Conflict, Decision, DecisionOutcome, EntityChange, EntityOp, Outcome, SYNC_ID_HEADER, Side, Write,
+};
 use schemas::topic::Topics;
 use stream::{Codec, NewRecord, Record};
 
@@ -226,6 +228,9 @@ impl Processor for Reconciler {
                 };
                 for side in [Side::Crm, Side::Erp] {
                     stored.note_edit(crate::convert::side(side), context.now(), context.sync_id());
+                }
+                if decision.action == Action::Retry {
+                    stored.note_retried(context.sync_id());
                 }
                 Event::Decided(verdict)
             }

@@ -9,7 +9,7 @@ use crate::harness::{Running, World, money, text};
 
 const ACCOUNT: &str = "001000000000001AAA";
 
-fn row(name: &str) -> BTreeMap<String, Value> {
+pub(crate) fn row(name: &str) -> BTreeMap<String, Value> {
     let row = [
         ("id", Value::Int(7)),
         ("name", text(name)),
@@ -26,7 +26,7 @@ fn columns(row: &BTreeMap<String, Value>) -> Vec<(&str, Value)> {
 }
 
 /// A linked customer, `Acme` on both sides.
-async fn linked() -> (World, Running, String) {
+pub(crate) async fn linked() -> (World, Running, String) {
     let (world, running) = World::copied().await;
     world.change(Side::Erp, "public.customers", "7", Op::Create, &columns(&row("Acme"))).await;
     world.quiet().await;

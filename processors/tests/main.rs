@@ -9,6 +9,7 @@ mod laws;
 mod mapping;
 mod matching;
 mod remapping;
+mod retries;
 mod stories;
 mod tables;
 mod unread;

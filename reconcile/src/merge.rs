@@ -35,6 +35,7 @@ mod remap;
 mod reopen;
 mod resolve;
 mod restore;
+mod retry;
 mod send;
 mod settle;
 mod speaks;

@@ -17,6 +17,7 @@ mod records;
 mod references;
 mod remap;
 mod restores;
+mod retries;
 mod returns;
 mod undos;
 

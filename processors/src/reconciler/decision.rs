@@ -14,7 +14,14 @@ use crate::task::Context;
 /// Whether a decision is the reconciler's; the others are the matcher's.
 pub(super) const fn is_ours(action: Action) -> bool {
     match action {
-        Action::Settle | Action::Restore | Action::Reopen | Action::Undo | Action::Create | Action::Refuse | Action::Convert => true,
+        Action::Settle
+        | Action::Restore
+        | Action::Reopen
+        | Action::Undo
+        | Action::Create
+        | Action::Refuse
+        | Action::Convert
+        | Action::Retry => true,
         Action::Same | Action::Distinct | Action::Split | Action::Unmatch => false,
     }
 }
@@ -64,6 +71,7 @@ pub(super) fn verdict(context: &Context<'_>, stored: &Stored, decision: &Decisio
             Some(side) => Demand::Refuse { side },
             None => return Ok(Err("it names no side".to_owned())),
         },
+        (Action::Retry, _) => Demand::Retry { side: decision.side.map(convert::side) },
         (Action::Convert, _) => return Ok(Err("only a won opportunity is converted".to_owned())),
         (Action::Same | Action::Distinct | Action::Split | Action::Unmatch, _) => return Ok(Err("it is about a match".to_owned())),
     };
@@ -126,6 +134,7 @@ pub(super) fn answer(stored: &Stored, reply: Reply, version: i64) -> DecisionOut
             Demand::Undo { .. } => Action::Undo,
             Demand::Create { .. } => Action::Create,
             Demand::Refuse { .. } => Action::Refuse,
+            Demand::Retry { .. } => Action::Retry,
         },
         result: match reply.result {
             DecisionResult::Accepted => message::DecisionResult::Accepted,

@@ -38,6 +38,17 @@ impl Stored {
         }
     }
 
+    /// What was refused of earlier decisions goes on in the name of the one that tries it again.
+    pub(crate) fn note_retried(&mut self, id: Option<&bytes::Bytes>) {
+        let refused = self.state.fields.values().filter(|field| field.failed.is_some());
+        let decided: Vec<i64> = refused.filter_map(|field| field.resolution.as_ref().map(|resolution| resolution.at)).collect();
+        for at in decided {
+            for side in Side::BOTH {
+                self.note_edit(side, at, id);
+            }
+        }
+    }
+
     /// The edit that a new write carries, which is remembered with it: found by its time, for it may have waited for its
     /// turn; or else what is at hand (a record that was waited for).
     pub(crate) fn edit_of(&mut self, command: &WriteCommand, at_hand: Option<&bytes::Bytes>) -> Option<String> {
@@ -375,6 +386,10 @@ impl Keep for Demand {
                 out.push(5);
                 side.save(out);
             }
+            Self::Retry { side } => {
+                out.push(6);
+                side.save(out);
+            }
         }
     }
     fn load(input: &mut &[u8]) -> Result<Self, WireError> {
@@ -390,6 +405,7 @@ impl Keep for Demand {
             3 => Self::Undo { write: Keep::load(input)?, kept: Keep::load(input)? },
             4 => Self::Create { side: Keep::load(input)? },
             5 => Self::Refuse { side: Keep::load(input)? },
+            6 => Self::Retry { side: Keep::load(input)? },
             _ => return Err(WireError::Invalid("unknown Demand")),
         })
     }

@@ -6,7 +6,7 @@ use super::effect::{ConflictRecord, DecisionResult, Effect, Reply, Settlement};
 use super::event::{Choice, Demand, Verdict};
 use super::state::{ConflictNumber, Resolution};
 use super::turn::Turn;
-use super::{about_record, create, reopen, resolve, restore, settle, undo};
+use super::{about_record, create, reopen, resolve, restore, retry, settle, undo};
 use crate::mapping::{self, FieldMapping, Pair, Side};
 use crate::value::Value;
 
@@ -89,6 +89,7 @@ fn carry_out(turn: &mut Turn<'_>, verdict: &Verdict) -> Done {
         Demand::Undo { write, kept } => undo::undone(turn, verdict, *write, kept.as_deref()),
         Demand::Create { side } => create::wished(turn, *side, &verdict.actor),
         Demand::Refuse { side } => create::refused(turn, *side, &verdict.actor),
+        Demand::Retry { side } => retry::retried(turn, *side),
     }
 }
 

@@ -137,6 +137,11 @@ pub enum Demand {
         /// That side.
         side: Side,
     },
+    /// Try again what was refused for good.
+    Retry {
+        /// By this side; by either when none is named.
+        side: Option<Side>,
+    },
 }
 
 /// The chosen value.

@@ -29,6 +29,8 @@ symbols! {
         Split = "split",
         /// Take back a decision about a match (`of`).
         Unmatch = "unmatch",
+        /// Try again what the sides refused for good, or one of them (`side`).
+        Retry = "retry",
     }
 }
 

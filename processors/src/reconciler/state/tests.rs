@@ -254,6 +254,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         (write_number(), option::of(confirmed().prop_map(Box::new))).prop_map(|(write, kept)| Demand::Undo { write, kept }),
         side().prop_map(|side| Demand::Create { side }),
         side().prop_map(|side| Demand::Refuse { side }),
+        option::of(side()).prop_map(|side| Demand::Retry { side }),
     ];
     (word(), word(), any::<i64>(), option::of(word()), any::<bool>(), demand).prop_map(|(id, actor, at, batch, force, demand)| Verdict {
         id,
