@@ -111,7 +111,7 @@ pub(crate) async fn regions(app: &App, principal: &Principal, watched: &Watched)
         "conflicts" => conflicts::live(app, principal, watched).await,
         "matches" => matches::live(app, principal, watched).await,
         "undo" => undo::live(app, principal, watched).await,
-        "failures" => failures::regions(app).await,
+        "failures" => failures::live(app, principal).await,
         _ => sync::regions(app, principal).await,
     }
 }

@@ -50,6 +50,7 @@ fn routes() -> Vec<(RouteInfo, MethodRouter<Shared>)> {
         see("/changes/{id}/undo", SYNC, get(pages::undo::page)),
         act("/changes/{id}/undo", SYNC, post(pages::undo::undo)),
         see("/failures", READ, get(pages::failures::page)),
+        act("/failures/retry", SYNC, post(pages::failures::retry)),
         act("/pause", SYNC, post(pages::sync::pause)),
         act("/resume", SYNC, post(pages::sync::resume)),
         see("/events", READ, get(live::events)),

@@ -28,7 +28,7 @@ async fn every_route_opens_for_its_scope_and_for_no_less() -> Result<()> {
                 request = request.json(&serde_json::json!({"decisions": [{"action": "reopen", "conflict": "nothing"}]}));
             } else if route.path.ends_with("/resolve") && route.path.starts_with("/api") {
                 request = request.json(&serde_json::json!({"choice": "crm"}));
-            } else if ["/resolve", "/restore", "/answer", "/undo"].iter().any(|end| route.path.ends_with(end))
+            } else if ["/resolve", "/restore", "/answer", "/undo", "/retry"].iter().any(|end| route.path.ends_with(end))
                 && route.method == reqwest::Method::POST
             {
                 request = request.form(&[("choice:x", "crm"), ("answer", "same"), ("of", "nothing"), ("restore", "crm:nothing")]);

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod bulk;
 mod conflicts;
+mod failures;
 mod headers;
 mod live;
 mod matches;

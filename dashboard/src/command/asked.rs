@@ -125,7 +125,7 @@ async fn prepare(app: &App, principal: &Principal, asked: &Asked, batch: Option<
         refused(
             "bad_decision",
             format!("`{}` is not something that can be decided.", asked.action),
-            "Give settle, restore, reopen, undo, create, refuse, convert, same, distinct, split or unmatch.",
+            "Give settle, restore, reopen, undo, create, refuse, convert, retry, same, distinct, split or unmatch.",
         )
     })?;
     if asked.force && !principal.may(Scope::Admin) {
@@ -184,6 +184,11 @@ async fn prepare(app: &App, principal: &Principal, asked: &Asked, batch: Option<
         Action::Convert => {
             let entity = entity(app, named(asked.entity.as_ref(), "convert", "entity")?).await?;
             Ok((new(&entity), Memory::Nothing))
+        }
+        Action::Retry => {
+            let entity = entity(app, named(asked.entity.as_ref(), "retry", "entity")?).await?;
+            let side = asked.side.as_deref().map(side).transpose()?;
+            Ok((Decision { side, ..new(&entity) }, Memory::Nothing))
         }
         Action::Same | Action::Distinct => answer(app, asked, action, principal, new, now).await,
         Action::Split => {

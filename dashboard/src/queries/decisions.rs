@@ -150,6 +150,18 @@ pub(crate) async fn about_conflicts(pool: &PgPool, entity: &str) -> Result<Vec<D
         .map_err(reading("decisions about a record"))
 }
 
+/// Of each of these entities, the newest decisions to try again what was refused: about both sides, and about either.
+pub(crate) async fn retries(pool: &PgPool, entities: &[&str]) -> Result<Vec<Decision>> {
+    sqlx::query_as(select!(
+        "where d.id in (select distinct on (entity, action, coalesce(side, '')) id from decision where entity = any($1) and action in ('retry', 'convert') \
+         order by entity, action, coalesce(side, ''), at desc, id desc) order by d.at desc, d.id desc"
+    ))
+    .bind(entities)
+    .fetch_all(pool)
+    .await
+    .map_err(reading("decisions to try again"))
+}
+
 /// The last answer that somebody gave about a possible match and has not taken back.
 pub(crate) async fn last_match(pool: &PgPool, actor: &str) -> Result<Option<Decision>> {
     sqlx::query_as(select!(

@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use super::writes::still_failed;
 use super::{At, reading};
+use crate::command::Asked;
 use crate::error::Result;
 
 /// A write that its target refuses is set aside too; it is one failure, and shown as the write.
@@ -30,6 +31,14 @@ pub(crate) struct FailedWrite {
     pub(crate) attempts: i32,
     pub(crate) caused_at: At,
     pub(crate) answered_at: Option<At>,
+    /// The edit or decision that it follows from.
+    #[serde(skip)]
+    pub(crate) sync_id: Option<String>,
+    #[serde(skip)]
+    action: Option<String>,
+    /// The decision that tries it again; a deletion is decided in its conflict.
+    #[sqlx(skip)]
+    pub(crate) again: Option<Asked>,
 }
 
 /// What is set aside of one record: its newest message, and how often that has happened.
@@ -55,6 +64,12 @@ pub(crate) struct DeadLetter {
     pub(crate) title: Option<String>,
     pub(crate) times: i64,
     pub(crate) since: At,
+    /// The mapping could not write a value of an entity.
+    #[serde(skip)]
+    unwritten: bool,
+    /// The decision that tries it again, where that may help.
+    #[sqlx(skip)]
+    pub(crate) again: Option<Asked>,
 }
 
 /// Both, newest first.
@@ -66,9 +81,11 @@ pub(crate) struct Failures {
 
 /// At most `limit` of each.
 pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Failures> {
-    let writes = sqlx::query_as(concat!(
-        "select w.id, w.entity, w.kind, e.title, w.side, w.object, w.record, w.op, w.code, w.message, w.attempts, w.caused_at, w.answered_at \
-         from write w left join entity e on e.entity = w.entity \
+    // What is written for an entity of another kind is made of it: an order of an opportunity.
+    let mut writes: Vec<FailedWrite> = sqlx::query_as(concat!(
+        "select w.id, w.entity, w.kind, e.title, w.side, w.object, w.record, w.op, w.code, w.message, w.attempts, w.caused_at, w.answered_at, w.sync_id, \
+           case when w.op = 'delete' then null when k.kinds <> '{}' and not w.kind = any(k.kinds) then 'convert' else 'retry' end as action \
+         from write w left join entity e on e.entity = w.entity cross join lateral (select array(select kind from link where entity = w.entity and linked) as kinds) k \
          where ",
         still_failed!(),
         " order by coalesce(w.answered_at, w.caused_at) desc limit $1",
@@ -77,9 +94,15 @@ pub(crate) async fn latest(pool: &PgPool, limit: i64) -> Result<Failures> {
     .fetch_all(pool)
     .await
     .map_err(reading("failed writes"))?;
+    for write in &mut writes {
+        let side = Some(write.side.clone()).filter(|_| write.action.as_deref() == Some("retry"));
+        let entity = Some(write.entity.clone());
+        write.again = write.action.take().map(|action| Asked { action, entity, side, ..Asked::default() });
+    }
     let mut dead_letters: Vec<DeadLetter> = sqlx::query_as(concat!(
         "select * from (select distinct on (topic, component, coalesce(key, int8send(\"offset\"))) topic, partition, \"offset\", source_topic, \
-           source_partition, source_offset, component, reason, remedy, at, key, count(*) over w as times, min(at) over w as since \
+           source_partition, source_offset, component, reason, remedy, at, key, count(*) over w as times, min(at) over w as since, \
+           component = 'reconciler' and reason like '%: cannot write %' as unwritten \
          from dead_letter d where ",
         not_a_failed_write!(),
         " window w as (partition by topic, component, coalesce(key, int8send(\"offset\"))) \
@@ -98,6 +121,8 @@ async fn name(pool: &PgPool, letters: &mut [DeadLetter]) -> Result<()> {
     for letter in letters.iter_mut() {
         let text = letter.key.clone().and_then(|key| String::from_utf8(key).ok());
         letter.record = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
+        let entity = letter.record.clone().filter(|_| letter.unwritten);
+        letter.again = entity.map(|entity| Asked { action: "retry".into(), entity: Some(entity), ..Asked::default() });
     }
     let records: Vec<&str> = letters.iter().filter_map(|letter| letter.record.as_deref()).collect();
     if records.is_empty() {

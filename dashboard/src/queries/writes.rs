@@ -6,11 +6,17 @@ use sqlx::PgPool;
 use super::{At, reading};
 use crate::error::Result;
 
-/// A failed write, in SQL about `write w`, that no later confirmed write of the same columns has made good.
+/// A failed write, in SQL about `write w`: of one of its columns, no later write was confirmed, or failed and is shown instead;
+/// and nobody who wanted it tried again was told that nothing was refused (somebody put the value there by hand). Writes to one
+/// record are answered in the order in which they were decided.
 macro_rules! still_failed {
     () => {
-        "w.state = 'failed' and not exists (select from write l where l.entity = w.entity and l.side = w.side and l.state = 'confirmed' \
-         and l.caused_at > w.caused_at and l.\"values\" ?& array(select jsonb_object_keys(w.\"values\")))"
+        "w.state = 'failed' and exists (select from jsonb_object_keys(case w.\"values\" when '{}' then '{\"\": 0}' else w.\"values\" end) as c (name) \
+           where not exists (select from write l where l.entity = w.entity and l.side = w.side and l.object = w.object and l.state in ('confirmed', 'failed') \
+             and (coalesce(l.answered_at, l.confirmed_at), length(l.id), l.id) > (w.answered_at, length(w.id), w.id) \
+             and (w.\"values\" = '{}' or l.\"values\" ? c.name))) \
+         and (w.op = 'delete' or not exists (select from decision d where d.entity = w.entity and d.action = 'retry' and d.result = 'unchanged' \
+           and d.reason = 'nothing was refused' and coalesce(d.side, w.side) = w.side and d.at > w.answered_at))"
     };
 }
 pub(super) use still_failed;
