@@ -37,6 +37,8 @@ pub enum Command {
     Decide(crate::decide::Options),
     /// Take back a write, a decision, a settlement, or everything in a time range.
     Undo(crate::undo::Options),
+    /// Try again what was refused for good, of one record or of all.
+    Retry(crate::retry::Options),
     /// Possible matches: look at both records, say whether they are the same, take an answer back.
     Review(crate::review::Options),
     /// What agreement between records is worth when no key links them.

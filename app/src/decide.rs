@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 pub(crate) use ask::confirmed;
 pub(crate) use follow::{Follow, carry_out};
-pub(crate) use list::{shorten, table, text, value};
+pub(crate) use list::{plural, shorten, table, text, value};
 
 use crate::print::Printer;
 use crate::remote::{Connection, Remote, part};
@@ -166,7 +166,7 @@ pub async fn run(options: Options, printer: &Printer) -> anyhow::Result<ExitCode
             let remote = common.connection.open()?;
             let asks = options.settle.asks(&remote).await?;
             if options.settle.same_shape.is_some() || options.settle.record.is_some() {
-                let what = format!("decide {}", list::plural(asks.len(), "conflict", "conflicts"));
+                let what = format!("decide {}", plural(asks.len(), "conflict", "conflicts"));
                 if !confirmed(&what, common.yes, printer)? {
                     return Ok(ExitCode::SUCCESS);
                 }

@@ -16,6 +16,7 @@ pub mod matching;
 pub mod migrate;
 pub mod print;
 pub mod remote;
+pub mod retry;
 pub mod review;
 pub mod run;
 pub mod sample;

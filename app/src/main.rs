@@ -46,6 +46,7 @@ async fn run(cli: Cli, printer: &Printer) -> anyhow::Result<ExitCode> {
         Command::Mapping(mapping) => app::mapping::run(mapping, printer).await?,
         Command::Decide(options) => return app::decide::run(options, printer).await,
         Command::Undo(options) => return app::undo::run(options, printer).await,
+        Command::Retry(options) => return app::retry::run(options, printer).await,
         Command::Review(options) => return app::review::run(options, printer).await,
         Command::Matching(matching) => app::matching::run(matching, printer)?,
         Command::Bench(bench) => app::bench::run(bench, printer).await?,
@@ -61,7 +62,7 @@ fn default_filter(cli: &Cli) -> String {
     match (&cli.log, &cli.command) {
         (Some(filter), _) => filter.clone(),
         (None, Command::Demo(_) | Command::Check(_) | Command::Migrate(_) | Command::Mapping(_)) => "warn".to_owned(),
-        (None, Command::Decide(_) | Command::Undo(_) | Command::Review(_)) => "warn".to_owned(),
+        (None, Command::Decide(_) | Command::Undo(_) | Command::Retry(_) | Command::Review(_)) => "warn".to_owned(),
         // What goes wrong there goes wrong on purpose.
         (None, Command::Simulate(_)) => "off".to_owned(),
         (None, _) => "info".to_owned(),

@@ -272,7 +272,7 @@ async fn of_decision(app: &App, decision: &Decision) -> Result<Vec<Item>> {
             },
             None => cannot("it names no conflict".to_owned()),
         },
-        "restore" | "undo" | "reopen" => {
+        "restore" | "undo" | "reopen" | "retry" => {
             let entries = queries::audit::of_decision(&app.pool, &decision.id, MAX_ITEMS).await?;
             if entries.is_empty() {
                 return cannot("nothing was written for it yet".to_owned());

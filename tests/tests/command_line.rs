@@ -122,7 +122,7 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_says_how_it_is_used() {
-    for command in ["demo", "run", "check", "migrate", "decide", "undo", "review", "bench", "simulate", "topics", "simulator"] {
+    for command in ["demo", "run", "check", "migrate", "decide", "undo", "retry", "review", "bench", "simulate", "topics", "simulator"] {
         let help = concord(&[command, "--help"]).await;
         let said = text(&help.stdout);
         assert!(help.status.success() && said.contains("Usage: concord") && said.contains("--json"), "{command}: {said}");

@@ -323,3 +323,47 @@ async fn a_command_without_address_token_or_scope_says_what_is_missing() {
     let usage = at("http://127.0.0.1:1", &["undo"]).await;
     assert_eq!(usage.code, Some(2), "{}", usage.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_erp_refused_is_carried_across_when_it_is_tried_again_after_the_cause_is_gone() {
+    let world = World::start(Log::Embedded, 6).await;
+    let refused = async || world.get("failures").await["writes"].as_array().map_or(0, Vec::len);
+    world.sql("alter table customers add constraint no_such_phone check (phone not like '+99%') not valid").await;
+    let mut records = Vec::new();
+    for (number, customer) in customers(&world, 3).await.into_iter().enumerate() {
+        let (account, phone) = (world.account_of(customer).await, format!("+99 {number}"));
+        world.edit_account(account, &json!({"Phone": phone}));
+        records.push((customer, account, phone));
+    }
+    eventually("three refused writes", &refused, |number| *number == 3).await;
+    let first = records[0].1.to_string();
+    let retry = async |more: &[&str]| concord(&world, &[&["retry", "--wait", "--timeout", "90s"], more].concat()).await;
+
+    // The cause is still there: it is refused again, and is one failure as before.
+    let said = retry(&[&first, "--json"]).await;
+    let answer = said.json();
+    assert_eq!((said.code, &answer["accepted"], &answer["failed"]), (Some(3), &json!(1), &json!(1)), "{answer}");
+    assert_eq!(answer["decisions"][0]["reason"], "1 field is tried again", "{answer}");
+    assert_eq!(refused().await, 3);
+
+    world.sql("alter table customers drop constraint no_such_phone").await;
+    let said = retry(&[&first]).await.well().stdout;
+    assert!(said.contains("1 field is tried again") && said.contains("1 confirmed"), "{said}");
+    let (customer, account, phone) = &records[0];
+    assert_eq!(phones(&world, *customer, *account).await, (Some(phone.clone()), json!(phone)), "it said confirmed");
+    eventually("two refused writes", &refused, |number| *number == 2).await;
+    // The ERP refused the others, Salesforce none.
+    assert!(retry(&["--all", "--side", "crm"]).await.well().stdout.contains("Nothing that failed can be tried again"));
+    concord(&world, &["retry", "--all"]).await.fails(&["try 2 records again", "say --yes"]);
+    let answer = retry(&["--all", "--yes", "--json"]).await.well().json();
+    assert_eq!((&answer["decided"], &answer["confirmed"], answer["batch"].is_string()), (&json!(2), &json!(2), true), "{answer}");
+    eventually("no failure", || world.get("failures"), |found: &Json| found["writes"] == json!([]) && found["dead_letters"] == json!([]))
+        .await;
+    for (customer, account, phone) in &records {
+        assert_eq!(phones(&world, *customer, *account).await, (Some(phone.clone()), json!(phone)));
+    }
+    world.agree("trying again").await;
+    let said = retry(&[&first]).await.well().stdout;
+    assert!(said.contains("changed nothing: nothing was refused"), "{said}");
+    world.stop().await;
+}

@@ -51,7 +51,8 @@ macro_rules! select {
         concat!(
             "select a.id, a.entity, a.kind, a.title, a.side, a.object, a.record, a.op, a.columns, a.altered, a.reason, a.actor, a.conflict, a.sync_id, a.caused_at, \
              a.at, a.mapping_version, u.id as undone, u.actor as undone_by, \
-             exists (select from decision d where d.action = 'undo' and d.id = a.sync_id) as is_undo from audit a \
+             exists (select from decision d where d.action = 'undo' and d.id = a.sync_id) \
+               or exists (select from decision d where d.action = 'undo' and d.entity = a.entity and d.replaced = a.conflict) as is_undo from audit a \
              left join lateral (select d.id, d.actor from decision d where d.write = a.id and d.action = 'undo' and d.result is distinct from 'refused' \
                order by d.at desc limit 1) u on true ",
             $rest
