@@ -129,8 +129,9 @@ function count() {
     if (!choice) continue;
     chosen += 1;
     if (choice === 'both' || 'record' in field.dataset) continue;
-    if (choice !== 'crm') writes.crm += 1;
-    if (choice !== 'erp') writes.erp += 1;
+    for (const side of ['crm', 'erp']) {
+      if (choice !== side && field.dataset.to.includes(side)) writes[side] += 1;
+    }
   }
   const open = $$('fieldset.field').length - chosen;
   const words = (n, to) => (n ? `${n} ${n === 1 ? 'write' : 'writes'} to ${to}` : '');

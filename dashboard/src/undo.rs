@@ -214,7 +214,9 @@ fn settlement(conflict: &Conflict) -> Item {
     let mut changes = Vec::new();
     for (side, value, column) in [("crm", &conflict.crm, &conflict.crm_column), ("erp", &conflict.erp, &conflict.erp_column)] {
         let then = plain(value);
-        if then != chosen {
+        // A field that never travels to a side is not written there.
+        let written = !column.is_empty() || conflict.field == crate::command::RECORD;
+        if then != chosen && written {
             changes.push(Change {
                 side: side.to_owned(),
                 column: column.clone(),

@@ -311,6 +311,8 @@ fn bounded(systems: &Systems, books: &Books, entity: &str, wrong: &mut Vec<Strin
             match &put.by {
                 By::Person | By::Trigger => edits += 1,
                 By::Return => {}
+                // It was made for an entity whose place was taken meanwhile, and is a question now.
+                By::Write(write) if write.split(':').next().is_some_and(|theirs| !family.contains(&theirs)) => {}
                 By::Write(_) => {
                     writes += 1;
                     if !written.insert((put.side, &put.id, &put.value)) && fresh {

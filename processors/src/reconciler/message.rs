@@ -75,7 +75,8 @@ pub(super) fn write(mapping: &EntityMapping, state: &EntityState, command: &Writ
 
 pub(super) fn conflict(mapping: &EntityMapping, state: &EntityState, record: &ConflictRecord) -> Conflict {
     let field = mapping.field(&record.field);
-    let column = |side: Side| field.map(|field| field.columns[side].shown()).unwrap_or_default();
+    let written = |side: Side| field.filter(|field| field.direction.allows(side));
+    let column = |side: Side| written(side).map(|field| field.columns[side].shown()).unwrap_or_default();
     let settled = record.settled.as_ref();
     let seen = |side: Side| &record.values[side];
     Conflict {

@@ -13,7 +13,7 @@ use super::former;
 use super::settle;
 use super::state::{Ahead, Creation, InFlight, Owed, Parent, Seen, Unseen, WriteNumber};
 use super::turn::Turn;
-use crate::mapping::{FieldMapping, FieldType};
+use crate::mapping::{FieldMapping, FieldType, Side};
 use crate::value::Value;
 
 pub(super) fn changed(turn: &mut Turn<'_>, change: &SideChange) {
@@ -56,13 +56,13 @@ fn learn_parents(turn: &mut Turn<'_>, references: &BTreeMap<String, Parent>) {
     for parent in references.values().filter(|parent| !parent.entity.is_empty()) {
         // A record is in one entity: whichever had it before has it no more.
         for former in turn.state.references.values_mut() {
-            for side in crate::mapping::Side::BOTH {
+            for side in Side::BOTH {
                 former.records[side].take_if(|record| Some(&*record) == parent.records[side].as_ref());
             }
         }
         let known = turn.state.references.entry(parent.entity.clone()).or_default();
         known.entity.clone_from(&parent.entity);
-        for side in crate::mapping::Side::BOTH {
+        for side in Side::BOTH {
             if parent.records[side].is_some() {
                 known.records[side].clone_from(&parent.records[side]);
             }
@@ -148,8 +148,8 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let older = change.write.is_some() && change.write < there.creating && !former;
     // Somebody else has made one.
     let stranger = there.record.is_none() && !change.snapshot && !change.ours && change.write.is_none();
-    if returned && change.write.is_none() {
-        // Nothing says that it is older than what a re-read had found.
+    if returned && side == Side::Erp && change.write.is_none() {
+        // A row tells of no write before it, as a record in the CRM does: nothing says that it is older than what was found.
         turn.state.fields.values_mut().for_each(|field| field.ahead[side] = None);
     }
     arrive(turn, change);

@@ -52,9 +52,9 @@ record! {
         pub crm_record: Option<String>,
         /// Record id in the ERP.
         pub erp_record: Option<String>,
-        /// Object field that a settlement writes in the CRM.
+        /// Object field that a settlement writes in the CRM; empty where the field never travels there.
         pub crm_column: String,
-        /// Column that a settlement writes in the ERP.
+        /// Column that a settlement writes in the ERP; empty where the field never travels there.
         pub erp_column: String,
         /// Policy in force: `last_write`, `crm`, `erp` or `review`.
         pub policy: String,
