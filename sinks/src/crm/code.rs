@@ -47,24 +47,32 @@ const CODES: &[(&str, Kind, &str)] = &[
     (
         "DUPLICATE_VALUE",
         Record,
-        "Another record has this value already; change one of the two, then change the field once more at its source, which sends it again",
+        "Another record has this value already; change one of the two, then try it again on the page Failures (or concord retry)",
     ),
     ("DUPLICATE_EXTERNAL_ID", Record, "Several records hold this entity id; make the field unique and remove the extra ones"),
     (
         "REQUIRED_FIELD_MISSING",
         Record,
-        "Give the field a value in the mapping (a constant will do), then change the field once more at its source, which sends it again",
+        "Give the field a value in the mapping (a constant will do), then try it again on the page Failures (or concord retry)",
     ),
-    ("FIELD_CUSTOM_VALIDATION_EXCEPTION", Record, "A validation rule of the org refuses it; change the value at its source, or the rule"),
-    ("FIELD_FILTER_VALIDATION_EXCEPTION", Record, "A lookup filter of the org refuses it; change the value at its source, or the filter"),
+    (
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        Record,
+        "A validation rule of the org refuses it; change the value at its source, or the rule and try it again",
+    ),
+    (
+        "FIELD_FILTER_VALIDATION_EXCEPTION",
+        Record,
+        "A lookup filter of the org refuses it; change the value at its source, or the filter and try it again",
+    ),
     ("STRING_TOO_LONG", Record, "Shorten the value at its source, or trim it in the mapping"),
-    ("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", Record, "Add the value to the picklist, or translate it in the mapping"),
+    ("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", Record, "Add the value to the picklist, or translate it in the mapping; then try it again"),
     ("NUMBER_OUTSIDE_VALID_RANGE", Record, "The number is too large for the field; change it at its source"),
     ("INVALID_EMAIL_ADDRESS", Record, "Correct the address at its source"),
     (
         "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
         Record,
-        "Give Concord's user access to the record it refers to, then change the field once more at its source, which sends it again",
+        "Give Concord's user access to the record it refers to, then try it again on the page Failures (or concord retry)",
     ),
     ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", Record, "A trigger or flow of the org failed; its message says which"),
     ("INVALID_CROSS_REFERENCE_KEY", Record, "The record it refers to is gone, or of another kind"),
@@ -80,7 +88,7 @@ pub(crate) fn of(code: &str, message: &str) -> (Kind, &'static str) {
         return of("UNABLE_TO_LOCK_ROW", "");
     }
     CODES.iter().find(|(name, ..)| *name == code).map_or(
-        (Record, "Read the message; once the cause is gone, change the field once more at its source, which sends it again"),
+        (Record, "Read the message; once the cause is gone, try it again on the page Failures (or concord retry)"),
         |(_, kind, remedy)| (*kind, *remedy),
     )
 }

@@ -336,7 +336,7 @@ async fn dropped(connection: &Connection, table: &Table) -> PgError {
     let sql = format!(
         "DO $concord$ BEGIN RAISE EXCEPTION USING ERRCODE = 'P0001', \
          MESSAGE = $message${} did not take a row although nothing spoke against it$message$, \
-         HINT = 'Look for a trigger or a row-level policy that drops rows silently, then change the field once more at its source, which sends it again'; END $concord$",
+         HINT = 'Look for a trigger or a row-level policy that drops rows silently, then try it again on the page Failures (or concord retry)'; END $concord$",
         table.name.replace('$', "")
     );
     loop {

@@ -129,10 +129,10 @@ fn remedy(db: &DbError) -> String {
         return hint.to_owned();
     }
     match db.code().code() {
-        "23502" => "Give the column a value in the mapping (a constant will do) or a default in the ERP, then change the field once more at its source, which sends it again",
-        "23503" => "Create the row it refers to, then change the field once more at its source, which sends it again",
-        "23505" => "Another row has this value already; change one of the two, then change the field once more at its source, which sends it again",
-        "23514" | "23P01" | "44000" => "Change the value at its source to one the ERP's rule allows; that makes a new write",
+        "23502" => "Give the column a value in the mapping (a constant will do) or a default in the ERP, then try it again on the page Failures (or concord retry)",
+        "23503" => "Create the row it refers to, then try it again on the page Failures (or concord retry)",
+        "23505" => "Another row has this value already; change one of the two, then try it again on the page Failures (or concord retry)",
+        "23514" | "23P01" | "44000" => "Change the value at its source to one the ERP's rule allows, or change the rule and try it again",
         "22001" => "Shorten the value at its source, or trim it in the mapping",
         "22003" => "The number is too large for the column; change it at its source",
         "22P02" | "22007" | "22008" | "42804" | "22023" => "The column has another type than the mapping thinks; correct the mapping",
@@ -142,8 +142,8 @@ fn remedy(db: &DbError) -> String {
         "42703" => "Create the column, or correct its name in the mapping",
         "42P10" => "Make the column that holds the entity id unique: CREATE UNIQUE INDEX ON … (column)",
         "55P03" | "57014" => "Another session holds the row; look for long transactions in pg_stat_activity",
-        "P0001" => "A trigger of the ERP refuses this; change the value at its source, or the trigger",
-        _ => "Read the message; once the cause is gone, change the field once more at its source, which sends it again",
+        "P0001" => "A trigger of the ERP refuses this; change the value at its source, or the trigger and try it again",
+        _ => "Read the message; once the cause is gone, try it again on the page Failures (or concord retry)",
     }
     .to_owned()
 }
