@@ -99,7 +99,7 @@ impl Control {
         let new = parse(text)?;
         let latest = self.latest().await?;
         // One that this build no longer takes has nothing to say against another.
-        let old = latest.as_ref().and_then(|setting| in_force::mapping(setting).ok());
+        let old = latest.as_ref().and_then(|setting| in_force::Mappings::default().set(setting).ok());
         let places = Places::of(text);
         let said = |difference: processors::mapping_file::Difference, remedy: &str| Said {
             line: places.line(&difference.path),

@@ -181,6 +181,7 @@ fn processors(pipeline: &mut Pipeline, config: &Config, base: &Base, mapping: &A
         codec: base.codec.clone(),
         topics: base.topics.clone(),
         mapping: mapping.clone(),
+        mappings: processors::in_force::Mappings::default(),
         home: processors::store::Home::Disk(config.state_dir.clone()),
         clock: processors::real(),
         config: config.processors.clone(),

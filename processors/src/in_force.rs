@@ -11,6 +11,8 @@
 //!
 //! It leaves out topics: objects that are new are read after the next start.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use reconcile::mapping::Mapping;
 use schemas::message::Setting;
 use schemas::record;
@@ -53,15 +55,47 @@ pub fn setting(text: &str, version: i64, actor: impl Into<String>, at: i64) -> S
     Setting { name: SETTING.to_owned(), value: serde_json::json!({ "text": text }).to_string(), version, actor: actor.into(), at }
 }
 
-/// The mapping that a setting holds.
-///
-/// # Errors
-/// When it is not a mapping, or none that this build can read.
-pub fn mapping(setting: &Setting) -> Result<Mapping> {
-    let wrong = |reason: String| Error::Meaningless { what: format!("version {} of the mapping", setting.version), reason };
-    let value: serde_json::Value = serde_json::from_str(&setting.value).map_err(|error| wrong(error.to_string()))?;
-    let text = value["text"].as_str().ok_or_else(|| wrong("it has no text".to_owned()))?;
-    mapping_file::parse(text).map(|mapping| mapping.at(setting.version)).map_err(|error| wrong(error.to_string()))
+/// Mappings as they were read, so that a task that begins anew need not read the one in force again. Clones share what they
+/// know, which is one for each version that was in force while the process ran.
+#[derive(Debug, Clone, Default)]
+pub struct Mappings(Arc<Mutex<Vec<Arc<Mapping>>>>);
+
+impl Mappings {
+    /// The mapping of this text as this version.
+    ///
+    /// # Errors
+    /// When it is none that this build can read.
+    pub fn read(&self, text: &str, version: i64) -> Result<Arc<Mapping>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = known.iter().find(|mapping| mapping.version == version && mapping.text == text) {
+            return Ok(mapping.clone());
+        }
+        let mapping = Arc::new(mapping_file::parse(text)?.at(version));
+        known.push(mapping.clone());
+        Ok(mapping)
+    }
+
+    /// The mapping that a setting holds.
+    ///
+    /// # Errors
+    /// When it is not a mapping, or none that this build can read.
+    pub fn set(&self, setting: &Setting) -> Result<Arc<Mapping>> {
+        let wrong = |reason: String| Error::Meaningless { what: format!("version {} of the mapping", setting.version), reason };
+        let value: serde_json::Value = serde_json::from_str(&setting.value).map_err(|error| wrong(error.to_string()))?;
+        let text = value["text"].as_str().ok_or_else(|| wrong("it has no text".to_owned()))?;
+        self.read(text, setting.version).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The mapping that a store holds.
+    pub(crate) fn stored(&self, kept: &InForce) -> Result<Arc<Mapping>> {
+        self.read(&kept.text, kept.version)
+    }
+}
+
+impl FromIterator<Arc<Mapping>> for Mappings {
+    fn from_iter<I: IntoIterator<Item = Arc<Mapping>>>(known: I) -> Self {
+        Self(Arc::new(Mutex::new(known.into_iter().collect())))
+    }
 }
 
 /// The version that a mapping gets after the one in force.
@@ -82,9 +116,4 @@ pub const fn remedy(weight: Weight) -> &'static str {
         Weight::Start => "put it into the configured mapping file and start Concord again",
         Weight::Never => "map it under another name, or begin anew: another prefix in [log] and an empty state_dir",
     }
-}
-
-/// The mapping that a store holds.
-pub(crate) fn stored(kept: &InForce) -> Result<Mapping> {
-    mapping_file::parse(&kept.text).map(|mapping| mapping.at(kept.version))
 }

@@ -56,6 +56,7 @@ use schemas::topic::Topics;
 use stream::{Codec, Log, Offsets, Record};
 
 use crate::error::{Error, Result};
+use crate::in_force::Mappings;
 use crate::metrics::Metrics;
 use crate::outbox::Channel;
 use crate::task::{Context, Processor, Work};
@@ -88,6 +89,7 @@ pub struct Matcher {
     control: String,
     /// The mapping that we were started with.
     given: Arc<Mapping>,
+    mappings: Mappings,
     /// What the store says of the mapping in force has been followed.
     mapping_settled: bool,
     /// The mapping before the one in force, while values are made again.
@@ -124,7 +126,7 @@ pub enum Input {
 }
 
 impl Matcher {
-    /// A matcher for a mapping, whose offsets are committed under `group`. A record whose parent nobody has seen for
+    /// A matcher for a mapping, with what was read of others, whose offsets are committed under `group`. A record whose parent nobody has seen for
     /// `parent_wait_us` is set aside in words, and goes on waiting.
     ///
     /// # Errors
@@ -133,14 +135,13 @@ impl Matcher {
         log: Arc<dyn Log>,
         codec: Codec,
         topics: &Topics,
-        mapping: Arc<Mapping>,
+        (mapping, mappings): (&Arc<Mapping>, &Mappings),
         group: &str,
         metrics: Metrics,
         parent_wait_us: i64,
     ) -> Result<Self> {
         let registry = Error::log(NAME);
-        let given = mapping.clone();
-        let plan = Arc::new(Plan::new(mapping, topics));
+        let plan = Arc::new(Plan::new(mapping.clone(), topics));
         let mut letters = BTreeMap::new();
         for source in &plan.sources {
             let channel = Channel::open(&codec, &topics.dead_letters(&source.topic)).await.map_err(&registry)?;
@@ -153,7 +154,8 @@ impl Matcher {
             outcomes: Channel::open(&codec, &topics.decision_outcomes()).await.map_err(&registry)?,
             decisions: topics.decisions(),
             control: topics.control(),
-            given,
+            given: mapping.clone(),
+            mappings: mappings.clone(),
             mapping_settled: false,
             before: None,
             checkpoints: topics.checkpoint(),

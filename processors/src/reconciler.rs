@@ -37,6 +37,7 @@ use schemas::topic::Topics;
 use stream::{Codec, NewRecord, Record};
 
 use crate::error::{Error, Result};
+use crate::in_force::Mappings;
 use crate::metrics::Metrics;
 use crate::outbox::Channel;
 use crate::task::{Context, Processor, Work};
@@ -54,6 +55,7 @@ pub(crate) const NAME: &str = "reconciler";
 pub struct Reconciler {
     codec: Codec,
     mapping: Arc<Mapping>,
+    mappings: Mappings,
     changes_topic: Arc<str>,
     outcomes_topic: String,
     decisions_topic: String,
@@ -87,7 +89,7 @@ pub enum Input {
 }
 
 impl Reconciler {
-    /// A reconciler for a mapping. A record whose answered write stays unseen for `reread_after_us` is read again; of each
+    /// A reconciler for a mapping, with what was read of others. A record whose answered write stays unseen for `reread_after_us` is read again; of each
     /// entity the last `remembered` settled conflicts and finished writes can be taken back.
     ///
     /// # Errors
@@ -95,7 +97,7 @@ impl Reconciler {
     pub async fn open(
         codec: Codec,
         topics: &Topics,
-        mapping: Arc<Mapping>,
+        (mapping, mappings): (&Arc<Mapping>, &Mappings),
         metrics: Metrics,
         reread_after_us: i64,
         remembered: u64,
@@ -126,7 +128,8 @@ impl Reconciler {
             topics: topics.clone(),
             metrics,
             reread_after_us,
-            mapping,
+            mapping: mapping.clone(),
+            mappings: mappings.clone(),
             codec,
         })
     }

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::health::{self, Report};
+use crate::in_force::Mappings;
 use crate::matcher::{self, Matcher};
 use crate::metrics::Metrics;
 use crate::reconciler::{self, Reconciler};
@@ -64,7 +65,44 @@ pub struct Node {
 
 /// Every processor: one row each.
 pub fn topology(mapping: &Mapping, topics: &Topics) -> Vec<Node> {
-    let golden = mapping.entities.iter().map(|entity| topics.golden(&entity.kind)).collect::<Vec<_>>();
+    ProcessorName::ALL.into_iter().map(|name| node(name, mapping, topics)).collect()
+}
+
+fn node(name: ProcessorName, mapping: &Mapping, topics: &Topics) -> Node {
+    let (store, sharing, inputs, outputs) = match name {
+        ProcessorName::Matcher => (
+            "links",
+            Sharing::One,
+            captured(mapping, topics),
+            vec![topics.entity_changes(), topics.entity_links(), topics.match_reviews(), topics.decision_outcomes()],
+        ),
+        ProcessorName::Reconciler => {
+            let decided =
+                [topics.writes(Side::Crm), topics.writes(Side::Erp), topics.conflicts(), topics.audit(), topics.decision_outcomes()];
+            let golden = mapping.entities.iter().map(|entity| topics.golden(&entity.kind));
+            (
+                "entities",
+                Sharing::ByPartition,
+                vec![topics.entity_changes(), topics.outcomes(), topics.decisions()],
+                decided.into_iter().chain(golden).collect(),
+            )
+        }
+        ProcessorName::Aggregates => {
+            ("totals", Sharing::One, vec![topics.entity_changes()], vec![topics.customer_financials(), topics.pipeline_summary()])
+        }
+    };
+    Node {
+        name,
+        changelog: topics.changelog(name.as_str(), store),
+        dead_letters: inputs.iter().map(|topic| topics.dead_letters(topic)).collect(),
+        inputs,
+        outputs,
+        sharing,
+    }
+}
+
+/// What was captured of both systems, and what is said of it.
+fn captured(mapping: &Mapping, topics: &Topics) -> Vec<String> {
     let mut cdc: Vec<String> = Vec::new();
     for entity in &mapping.entities {
         cdc.extend([topics.cdc_crm(&entity.sides.crm.object), topics.cdc_erp(&entity.sides.erp.object)]);
@@ -79,36 +117,8 @@ pub fn topology(mapping: &Mapping, topics: &Topics) -> Vec<Node> {
         Side::Crm => topics.cdc_crm(&captured.object),
         Side::Erp => topics.cdc_erp(&captured.object),
     }));
-    cdc.push(topics.checkpoint());
-    cdc.push(topics.control());
-    cdc.push(topics.decisions());
-    let row = |name: ProcessorName, store: &str, sharing, inputs: Vec<String>, outputs: Vec<String>| Node {
-        name,
-        changelog: topics.changelog(name.as_str(), store),
-        dead_letters: inputs.iter().map(|topic| topics.dead_letters(topic)).collect(),
-        inputs,
-        outputs,
-        sharing,
-    };
-    let matched = vec![topics.entity_changes(), topics.entity_links(), topics.match_reviews(), topics.decision_outcomes()];
-    let decided = [topics.writes(Side::Crm), topics.writes(Side::Erp), topics.conflicts(), topics.audit(), topics.decision_outcomes()];
-    vec![
-        row(ProcessorName::Matcher, "links", Sharing::One, cdc, matched),
-        row(
-            ProcessorName::Reconciler,
-            "entities",
-            Sharing::ByPartition,
-            vec![topics.entity_changes(), topics.outcomes(), topics.decisions()],
-            decided.into_iter().chain(golden).collect(),
-        ),
-        row(
-            ProcessorName::Aggregates,
-            "totals",
-            Sharing::One,
-            vec![topics.entity_changes()],
-            vec![topics.customer_financials(), topics.pipeline_summary()],
-        ),
-    ]
+    cdc.extend([topics.checkpoint(), topics.control(), topics.decisions()]);
+    cdc
 }
 
 /// Every topic that processors read or write, ready to be created.
@@ -136,6 +146,8 @@ pub struct Environment {
     pub topics: Topics,
     /// What corresponds to what.
     pub mapping: Arc<Mapping>,
+    /// What was read of other versions of it.
+    pub mappings: Mappings,
     /// Where state is kept.
     pub home: Home,
     /// The time.
@@ -155,8 +167,8 @@ pub struct Environment {
 /// # Errors
 /// What cannot be mended; its text says what may help, and so does the health message.
 pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
-    let Environment { log, codec, topics, mapping, home, clock, config, metrics, shutdown } = environment;
-    let Some(node) = topology(&mapping, &topics).into_iter().find(|node| node.name == name) else { return Ok(()) };
+    let Environment { log, codec, topics, mapping, mappings, home, clock, config, metrics, shutdown } = environment;
+    let node = node(name, &mapping, &topics);
     let component = name.as_str();
     let reread_after_us = i64::try_from(config.reread_after_ms).unwrap_or(i64::MAX).saturating_mul(1000);
     let remembered = u64::from(config.remembered_per_record);
@@ -182,11 +194,12 @@ pub async fn run(name: ProcessorName, environment: Environment) -> Result<()> {
     let work = async {
         match name {
             ProcessorName::Matcher => {
-                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, mapping.clone(), &group, metrics.clone(), parent_wait_us))
-                    .await
+                let given = (&mapping, &mappings);
+                task.run(|| Matcher::open(log.clone(), codec.clone(), &topics, given, &group, metrics.clone(), parent_wait_us)).await
             }
             ProcessorName::Reconciler => {
-                let open = || Reconciler::open(codec.clone(), &topics, mapping.clone(), metrics.clone(), reread_after_us, remembered);
+                let given = (&mapping, &mappings);
+                let open = || Reconciler::open(codec.clone(), &topics, given, metrics.clone(), reread_after_us, remembered);
                 task.run(open).await
             }
             ProcessorName::Aggregates => task.run(|| Aggregates::open(codec.clone(), &topics, mapping.clone())).await,

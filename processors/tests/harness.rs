@@ -122,6 +122,7 @@ impl World {
             codec: self.codec.clone(),
             topics: self.topics.clone(),
             mapping: self.mapping.clone(),
+            mappings: processors::in_force::Mappings::default(),
             home: Home::Memory(self.stores.clone()),
             clock: Arc::new(move || clock.load(Ordering::Relaxed)),
             config: Config { batch_records: 50, backoff_ms: 10, backoff_max_ms: 50, ..Config::default() },

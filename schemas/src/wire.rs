@@ -72,6 +72,7 @@ pub trait Message: Wire {
 }
 
 /// Appends a zig-zag variable-length integer, Avro's `int` and `long`.
+#[inline]
 pub fn put_long(value: i64, out: &mut Vec<u8>) {
     let mut bits = ((value << 1) ^ (value >> 63)) as u64;
     while bits >= 0x80 {
@@ -82,6 +83,7 @@ pub fn put_long(value: i64, out: &mut Vec<u8>) {
 }
 
 /// Reads what [`put_long`] wrote.
+#[inline]
 pub fn take_long(input: &mut &[u8]) -> Result<i64, WireError> {
     let mut bits = 0u64;
     for shift in (0..64).step_by(7) {
@@ -96,12 +98,14 @@ pub fn take_long(input: &mut &[u8]) -> Result<i64, WireError> {
 }
 
 /// Appends length-prefixed bytes, Avro's `bytes` and `string`.
+#[inline]
 pub fn put_bytes(value: &[u8], out: &mut Vec<u8>) {
     put_long(value.len() as i64, out);
     out.extend_from_slice(value);
 }
 
 /// Reads length-prefixed bytes without copying.
+#[inline]
 pub fn take_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
     let length = usize::try_from(take_long(input)?).map_err(|_| WireError::Invalid("a negative length"))?;
     if length > input.len() {
@@ -113,6 +117,7 @@ pub fn take_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
 }
 
 /// Reads a length-prefixed string without copying.
+#[inline]
 pub fn take_str<'a>(input: &mut &'a [u8]) -> Result<&'a str, WireError> {
     std::str::from_utf8(take_bytes(input)?).map_err(|_| WireError::Invalid("text is not UTF-8"))
 }

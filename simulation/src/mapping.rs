@@ -1,10 +1,12 @@
 //! The mappings that simulated runs use: two entities that refer to one another, fields of every shape, and four ways to
 //! settle what differs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Context as _;
+use processors::in_force::Mappings;
 use reconcile::mapping::Mapping;
 use schemas::message::Side;
 
@@ -72,12 +74,28 @@ fn of(version: i64) -> Option<&'static Policies> {
     usize::try_from(version - 1).ok().and_then(|index| ALL.get(index % COUNT))
 }
 
-/// All of them, once for each generation; the version of each is its place, from one.
+/// Every mapping of every run, read once.
+pub(super) struct Known {
+    /// By what people are asked: one for each generation of each; the version of each is its place, from one.
+    pub(super) by_wishes: BTreeMap<Wishes, Vec<Arc<Mapping>>>,
+    /// As processors know them.
+    pub(super) mappings: Mappings,
+}
+
+/// All of them.
 ///
 /// # Errors
 /// Never in practice.
-pub(super) fn all(wishes: Wishes) -> anyhow::Result<Vec<Arc<Mapping>>> {
-    ALL.iter().cycle().take(COUNT * GENERATIONS).zip(1..).map(|(policies, version)| one(policies, version, wishes)).collect()
+pub(super) fn known() -> anyhow::Result<&'static Known> {
+    static KNOWN: LazyLock<anyhow::Result<Known>> = LazyLock::new(|| {
+        let of =
+            |wishes| ALL.iter().cycle().take(COUNT * GENERATIONS).zip(1..).map(move |(policies, version)| one(policies, version, wishes));
+        let by_wishes: BTreeMap<_, Vec<_>> =
+            Wishes::all().map(|wishes| Ok((wishes, of(wishes).collect::<anyhow::Result<_>>()?))).collect::<anyhow::Result<_>>()?;
+        let mappings = by_wishes.values().flatten().cloned().collect();
+        Ok(Known { by_wishes, mappings })
+    });
+    KNOWN.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// Whether a person is asked before a record is made on a side, by a mapping, where people are asked at all.

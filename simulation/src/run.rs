@@ -11,7 +11,7 @@ use super::auditor::audit;
 use super::capture::row_schemas;
 use super::log::Schemas;
 use super::mapping;
-use super::script::{Setup, Timed, Wishes, draw};
+use super::script::{Setup, Timed, draw};
 use super::systems::Counts;
 use super::trace::Trace;
 use super::world::{Common, World};
@@ -64,7 +64,7 @@ impl Runner {
     pub fn new(plant: Option<Bug>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().context("starting a runtime")?;
         let common = Common {
-            mappings: Wishes::all().map(|wishes| Ok((wishes, mapping::all(wishes)?))).collect::<anyhow::Result<_>>()?,
+            known: mapping::known()?,
             codec: Codec::new(Arc::new(Schemas::default())),
             schemas: Arc::new(row_schemas()),
             reread_after_ms: processors::Config::default().reread_after_ms,

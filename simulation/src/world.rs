@@ -24,7 +24,7 @@ use super::actor::{Actor, Ended, Going};
 use super::capture::{Capture, RowSchemas};
 use super::log::TurnedLog;
 use super::mapping;
-use super::script::{Event, Fault, Orders, Setup, Timed, Who, Wishes};
+use super::script::{Event, Fault, Orders, Setup, Timed, Who};
 use super::shape::{self, FIELDS, Kind, Shape, TIERS};
 use super::systems::Shared;
 use super::target;
@@ -49,7 +49,7 @@ const CALLS: u32 = 12;
 /// What all runs of a thread share; nothing in it changes a run.
 #[derive(Clone)]
 pub(super) struct Common {
-    pub(super) mappings: BTreeMap<Wishes, Vec<Arc<Mapping>>>,
+    pub(super) known: &'static mapping::Known,
     pub(super) codec: Codec,
     pub(super) schemas: Arc<RowSchemas>,
     /// How long an answered write may stay unseen, milliseconds; none for longer than any run.
@@ -98,7 +98,7 @@ impl World {
             systems,
             trace,
             clock,
-            mappings: common.mappings.get(&setup.wishes.mapped()).cloned().unwrap_or_default(),
+            mappings: common.known.by_wishes.get(&setup.wishes.mapped()).cloned().unwrap_or_default(),
             asked: Vec::new(),
             links: BTreeMap::new(),
             mapping: usize::from(setup.mapping) % mapping::COUNT,
@@ -202,6 +202,7 @@ impl World {
             codec: self.common.codec.clone(),
             topics: self.topics.clone(),
             mapping: self.mappings[self.mapping].clone(),
+            mappings: self.common.known.mappings.clone(),
             home: Home::Memory(stores),
             clock: Arc::new(move || clock.load(Relaxed)),
             config: processors::Config {

@@ -27,6 +27,8 @@ pub struct Codec {
 struct Known {
     /// Id under which a subject's schema text is registered.
     ids: BTreeMap<(String, Arc<str>), u32>,
+    /// Columns of the latest schema of bare rows by topic and name, and its id.
+    row_ids: BTreeMap<(String, String), (Vec<Column>, u32)>,
     /// Schema text of an id.
     texts: BTreeMap<u32, Arc<str>>,
     /// Our own message schema texts, by message name.
@@ -91,6 +93,25 @@ impl Codec {
     /// What the registry says.
     pub async fn message_id<M: Message>(&self, topic: &str) -> Result<u32> {
         self.schema_id(topic, &self.our_text::<M>()).await
+    }
+
+    /// The id of the schema of bare rows for the values of a topic, registering it the first time.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn rows_id(&self, topic: &str, (namespace, name): (&str, &str), columns: &[Column]) -> Result<u32> {
+        let key = (topic.to_owned(), format!("{namespace}.{name}"));
+        if let Some((same, id)) = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).row_ids.get(&key)
+            && same == columns
+        {
+            return Ok(*id);
+        }
+        let mut schema = cdc::row_schema(columns);
+        schema["name"] = name.into();
+        schema["namespace"] = namespace.into();
+        let id = self.schema_id(topic, &schema.to_string().into()).await?;
+        self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner).row_ids.insert(key, (columns.to_vec(), id));
+        Ok(id)
     }
 
     async fn text(&self, id: u32) -> Result<Arc<str>> {

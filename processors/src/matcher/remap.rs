@@ -32,7 +32,7 @@ impl Matcher {
             None if given.text.is_empty() => {}
             None => context.put(KEY.to_vec(), &keep(&given, None)),
             Some(kept) if kept.version < given.version => self.take_up(context, &given, Some(&kept))?,
-            Some(kept) if kept.version != self.plan.mapping.version => self.follow(Arc::new(in_force::stored(&kept)?)),
+            Some(kept) if kept.version != self.plan.mapping.version => self.follow(self.mappings.stored(&kept)?),
             Some(_) => {}
         }
         self.mapping_settled = true;
@@ -44,19 +44,19 @@ impl Matcher {
         if setting.name != in_force::SETTING || setting.version <= self.plan.mapping.version {
             return Ok(());
         }
-        let new = in_force::mapping(setting)?;
+        let new = self.mappings.set(setting)?;
         let refused = in_force::refused(&self.plan.mapping, &new, false);
         if let Some(first) = refused.first() {
             tracing::warn!(mapping.version = setting.version, what = %first.what, path = first.path, "mapping not taken up while running; the next start does");
             return Ok(());
         }
         let kept = context.get::<InForce>(KEY)?;
-        self.take_up(context, &Arc::new(new), kept.as_ref())
+        self.take_up(context, &new, kept.as_ref())
     }
 
     fn take_up(&mut self, context: &mut Context<'_>, new: &Arc<Mapping>, kept: Option<&InForce>) -> Result<()> {
         // One that this build no longer takes is not compared: everything is said.
-        let old = kept.and_then(|kept| in_force::stored(kept).ok());
+        let old = kept.and_then(|kept| self.mappings.stored(kept).ok());
         let revalued = old.as_ref().is_none_or(|old| differences(old, new).iter().any(|difference| difference.weight == Weight::Values));
         let rekeyed = old.as_ref().is_none_or(|old| {
             new.entities
@@ -71,7 +71,7 @@ impl Matcher {
         let before = match (&job, old, revalued) {
             // Values made again half way under a third mapping: all are said.
             (Some(_), ..) | (None, None, true) => Some(String::new()),
-            (None, Some(old), true) => Some(old.text),
+            (None, Some(old), true) => Some(old.text.clone()),
             (None, _, false) => None,
         };
         if let Some((key, _)) = job {

@@ -33,10 +33,7 @@ impl Golden {
     pub(super) async fn open(codec: &Codec, topics: &Topics, mapping: &EntityMapping, metrics: Metrics) -> stream::Result<Self> {
         let topic = topics.golden(&mapping.kind);
         let columns = columns(mapping);
-        let mut schema = cdc::row_schema(&columns);
-        schema["name"] = cdc::avro_name(&mapping.kind).into();
-        schema["namespace"] = "concord.golden".into();
-        let id = codec.schema_id(&topic, &schema.to_string().into()).await?;
+        let id = codec.rows_id(&topic, ("concord.golden", &cdc::avro_name(&mapping.kind)), &columns).await?;
         Ok(Self { topic: topic.into(), id, columns, metrics })
     }
 

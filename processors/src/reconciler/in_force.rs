@@ -9,8 +9,7 @@ use schemas::message::EntityChange;
 use super::golden::Golden;
 use super::{NAME, Reconciler};
 use crate::error::{Error, Result};
-use crate::in_force::{GoldenSchema, InForce, KEY, SETTING, stored};
-use crate::mapping_file;
+use crate::in_force::{GoldenSchema, InForce, KEY, SETTING};
 use crate::task::Context;
 
 /// A mapping, with what is needed to write its golden records.
@@ -32,13 +31,13 @@ impl Reconciler {
             _ => None,
         });
         let text = text.ok_or_else(|| wrong("it has no text".to_owned()))?;
-        let mapping = mapping_file::parse(text).map_err(|error| wrong(error.to_string()))?.at(change.mapping_version);
+        let mapping = self.mappings.read(text, change.mapping_version).map_err(|error| wrong(error.to_string()))?;
         let mut golden = BTreeMap::new();
         for entity in &mapping.entities {
             let opened = Golden::open(&self.codec, &self.topics, entity, self.metrics.clone()).await.map_err(Error::log(NAME))?;
             golden.insert(entity.kind.clone(), opened);
         }
-        Ok(Marked(Following { mapping: Arc::new(mapping), golden: Arc::new(golden) }))
+        Ok(Marked(Following { mapping, golden: Arc::new(golden) }))
     }
 
     /// Decides by the mapping of the partition at hand from here on.
@@ -71,13 +70,13 @@ impl Reconciler {
     }
 
     fn kept(&self, kept: &InForce) -> Result<Following> {
-        let mapping = stored(kept)?;
+        let mapping = self.mappings.stored(kept)?;
         let golden = mapping.entities.iter().filter_map(|entity| {
             let schema = kept.golden.iter().find(|schema| schema.kind == entity.kind)?;
             let id = u32::try_from(schema.id).ok()?;
             Some((entity.kind.clone(), Golden::registered(&self.topics, entity, id, self.metrics.clone())))
         });
-        Ok(Following { golden: Arc::new(golden.collect()), mapping: Arc::new(mapping) })
+        Ok(Following { golden: Arc::new(golden.collect()), mapping })
     }
 
     /// The matcher goes by another mapping from here on, and so do we. A marker that is shown again changes nothing.

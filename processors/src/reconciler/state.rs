@@ -430,7 +430,12 @@ impl<K: Keep + Ord, V: Keep> Keep for BTreeMap<K, V> {
         }
     }
     fn load(input: &mut &[u8]) -> Result<Self, WireError> {
-        (0..take_long(input)?).map(|_| Ok((K::load(input)?, V::load(input)?))).collect()
+        // One by one, in order: collecting would move each value, and a field's state is large, from place to place.
+        let mut map = Self::new();
+        for _ in 0..take_long(input)? {
+            map.insert(K::load(input)?, V::load(input)?);
+        }
+        Ok(map)
     }
 }
 

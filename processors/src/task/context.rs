@@ -24,11 +24,13 @@ pub(crate) struct Slot {
     pub(crate) batch: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// What the current record has replaced in `batch`, newest last.
     undo: Vec<Before>,
+    /// Room to encode values in.
+    room: Vec<u8>,
 }
 
 impl Slot {
     pub(crate) fn new(store: Store, changelog: TopicPartition) -> Self {
-        Self { store, changelog, batch: BTreeMap::new(), undo: Vec::new() }
+        Self { store, changelog, batch: BTreeMap::new(), undo: Vec::new(), room: Vec::new() }
     }
 
     /// The current record's changes stay.
@@ -119,10 +121,12 @@ impl Context<'_> {
 
     /// Stores a value.
     pub fn put<T: Wire>(&mut self, key: Vec<u8>, value: &T) {
-        let mut bytes = Vec::with_capacity(256);
+        let mut bytes = std::mem::take(&mut self.slot.room);
+        bytes.clear();
         bytes.push(FORMAT);
         value.put(&mut bytes);
-        self.slot.set(key, Some(bytes));
+        self.slot.set(key, Some(bytes.as_slice().to_vec()));
+        self.slot.room = bytes;
     }
 
     /// Removes a value.
