@@ -33,16 +33,18 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, field: &FieldMapping) {
         }
         turn.field(&field.name).failed = None;
     }
-    if turn.field(&field.name).waits() {
+    let Some(state) = turn.state.fields.get(&field.name) else { return };
+    if state.waits() {
         return;
     }
-    if turn.field(&field.name).held_by.is_some() && settle::still_held(turn, field) && !planted::on(planted::Bug::WriteWhileHeld) {
+    if state.held_by.is_some() && settle::still_held(turn, field) && !planted::on(planted::Bug::WriteWhileHeld) {
         return;
     }
-    if turn.field(&field.name).resolution.is_some() && resolve::carry_out(turn, field) {
+    if turn.state.fields.get(&field.name).is_some_and(|state| state.resolution.is_some()) && resolve::carry_out(turn, field) {
         return;
     }
-    let Some(agreed) = turn.field(&field.name).agreed.clone().or_else(|| former::agreed(turn, field)) else {
+    let agreed = turn.state.fields.get(&field.name).and_then(|state| state.agreed.clone());
+    let Some(agreed) = agreed.or_else(|| former::agreed(turn, field)) else {
         first_contact(turn, field, &both);
         return;
     };

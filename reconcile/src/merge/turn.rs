@@ -37,9 +37,6 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn field(&mut self, name: &str) -> &mut FieldState {
-        if !self.state.fields.contains_key(name) {
-            self.state.fields.insert(name.to_owned(), FieldState::default());
-        }
         self.state.fields.entry(name.to_owned()).or_default()
     }
 
