@@ -11,8 +11,11 @@
 //! | 7: what is undone stands as before, and is kept | `what_is_undone_stands_as_before_and_can_be_restored`, `search` |
 //! | 7: what a target alters is not carried back | `what_the_target_alone_alters_is_not_carried_back` |
 //! | 7: the same state and event give the same effects | `the_same_history_gives_the_same_state` |
+//! | P1, P2, when targets refuse for good and that is tried again | `refusals` |
 //! | 7: fields are settled apart | `changes_of_different_sides_and_fields_commute` |
 //! | 7: aggregates agree with a recomputation | `sums_are_those_of_a_recomputation_from_scratch` |
+
+mod refusals;
 
 use std::collections::BTreeMap;
 
