@@ -16,7 +16,7 @@ const AGAIN: Demand = Demand::Retry { side: None };
 #[derive(Debug, Clone)]
 enum Step {
     Happens(Happening),
-    /// The next write to a side is refused, at its first try.
+    /// The next write to a side is refused, though an earlier try may have carried it out.
     Refuse(Side),
     Again(Option<Side>),
 }
@@ -33,9 +33,7 @@ fn take(world: &mut World, mapping: &EntityMapping, step: &Step, unique: &mut u3
     match step {
         Step::Happens(happening) => happen(world, mapping, happening, unique),
         Step::Refuse(side) => {
-            let system = &world.systems[*side];
-            let tried = |number: u64| system.ledger.contains_key(&number) || system.bears == Some(number);
-            if !system.checked && system.commands.front().is_some_and(|command| !tried(command.number.0)) {
+            if !world.systems[*side].checked {
                 world.refuse(*side, "REFUSED");
             }
         }
