@@ -24,7 +24,7 @@ TARGET = $$($(CARGO) metadata --format-version 1 --no-deps | sed -E 's/.*"target
 
 # Seeds in 50,000 that may break a promise: what is known and not mended (docs/proof.md, "Open"), and what half of them, which
 # nobody has run before, may show. It goes up only when the simulation learns to do something new.
-KNOWN = 10
+KNOWN = 5
 
 proof: ## 100,000 simulated seeds, half of them the commit's own, and every planted bug (docs/proof.md)
 	@tests/need.sh build
