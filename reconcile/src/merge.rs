@@ -109,7 +109,7 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && flight.answered
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
-        let behind = field.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some() && ahead.at < before);
+        let behind = field.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some() && !ahead.same && ahead.at < before);
         unshown || behind || field.owed[side].is_some_and(|since| since < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()

@@ -147,7 +147,7 @@ keep_struct! {
     InFlight { write, target, value, source, expected, answered, conflict, between, passed, told, sealed }
     Failure { target, reason, at, values }
     Unseen { write, target, value, source, instead, base, expected, makes, done, orphan }
-    Ahead { stream, at, until, shown }
+    Ahead { stream, at, until, shown, same }
     Owed { since, gone }
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }

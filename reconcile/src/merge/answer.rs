@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::create;
 use super::delete;
 use super::echo;
 use super::effect::{WriteCommand, WriteKind};
@@ -54,6 +55,7 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, to
         if let (Some(open), Some(record)) = (turn.state.writes.get_mut(&write.0), record) {
             // Another one stands here by now.
             open.command.record = Some(record.to_owned());
+            create::not_this_one(turn, write);
         }
     }
     for field in fields_of(turn, write) {

@@ -146,11 +146,18 @@ fn answered(turn: &mut Turn<'_>, target: Side, person: &str, winner: Side) -> Op
 /// place.
 pub(super) fn makes_way(turn: &mut Turn<'_>, side: Side) {
     let Some(number) = turn.state.sides[side].creating.take() else { return };
+    turn.state.fields.values_mut().for_each(|field| field.agreed = None);
+    not_this_one(turn, number);
+}
+
+/// What a create was sent with is not in the record that stands where it was to be made.
+pub(super) fn not_this_one(turn: &mut Turn<'_>, create: WriteNumber) {
     let mapping = turn.mapping;
     for field in &mapping.fields {
         let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };
-        state.agreed = None;
-        if let Some(flight) = state.in_flight.take_if(|flight| flight.write == number) {
+        if let Some(mut flight) = state.in_flight.take_if(|flight| flight.write == create) {
+            state.agreed = None;
+            flight.sealed = None;
             answer::remember(turn, field, &flight);
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
     let done = |unseen: &Unseen| unseen.done && Some(unseen.write) == shown.author;
     if state.ahead[side].is_none() && news && state.unseen[side].iter().any(done) {
         // A re-read had found it done, with what stood there afterwards, which the stream has yet to show.
-        state.ahead[side] = Some(Ahead { stream: shown.seen.clone(), at: shown.seen.at, until: None, shown: false });
+        state.ahead[side] = Some(Ahead::of(shown.seen.clone(), shown.seen.at, None));
         judge(turn, field, &shown, before, false);
         return;
     }
@@ -102,6 +102,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
             _ => !caught_up && ahead.is_older(shown.seen.at, skew),
         };
         if older {
+            ahead.same &= ahead.stream.value == shown.seen.value;
             ahead.stream = shown.seen.clone();
             // One that bears an earlier write is from before the write that is waited for.
             ahead.shown |= until.is_none_or(|until| shown.borne.is_none_or(|borne| borne >= until));
@@ -118,7 +119,7 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, shown: Shown) {
         && news
         && let Some(stream) = before.clone()
     {
-        state.ahead[side] = Some(Ahead { stream, at: shown.seen.at, until: None, shown: false });
+        state.ahead[side] = Some(Ahead::of(stream, shown.seen.at, None));
     }
     let moved = known.is_none_or(|known| known.value != shown.seen.value);
     if moved {
@@ -282,7 +283,7 @@ pub(super) fn found(turn: &mut Turn<'_>, field: &FieldMapping, instead: Seen, at
     let until = Some(flight.write);
     match &mut state.ahead[target] {
         Some(ahead) => ahead.until = until,
-        None => state.ahead[target] = Some(Ahead { stream: instead.clone(), at, until, shown: false }),
+        None => state.ahead[target] = Some(Ahead::of(instead.clone(), at, until)),
     }
     let InFlight { write, value, expected, .. } = flight;
     turn.field(&field.name).owe(Unseen { write, target, value, source, instead, base, expected, makes: false, done: true, orphan: false });
@@ -346,7 +347,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     if let Some(resolution) = state.resolution.as_mut().filter(|resolution| resolution.shown[side].is_none()) {
         // Ours, so no edit made after the decision; and perhaps what was decided.
         resolution.before[side] = shown.seen.value.clone();
-        resolution.shown[side] = Some(shown.seen.value.clone()).filter(|_| late.source.value == resolution.value[side]);
+        let decided = late.source.value == resolution.value[side];
+        resolution.shown[side] = decided.then(|| left(field, &shown.seen.value, &late.value).clone());
     }
     let rejected = state.agreed.as_ref().is_none_or(|agreed| *agreed == late.base);
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);

@@ -148,12 +148,14 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let older = change.write.is_some() && change.write < there.creating && !former;
     // Somebody else has made one.
     let stranger = there.record.is_none() && !change.snapshot && !change.ours && change.write.is_none();
+    // The answer has told which one we made.
+    let another = there.creating.is_some() && there.record.as_ref().is_some_and(|made| *made != change.record);
     if returned && side == Side::Erp && change.write.is_none() {
         // A row tells of no write before it, as a record in the CRM does: nothing says that it is older than what was found.
         turn.state.fields.values_mut().for_each(|field| field.ahead[side] = None);
     }
     arrive(turn, change);
-    if change.joined || older || stranger {
+    if change.joined || older || stranger || another {
         create::makes_way(turn, side);
     }
     let author = author::made_by(turn, change, back);
@@ -245,11 +247,9 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
             continue;
         }
         if let Some(ahead) = state.ahead[side].as_mut().filter(|ahead| ahead.until.is_some() && ahead.stream.value == value && same) {
-            // The stream shows what stands: it has caught up, unless what it shows is still from before the write.
-            match ahead.shown {
-                true => state.ahead[side] = None,
-                false => ahead.shown = true,
-            }
+            // The stream shows what stands: it may have caught up, or still be at what stood there before the write.
+            ahead.same |= ahead.shown;
+            ahead.shown = true;
         }
         if state.owed[side].is_some() {
             // Otherwise the stream has yet to show it, and knows who and when.

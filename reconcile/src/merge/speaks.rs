@@ -3,7 +3,7 @@
 
 use super::event::SideChange;
 use super::turn::Turn;
-use crate::mapping::FieldMapping;
+use crate::mapping::{FieldMapping, FieldType};
 
 /// Whether a change that leaves a field out says so that it is as it was.
 pub(super) fn of(turn: &Turn<'_>, field: &FieldMapping, change: &SideChange) -> bool {
@@ -17,4 +17,12 @@ pub(super) fn of(turn: &Turn<'_>, field: &FieldMapping, change: &SideChange) -> 
         spoken.push(None);
     }
     field.columns[change.side].names().any(|column| spoken.contains(&row_of(column)))
+}
+
+/// Whether a row as it was found holds a reference to a record that nobody has heard of yet: something stands there, and
+/// what it means is told again once that record is known.
+pub(super) fn in_riddles(field: &FieldMapping, change: &SideChange) -> bool {
+    let told = |column: &str| change.columns.get(column).is_some_and(|value| !value.is_null());
+    let unknown = matches!(field.kind, FieldType::Reference { .. }) && !change.fields.contains_key(&field.name);
+    unknown && change.snapshot && field.columns[change.side].names().any(told)
 }

@@ -106,11 +106,18 @@ pub struct Ahead {
     /// A write that was done before the re-read and that the stream has yet to show: what it shows before that is older,
     /// whatever the clocks say.
     pub until: Option<WriteNumber>,
-    /// Its stream has shown the field since, or a second re-read found the same.
+    /// Its stream has shown the field since, or a re-read found the same again.
     pub shown: bool,
+    /// What was read again is what its stream shows: nothing more is asked until that shows something else.
+    pub same: bool,
 }
 
 impl Ahead {
+    /// A value that was read when its stream had last shown another one.
+    pub(super) const fn of(stream: Seen, at: Micros, until: Option<WriteNumber>) -> Self {
+        Self { stream, at, until, shown: false, same: false }
+    }
+
     /// How far the clocks of two systems may be apart, microseconds.
     pub(super) const APART: Micros = 3_600_000_000;
 

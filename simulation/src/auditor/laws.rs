@@ -92,7 +92,16 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let back = |conflict: &Conflict| conflict.reason.starts_with("restored by") || conflict.reason.starts_with("undone by");
         let ours = ours && !entity.is_some_and(|entity| books.of(entity, put.field).any(back));
         let people = before().any(|other| other.field == put.field && other.value == put.value && other.by == By::Person);
-        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people {
+        // Nor is one that had no part in it: it came from another record of the same entity, which is gone.
+        let manner = systems.at(put.side.other()).manner;
+        let made = |other: &&Put| {
+            let edited = other.side == put.side && other.field == put.field && other.by == By::Person;
+            edited && manner.kept(&other.value, put.field) == put.value
+        };
+        let from_here = before().filter(made).any(|other| other.id == put.id);
+        let from_another = || before().filter(made).any(|other| !systems.at(put.side).rows.contains_key(&other.id));
+        let elsewhere = !from_here && from_another();
+        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people && !elsewhere {
             wrong.push(format!(
                 "P4: {:?}, made of our own write, was written to {} of {} {}",
                 put.value, FIELDS[put.field].name, put.side, put.id
@@ -174,7 +183,8 @@ fn deletes_are_followed(systems: &Systems, books: &Books, wrong: &mut Vec<String
         let lives = |side: Side| {
             books.records.get(&(entity.clone(), side)).is_some_and(|ids| ids.iter().any(|id| systems.at(side).rows.contains_key(id)))
         };
-        let asked = books.conflicts.iter().any(|conflict| conflict.entity == *entity && conflict.field == "$record");
+        let question = |conflict: &Conflict| conflict.entity == *entity && conflict.field == "$record";
+        let asked = books.wished.is_in_review(entity) || books.conflicts.iter().any(question);
         let undone = books.wished.is_undone(entity);
         // A person wants it made again; it waits for what it refers to.
         let waits = || {

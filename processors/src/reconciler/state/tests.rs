@@ -103,11 +103,12 @@ fn resolution() -> impl Strategy<Value = Resolution> {
 }
 
 fn ahead() -> impl Strategy<Value = Ahead> {
-    (seen(), any::<i64>(), option::of(write_number()), any::<bool>()).prop_map(|(stream, at, until, shown)| Ahead {
+    (seen(), any::<i64>(), option::of(write_number()), any::<bool>(), any::<bool>()).prop_map(|(stream, at, until, shown, same)| Ahead {
         stream,
         at,
         until,
         shown,
+        same,
     })
 }
 
