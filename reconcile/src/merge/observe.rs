@@ -150,8 +150,8 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let stranger = there.record.is_none() && !change.snapshot && !change.ours && change.write.is_none();
     // The answer has told which one we made.
     let another = there.creating.is_some() && there.record.as_ref().is_some_and(|made| *made != change.record);
-    if returned && side == Side::Erp && change.write.is_none() {
-        // A row tells of no write before it, as a record in the CRM does: nothing says that it is older than what was found.
+    if returned && side == Side::Erp && change.write.is_none() && change.snapshot {
+        // A row as it is found tells of no write before it, as a record in the CRM does: nothing says that it is older.
         turn.state.fields.values_mut().for_each(|field| field.ahead[side] = None);
     }
     arrive(turn, change);
