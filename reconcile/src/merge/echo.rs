@@ -354,12 +354,14 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     let carried = state.agreed.as_ref().is_some_and(|agreed| agreed[side.other()] == late.source.value);
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
-    if (rejected || carried) && !late.orphan && state.resolution.is_none() {
+    let unresolved = state.resolution.is_none();
+    let orphan = late.orphan && !former::is_back(turn, side.other());
+    if (rejected || carried) && !orphan && unresolved {
         let mut agreed = resolve::twice(&late.source.value);
         agreed[side].clone_from(left(field, &shown.seen.value, &late.value));
-        state.agreed = Some(agreed);
+        turn.field(&field.name).agreed = Some(agreed);
     }
-    if late.orphan {
+    if orphan {
         former::shown(turn, field, side, left(field, &shown.seen.value, &late.value), &late);
     }
     let replaced = before.unwrap_or(late.instead);
@@ -391,7 +393,8 @@ fn replaced_early(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, repl
     let state = turn.field(&field.name);
     let value = &replaced.value;
     let agreed = state.agreed.as_ref().map_or(!untracked, |agreed| agreed[side] == *value);
-    let sent = state.in_flight.as_ref().is_some_and(|flight| flight.source == *value || flight.expected == *value);
+    // What is on its way to the other side may be refused there.
+    let sent = state.in_flight.as_ref().is_some_and(|flight| flight.source == *value && flight.answered || flight.expected == *value);
     let decided = state.resolution.as_ref().is_some_and(|r| r.value[side] == *value || r.before[side] == *value);
     let other = state.seen[side.other()].clone().or_else(|| untracked.then(|| shown.seen.clone()));
     let Some(other) = other.filter(|other| other.value != *value) else { return };

@@ -97,6 +97,13 @@ pub(super) fn shown(turn: &mut Turn<'_>, field: &FieldMapping, side: Side, value
     }
 }
 
+/// Whether a side's record that left is back, and stands across from the one that it left.
+pub(super) fn is_back(turn: &Turn<'_>, side: Side) -> bool {
+    let (here, there) = (&turn.state.sides[side], &turn.state.sides[side.other()]);
+    let back = |former: &Former| here.record.as_ref() == Some(&former.record) && there.record == former.opposite;
+    here.former.as_ref().is_some_and(back)
+}
+
 /// Whether a write was sent before the side's record left, which is back.
 pub(super) fn sent_before(turn: &Turn<'_>, side: Side, write: Option<WriteNumber>) -> bool {
     let here = &turn.state.sides[side];

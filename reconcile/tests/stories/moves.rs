@@ -75,8 +75,8 @@ fn an_edit_that_a_write_for_another_entity_overtakes_is_kept() {
         world.systems.erp.commands.clear();
         let theirs = SideChange { ours: true, foreign: true, snapshot, ..name(&world, Side::Crm, "crm-1", "theirs") };
         world.apply(&mapping, &Event::Changed(theirs));
-        // With a record across, the edit is on its way there.
-        assert_eq!(on_record(&world, "two"), alone_there, "{:#?}", world.conflicts);
+        // With a record across, the edit is on its way there, and may be refused.
+        assert!(on_record(&world, "two"), "{:#?}", world.conflicts);
     }
 }
 
