@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
-use futures::FutureExt as _;
 use processors::store::{Home, MemoryStores};
 use processors::{Environment, ProcessorName};
 use reconcile::mapping::Mapping;
 use schemas::Value;
-use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, EntityLink, Message, Side};
+use schemas::message::{Action, Choice, Conflict, ConflictState, Decision, EntityLink, Side};
 use schemas::topic::Topics;
 use stream::memory::MemoryOptions;
-use stream::{Codec, Log, MemoryLog, NewRecord, Start};
+use stream::{Codec, Log, MemoryLog, NewRecord};
 use tokio_util::sync::CancellationToken;
 
+mod faults;
+mod log;
 mod people;
 
 use super::actor::{Actor, Ended, Going};
@@ -38,8 +39,6 @@ const PARTITIONS: u32 = 2;
 const BEGIN: i64 = 1_760_000_000_000_000;
 /// Rounds in which a run must come to rest.
 const ROUNDS: usize = 600;
-/// Writes after which a run is taken never to come to rest.
-const MOST_WRITES: u64 = 2500;
 /// Times that a run at rest is left alone for so long, microseconds, that records are read again.
 const WAITS: u32 = 4;
 const REREAD_US: i64 = 100_000_000;
@@ -302,110 +301,6 @@ impl World {
         self.systems.lock().fault(kind);
     }
 
-    fn fail(&mut self, fault: Fault) -> anyhow::Result<()> {
-        self.trace.note(format_args!("{fault:?}"));
-        match fault {
-            Fault::Crash(who) => {
-                self.count(who.crash());
-                self.start(who)?;
-            }
-            Fault::CrashAll => {
-                self.count("crash_all");
-                self.zombie = None;
-                self.actors.clear();
-                for who in Who::ALL {
-                    self.start(who)?;
-                }
-            }
-            Fault::LoseDisk(who) => {
-                if self.stores.remove(&who).is_some() {
-                    self.count("disk_lost");
-                }
-                self.start(who)?;
-            }
-            Fault::Zombie(who) => {
-                self.count("zombie");
-                if let Some(actor) = self.actors.remove(&who) {
-                    self.zombie = Some((who, actor));
-                }
-                // The zombie's machine is not the new one's.
-                self.stores.remove(&who);
-                self.start(who)?;
-            }
-            Fault::RefuseCommit(who) => self.arm(who, "log_refuses_commit", |armed| armed.refuse_commit = true),
-            Fault::RefusePoll(who) => self.arm(who, "log_refuses_poll", |armed| armed.refuse_poll = true),
-            Fault::LoseAnswer(who) => self.arm(who, "log_answer_lost", |armed| armed.lose_answer = true),
-            Fault::Reorder(who, polls) => self.arm(who, "reorder", |armed| armed.withhold = polls),
-            Fault::DiskFull(events) => {
-                self.count("disk_full");
-                self.log.faults().disk_full(true);
-                self.disk_full_until = self.now + usize::from(events);
-            }
-            Fault::Delay(events) => {
-                self.count("delay");
-                self.log.faults().hold_visibility(true);
-                self.delayed_until = self.now + usize::from(events);
-            }
-            Fault::Slow(who, events) => {
-                self.count("slow");
-                self.slow.insert(who, self.now + usize::from(events));
-            }
-            Fault::Rebalance(group) => {
-                self.count("rebalance");
-                self.log.faults().rebalance(group_name(group));
-            }
-            Fault::Evict(group) => {
-                self.count("evicted");
-                self.log.faults().evict(group_name(group));
-            }
-            Fault::Stall(who, events) => {
-                self.count("stall");
-                self.slow.insert(who, self.now + usize::from(events));
-                if let Some(group) = who.group() {
-                    self.log.faults().evict(group);
-                }
-            }
-            Fault::Jump(side, by) => {
-                // A CRM's clock does not go back.
-                let by = if side == Side::Crm { by.abs() } else { by };
-                let mut systems = self.systems.lock();
-                systems.side(side).skew += by;
-                systems.fault("clock_jump");
-            }
-            Fault::Expire(side) => {
-                let mut systems = self.systems.lock();
-                let system = systems.side(side);
-                system.floor = system.stream.len();
-            }
-            Fault::ExpireAfterDelete(side, kind, record) => {
-                let mut systems = self.systems.lock();
-                systems.drop_record(side, kind, record);
-                let system = systems.side(side);
-                system.floor = system.stream.len();
-            }
-            Fault::Repeat(side, times) => self.systems.lock().side(side).fault.repeat = times,
-            Fault::Gap(side) => self.systems.lock().side(side).fault.gap = true,
-            Fault::Down(side, calls) => self.systems.lock().side(side).fault.down = calls,
-            Fault::TargetLosesAnswer(side) => self.systems.lock().side(side).fault.lose_answer = true,
-            Fault::PutBack => {
-                let fault = &mut self.systems.lock().erp.fault;
-                (fault.lose_answer, fault.put_back) = (true, true);
-            }
-            Fault::Compact => {}
-            Fault::Partial(side, rows) => self.systems.lock().side(side).fault.locked = rows,
-            Fault::Race(edit) => self.systems.lock().side(edit.side).fault.race = Some(edit),
-            Fault::Configure(_) => {}
-        }
-        Ok(())
-    }
-
-    fn arm(&self, who: Who, kind: &'static str, arm: impl FnOnce(&mut super::turn::Armed)) {
-        if let Some(actor) = self.actors.get(&who) {
-            self.count(kind);
-            arm(&mut actor.turn.armed());
-        }
-    }
-
     async fn decide(&mut self, which: u32, choice: u8, number: u32, twice: bool, late: bool) -> anyhow::Result<()> {
         let conflicts = self.latest_conflicts().await?;
         let state = if late { ConflictState::Settled } else { ConflictState::Open };
@@ -478,93 +373,9 @@ impl World {
         Ok(false)
     }
 
-    /// The log is compacted, but for what its readers have yet to see: that is younger than compaction's lag.
-    /// Another mapping: with a new start of whoever follows it, or while everything runs.
-    async fn configure(&mut self, wanted: u8) -> anyhow::Result<()> {
-        let Some(next) = mapping::after(self.mapping, wanted) else { return Ok(()) };
-        self.count("configuration_change");
-        self.mapping = next;
-        let mapping = self.mappings[next].clone();
-        self.versions.insert(mapping.version);
-        if wanted.is_multiple_of(2) {
-            for who in [Who::Matcher, Who::StandbyMatcher, Who::Reconciler, Who::OtherReconciler] {
-                self.start(who)?;
-            }
-            return Ok(());
-        }
-        let topic = self.topics.control();
-        let setting = processors::in_force::setting(&mapping.text, mapping.version, "somebody", self.clock.load(Relaxed));
-        let bytes = self.common.codec.encode(&topic, &setting).await?;
-        let _refused = self.log.publish(vec![NewRecord::new(topic.as_str(), processors::in_force::SETTING, bytes)]).await;
-        Ok(())
-    }
-
-    async fn compact(&mut self) -> anyhow::Result<()> {
-        if self.is_read(|group| group == ProcessorName::Matcher.as_str()).await? {
-            self.read_links().await?;
-            self.trace.note(format_args!("the log is compacted"));
-            self.count("compaction");
-            self.log.compact();
-        }
-        Ok(())
-    }
-
-    /// More has been written than any run has reason to.
-    pub(super) async fn runs_away(&self) -> anyhow::Result<bool> {
-        let mut writes = 0;
-        for side in [Side::Crm, Side::Erp] {
-            writes += self.log.ends(&self.topics.writes(side)).await?.values().sum::<u64>();
-        }
-        Ok(writes > MOST_WRITES)
-    }
-
-    /// Whether these readers have read everything.
-    async fn is_read(&self, which: impl Fn(&str) -> bool) -> anyhow::Result<bool> {
-        let mut groups: Vec<(String, Vec<String>)> = processors::topology(&self.mappings[0], &self.topics)
-            .into_iter()
-            .filter(|node| node.name != ProcessorName::Aggregates)
-            .map(|node| (node.name.as_str().to_owned(), node.inputs))
-            .collect();
-        groups.extend([Side::Crm, Side::Erp].map(|side| (format!("sink.{side}"), vec![self.topics.writes(side)])));
-        for (group, topics) in groups.into_iter().filter(|(group, _)| which(group)) {
-            let committed = self.log.committed(&group, &topics).await?;
-            for topic in &topics {
-                // What is behind the last record may be a transaction's marker.
-                let slack = u64::from(self.setup.markers);
-                for (at, end) in self.log.ends(topic).await? {
-                    if end > 0 && committed.get(&at).copied().unwrap_or(0) + slack < end {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
-
     /// Versions of the mapping that were ever in force.
     pub(super) fn versions(&self) -> BTreeSet<i64> {
         self.versions.clone()
-    }
-
-    /// All messages of a topic, in order within each partition.
-    pub(super) async fn messages<M: Message>(&self, topic: &str) -> anyhow::Result<Vec<M>> {
-        let mut found = Vec::new();
-        for (at, end) in self.log.ends(topic).await? {
-            let mut reader = self.log.reader(vec![(at.clone(), Start::Earliest)]).await?;
-            while reader.position().await?.get(&at).copied().unwrap_or(0) < end {
-                let Some(records) = reader.poll(1000, std::time::Duration::ZERO).now_or_never() else { break };
-                for record in records? {
-                    found.extend(self.common.codec.message::<M>(&record).await?);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Every conflict as it was last recorded.
-    pub(super) async fn latest_conflicts(&self) -> anyhow::Result<BTreeMap<String, Conflict>> {
-        let conflicts: Vec<Conflict> = self.messages(&self.topics.conflicts()).await?;
-        Ok(conflicts.into_iter().map(|conflict| (conflict.id.clone(), conflict)).collect())
     }
 
     /// Ends every process, and lets what they had spawned end too.
@@ -575,8 +386,4 @@ impl World {
             tokio::task::yield_now().await;
         }
     }
-}
-
-fn group_name(group: u8) -> &'static str {
-    ["matcher", "reconciler", "sink.crm", "sink.erp"][usize::from(group) % 4]
 }
