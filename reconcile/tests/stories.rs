@@ -8,6 +8,7 @@ use reconcile::merge::{Confirmed, ConflictNumber, DecisionResult, Demand, Event,
 use crate::auditor;
 use crate::world::{Manner, World, mapping};
 
+mod creates;
 mod decisions;
 mod fields;
 mod found;
@@ -16,6 +17,7 @@ mod moves;
 mod records;
 mod references;
 mod remap;
+mod rereads;
 mod restores;
 mod retries;
 mod returns;

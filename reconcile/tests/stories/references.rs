@@ -10,7 +10,7 @@ use reconcile::merge::{
 };
 
 use super::released;
-use crate::world::{SECOND, field, mapping};
+use crate::world::{SECOND, column, field, mapping};
 
 /// A mapping whose second field refers to a customer.
 fn referring() -> EntityMapping {
@@ -269,4 +269,60 @@ fn an_edit_to_a_record_that_nobody_has_heard_of_and_that_was_put_back_is_not_kep
     apply(SideChange { at: 30 * SECOND, columns: column("71"), ..contact_change(Side::Erp, "9", one) });
     let effects = apply(SideChange { at: 40 * SECOND, ours: true, write, columns: column("72"), ..contact_change(Side::Erp, "9", two) });
     assert_eq!(kept(&effects), None, "nothing was replaced but what was expected");
+}
+
+#[test]
+fn a_row_that_holds_what_nobody_has_heard_of_says_nothing_of_our_write_until_that_is_known() {
+    let mapping = referring();
+    let mut state = EntityState::default();
+    let empty = |side, record| {
+        let mut change = contact_change(side, record, None);
+        change.fields.insert("company".to_owned(), Value::Null);
+        change.columns.insert(column(side, "company"), Value::Null);
+        SideChange { snapshot: side == Side::Erp, ..change }
+    };
+    let mut apply = |change: SideChange| apply(&mapping, &mut state, &Event::Changed(change), 0);
+    apply(empty(Side::Crm, "003"));
+    apply(empty(Side::Erp, "9"));
+    let two = Some(("c2", Some("002"), Some("72")));
+    let effects = apply(SideChange { at: 10 * SECOND, ..contact_change(Side::Crm, "003", two) });
+    let write = Some(sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).number);
+    // Ours was done, and somebody has put in another one since.
+    let found = |company| {
+        let columns = BTreeMap::from([("company".to_owned(), Value::text("99"))]);
+        SideChange { at: 30 * SECOND, snapshot: true, write, columns, ..contact_change(Side::Erp, "9", company) }
+    };
+    let effects = apply(found(None));
+    assert_eq!((sent(&effects), kept(&effects)), (None, None));
+    let effects = apply(found(Some(("c9", Some("009"), Some("99")))));
+    let command = sent(&effects).unwrap_or_else(|| panic!("{effects:?}"));
+    assert_eq!((command.side, command.values.get("company__c")), (Side::Crm, Some(&Value::text("009"))));
+    assert_eq!(kept(&effects), None);
+}
+
+#[test]
+fn a_write_from_before_a_record_came_back_is_what_was_decided_though_what_it_refers_to_is_another_entitys_by_then() {
+    let mapping = referring();
+    let (one, two, four) =
+        (Some(("c1", Some("001"), Some("71"))), Some(("c2", Some("002"), Some("72"))), Some(("c4", Some("005"), Some("74"))));
+    let mut state = agreeing(&mapping, one);
+    let mut apply = |event: Event| apply(&mapping, &mut state, &event, 0);
+    let effects = apply(Event::Changed(SideChange { at: 10 * SECOND, ..contact_change(Side::Erp, "9", two) }));
+    let first = sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).number;
+    apply(Event::Changed(SideChange { unlinked: true, may_create: false, ..contact_change(Side::Erp, "9", None) }));
+    // An edit that the write replaces; the record comes back, and what it refers to wins.
+    let edited = SideChange { at: 5 * SECOND, may_create: false, ..contact_change(Side::Crm, "003", four) };
+    apply(Event::Changed(edited));
+    let back = SideChange { at: 10 * SECOND, joined: true, snapshot: true, ..contact_change(Side::Erp, "9", two) };
+    let effects = apply(Event::Changed(back));
+    let second = sent(&effects).unwrap_or_else(|| panic!("{effects:?}"));
+    assert_eq!((second.values.get("company__c"), kept(&effects).is_some()), (Some(&Value::text("002")), true));
+    let second = second.number;
+    // Record 002 has gone to another entity.
+    let columns = BTreeMap::from([("company__c".to_owned(), Value::text("002"))]);
+    let shown = contact_change(Side::Crm, "003", Some(("c3", Some("002"), Some("73"))));
+    apply(Event::Changed(SideChange { at: 20 * SECOND, ours: true, write: Some(first), columns: columns.clone(), ..shown }));
+    let effects = apply(Event::Answered { write: second, answer: Answer::Rejected(Some(columns)), record: None });
+    let third = sent(&effects).unwrap_or_else(|| panic!("the sides differ: {effects:?}"));
+    assert_eq!((third.side, third.values.get("company")), (Side::Erp, Some(&Value::text("73"))));
 }

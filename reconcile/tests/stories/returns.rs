@@ -12,7 +12,7 @@ fn crm_row(name: &str) -> BTreeMap<String, Value> {
     BTreeMap::from([("name__c".to_owned(), Value::text(name)), ("phone__c".to_owned(), Value::text("phone0"))])
 }
 
-fn erp_row(name: &str) -> BTreeMap<String, Value> {
+pub(super) fn erp_row(name: &str) -> BTreeMap<String, Value> {
     BTreeMap::from([("name".to_owned(), Value::text(name)), ("phone".to_owned(), Value::text("phone0"))])
 }
 
