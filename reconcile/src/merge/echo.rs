@@ -240,7 +240,7 @@ pub(super) const fn versions(field: &FieldMapping) -> bool {
 }
 
 /// What a write that is shown has left there, as far as it is no edit.
-const fn left<'v>(field: &FieldMapping, shown: &'v Value, written: &'v Value) -> &'v Value {
+pub(super) const fn left<'v>(field: &FieldMapping, shown: &'v Value, written: &'v Value) -> &'v Value {
     if versions(field) { shown } else { written }
 }
 

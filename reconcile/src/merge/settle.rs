@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::RECORD;
 use super::effect::{ConflictRecord, Settlement};
+use super::resolve;
 use super::state::{ConflictNumber, Micros, Resolution, Seen};
 use super::turn::{Turn, whence};
-use super::{resolve, restore};
 use crate::mapping::{self, Direction, FieldMapping, Pair, Policy, Side};
 use crate::value::Value;
+
+mod overtaken;
+mod record;
+
+pub(super) use overtaken::overtaken;
+pub(super) use record::{cannot_follow, deletion, lost_with_record, remark};
 
 enum Ruling {
     Winner { side: Side, tie: bool, reason: String },
@@ -102,76 +107,6 @@ fn win(turn: &mut Turn<'_>, field: &FieldMapping, mut record: ConflictRecord, si
         turn.keep(record);
     }
     resolve::carry_out(turn, field);
-}
-
-/// Our write had replaced an edit before its stream showed the edit. While `busy` with another decision about the field, it is
-/// put on record and our value stays.
-pub(super) fn overtaken(
-    turn: &mut Turn<'_>,
-    field: &FieldMapping,
-    target: Side,
-    replaced: Seen,
-    source: Seen,
-    base: Pair<Value>,
-    busy: bool,
-) {
-    let other = target.other();
-    let before = standing(turn, field);
-    // The replaced edit has been carried across, or is on its way there.
-    let state = turn.field(&field.name);
-    let carried = before[other] == replaced.value && state.in_flight.as_ref().is_none_or(|flight| flight.between.is_none());
-    if planted::on(planted::Bug::OvertakenUnrecorded) {
-        return;
-    }
-    let mut values = Pair { crm: replaced.clone(), erp: replaced.clone() };
-    // Edited again since: that edit is what stands against the replaced one.
-    let current = turn.field(&field.name).seen[other].clone().filter(|seen| seen.value != source.value && !carried);
-    values[other] = current.unwrap_or(source);
-    let ruling = rule(turn, field, field.policy, &values, &base);
-    let mut record = ConflictRecord {
-        number: turn.next_conflict(),
-        field: field.name.clone(),
-        base,
-        values,
-        policy: field.policy,
-        reason: "our write overtook an edit".to_owned(),
-        opened_at: turn.now,
-        settled: None,
-        overtaken: true,
-    };
-    let busy = busy || turn.field(&field.name).held_by.is_some();
-    let ruling = match ruling {
-        Ruling::Winner { side, .. } if side == target && !busy => match restore::stands_for_nothing(turn, field, &replaced.value) {
-            Some(reason) => Ruling::Ask(reason),
-            None => ruling,
-        },
-        other => other,
-    };
-    match ruling {
-        Ruling::Ask(reason) if !busy => {
-            record.reason = format!("our write overtook an edit; {reason}");
-            turn.field(&field.name).held_by = Some(record.number);
-        }
-        Ruling::Winner { side, tie, reason } if side == target && !busy => {
-            record.reason = format!("our write overtook an edit; {reason}");
-            record.settled =
-                Some(Settlement { winner: Some(side), chosen: replaced.value.clone(), tie, both: false, by: None, at: turn.now });
-            turn.field(&field.name).resolution = Some(resolved(&record, &replaced.value, turn.now, before, Pair::default()));
-        }
-        Ruling::Winner { tie, .. } => {
-            stays(turn, &mut record, other, tie);
-            if carried && !busy {
-                // What our write carried goes back to where the replaced edit has come.
-                let mut shown = Pair::default();
-                shown[target] = turn.field(&field.name).seen[target].as_ref().map(|seen| seen.value.clone());
-                let value = record.values[other].value.clone();
-                turn.field(&field.name).resolution = Some(resolved(&record, &value, turn.now, before, shown));
-            }
-        }
-        Ruling::Ask(_) => stays(turn, &mut record, other, false),
-    }
-    turn.golden = true;
-    turn.keep(record);
 }
 
 fn resolved(record: &ConflictRecord, value: &Value, at: Micros, before: Pair<Value>, shown: Pair<Option<Value>>) -> Resolution {
@@ -313,102 +248,4 @@ pub(super) fn report_drift(turn: &mut Turn<'_>, field: &FieldMapping, side: Side
     let mut record = one_way(turn, field, both, "edited where this field is not the master; the value stays there");
     stays(turn, &mut record, side, false);
     turn.keep(record);
-}
-
-/// A conflict about the record as a whole: `deleted` was deleted while the other side says `standing`.
-pub(super) fn deletion(turn: &mut Turn<'_>, deleted: Side, standing: &str, policy: Policy, reason: String, ask: bool) {
-    let other = deleted.other();
-    let seen = |turn: &Turn<'_>, side: Side, word: &str| {
-        let state = &turn.state.sides[side];
-        Seen { value: Value::text(word), at: state.at, actor: state.actor.clone() }
-    };
-    let gone = seen(turn, deleted, "deleted");
-    let stays = seen(turn, other, standing);
-    let mut values = Pair { crm: stays.clone(), erp: stays };
-    values[deleted] = gone;
-    let base = Pair { crm: Value::text("present"), erp: Value::text("present") };
-    let settled = Settlement { winner: Some(other), chosen: Value::text("kept"), tie: false, both: false, by: None, at: turn.now };
-    let record = ConflictRecord {
-        number: turn.next_conflict(),
-        field: RECORD.to_owned(),
-        base,
-        values,
-        policy,
-        reason,
-        opened_at: turn.now,
-        settled: (!ask).then_some(settled),
-        overtaken: false,
-    };
-    turn.state.sides[deleted].deletion = Some(record.number);
-    turn.golden = true;
-    turn.keep(record);
-}
-
-/// The record goes although one side's edits were never carried across: each is kept.
-pub(super) fn lost_with_record(turn: &mut Turn<'_>, deleted: Side, by: Option<&str>, which: impl Fn(&FieldMapping) -> bool) {
-    if planted::on(planted::Bug::LostWithRecord) {
-        return;
-    }
-    let mapping = turn.mapping;
-    for field in mapping.fields.iter().filter(|field| which(field)) {
-        let state = turn.field(&field.name);
-        let agreed = state.agreed.clone();
-        let Some(lost) = state.seen[deleted.other()].clone() else { continue };
-        // A record that was gone before anybody had seen it held nothing.
-        let mut both = Pair { crm: lost.clone(), erp: lost };
-        both[deleted] = state.seen[deleted].clone().unwrap_or_default();
-        if agreed.is_none() && both.crm.value == both.erp.value {
-            continue;
-        }
-        let base = agreed.unwrap_or_default();
-        if both[deleted.other()].value == base[deleted.other()] {
-            continue;
-        }
-        let mut record = one_way(turn, field, &both, &format!("the record was deleted {}", whence(deleted, None)));
-        stays(turn, &mut record, deleted, false);
-        if let Some(settled) = &mut record.settled {
-            settled.by = by.map(ToOwned::to_owned);
-        }
-        turn.keep(record);
-    }
-}
-
-/// Something about the record as a whole that a person should find on record.
-pub(super) fn remark(turn: &mut Turn<'_>, side: Side, reason: String) -> ConflictNumber {
-    let other = side.other();
-    let seen = |turn: &Turn<'_>, side: Side| {
-        let state = &turn.state.sides[side];
-        let word = if state.deleted || state.record.is_none() { "absent" } else { "present" };
-        Seen { value: Value::text(word), at: state.at, actor: state.actor.clone() }
-    };
-    let mut values = Pair { crm: seen(turn, side), erp: seen(turn, side) };
-    values[other] = seen(turn, other);
-    let mut record = ConflictRecord {
-        number: turn.next_conflict(),
-        field: RECORD.to_owned(),
-        base: Pair { crm: Value::text("present"), erp: Value::text("present") },
-        values,
-        policy: Policy::Review,
-        reason,
-        opened_at: turn.now,
-        settled: None,
-        overtaken: false,
-    };
-    stays(turn, &mut record, side, false);
-    let number = record.number;
-    turn.golden = true;
-    turn.keep(record);
-    number
-}
-
-/// The delete policy's write to `side` was refused for good.
-pub(super) fn cannot_follow(turn: &mut Turn<'_>, side: Side, reason: &str) {
-    let deleted = side.other();
-    turn.state.sides[deleted].followed = true;
-    let policy = match side {
-        Side::Crm => Policy::Crm,
-        Side::Erp => Policy::Erp,
-    };
-    let text = format!("deleted {}, but the other record could not follow: {reason}", whence(deleted, None));
-    deletion(turn, deleted, "present", policy, text, false);
 }
