@@ -83,6 +83,10 @@ async fn each_row_that_cannot_be_written_fails_alone_with_its_reason() -> Result
     assert_eq!(outcomes.iter().filter(|it| it.result == OutcomeResult::Applied).count(), 51);
     let message = |write: &str| outcomes.iter().find(|it| it.write == write).and_then(|it| it.message.clone()).unwrap_or_default();
     assert!(message("null").contains("name"), "{}", message("null"));
+    // Not the rest of the row.
+    for write in ["check", "null", "required"] {
+        assert!(!message(write).contains("row contains"), "{}", message(write));
+    }
     assert!(message("raise").contains("Use another name"), "{}", message("raise"));
     assert_eq!(erp.name(149).await?.0, "renamed 149");
     let letters = erp.rig.dead_letters(Side::Erp).await?;

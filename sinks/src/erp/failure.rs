@@ -117,9 +117,11 @@ fn describe(db: &DbError) -> String {
             text.push_str(&format!(" ({name} {value})"));
         }
     }
-    if let Some(detail) = db.detail() {
+    // Of these the detail is the whole row, columns that nobody mapped included.
+    let whole_row = matches!(db.code().code(), "23502" | "23514");
+    if let Some(detail) = db.detail().filter(|_| !whole_row) {
         text.push_str(": ");
-        text.push_str(detail);
+        text.push_str(detail.trim_end_matches('.'));
     }
     text
 }
