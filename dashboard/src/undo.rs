@@ -108,8 +108,7 @@ pub(crate) async fn plan(app: &App, what: &What) -> Result<Plan> {
             let more = entries.len() as i64 > MAX_ITEMS;
             entries.truncate(MAX_ITEMS as usize);
             let mut items = writes(app, entries, false).await?;
-            // Answers about matches write nothing themselves.
-            for decision in decisions::about_matches(&app.pool, range, MAX_ITEMS).await? {
+            for decision in decisions::without_writes(&app.pool, range, MAX_ITEMS).await? {
                 items.extend(of_decision(app, &decision).await?);
             }
             items.sort_by_key(|item| std::cmp::Reverse(item.at));
@@ -216,7 +215,7 @@ fn settlement(conflict: &Conflict) -> Item {
         let then = plain(value);
         // A field that never travels to a side is not written there.
         let written = !column.is_empty() || conflict.field == crate::command::RECORD;
-        if then != chosen && written {
+        if then != chosen && written && !conflict.kept_both {
             changes.push(Change {
                 side: side.to_owned(),
                 column: column.clone(),
@@ -232,7 +231,7 @@ fn settlement(conflict: &Conflict) -> Item {
         entity: conflict.entity.clone(),
         kind: conflict.kind.clone(),
         title: conflict.title.clone(),
-        what: format!("{} settled", conflict.label),
+        what: format!("{} {}", conflict.label, if conflict.kept_both { "left to each side" } else { "settled" }),
         side: None,
         record: None,
         actor: conflict.settled_by.clone(),

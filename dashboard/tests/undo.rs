@@ -141,6 +141,25 @@ async fn a_time_range_is_listed_newest_first_with_what_was_edited_since() -> Res
     assert_eq!(asks(&plan), ["d1", "a2", "a1"], "{plan}");
     let (_, plan) = preview(&stack, &format!("{range}&side=erp&actor=bulk.job")).await?;
     assert_eq!(asks(&plan), ["a2", "a1"], "only what was written there");
+    // So is what was left to each side, until it is opened again.
+    Conflict::default().open(&stack.pool).await?;
+    rows::settle(&stack.pool, "e1:1", None, &json!(null), "bulk.job").await?;
+    sqlx::query("update conflict set kept_both = true").execute(&stack.pool).await?;
+    let both = Decision { conflict: "e1:1".into(), ..Decision::new(uuid::Uuid::now_v7(), "e1", Action::Settle, "bulk.job", 0) };
+    rows::decision(&stack.pool, &both, Some(("accepted", ""))).await?;
+    sqlx::query("update decision set at = now() - interval '150 seconds'").execute(&stack.pool).await?;
+    let reopened = |plan: &Value| -> Vec<Value> {
+        let items = plan["items"].as_array().into_iter().flatten();
+        items.filter(|item| item["ask"]["action"] == "reopen").cloned().collect()
+    };
+    let (_, plan) = preview(&stack, &format!("{range}&actor=bulk.job")).await?;
+    let [item] = reopened(&plan).try_into().map_err(|_| anyhow::anyhow!("{plan}"))?;
+    assert_eq!((&item["ask"]["conflict"], &item["changes"]), (&json!("e1:1"), &json!([])), "{item}");
+    let (_, plan) = preview(&stack, &format!("{range}&actor=Ada")).await?;
+    assert_eq!(reopened(&plan), [] as [Value; 0]);
+    sqlx::query("update conflict set state = 'open'").execute(&stack.pool).await?;
+    let (_, plan) = preview(&stack, &format!("{range}&actor=bulk.job")).await?;
+    assert_eq!(reopened(&plan), [] as [Value; 0]);
     for (query, code) in [
         ("", "bad_parameter"),
         ("write=a1&conflict=e1:1", "bad_parameter"),

@@ -102,16 +102,19 @@ pub(crate) async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<V
     .map_err(reading("decisions"))
 }
 
-/// Answers about matches in a time range that were carried out and have not been taken back, the newest first. None when only
-/// what was written to one side is meant.
-pub(crate) async fn about_matches(pool: &PgPool, range: &Range, limit: i64) -> Result<Vec<Decision>> {
+/// Decisions in a time range that wrote nothing themselves and stand, the newest first: answers about matches, and conflicts in
+/// which each side keeps its own value. None when only what was written to one side is meant.
+pub(crate) async fn without_writes(pool: &PgPool, range: &Range, limit: i64) -> Result<Vec<Decision>> {
     if range.side.is_some() {
         return Ok(Vec::new());
     }
     sqlx::query_as(select!(
-        "where d.action in ('same', 'distinct', 'split') and d.result = 'accepted' and d.at >= $1 and d.at < $2 \
+        "where d.result = 'accepted' and d.at >= $1 and d.at < $2 \
          and ($3::text is null or lower(d.actor) = lower($3)) and ($4::text is null or $4 in (d.entity, d.other)) and ($5::text is null or d.kind = $5) \
-         and not exists (select from decision u where u.action = 'unmatch' and u.\"of\" = d.id and coalesce(u.result, '') <> 'refused') \
+         and (d.action in ('same', 'distinct', 'split') \
+          and not exists (select from decision u where u.action = 'unmatch' and u.\"of\" = d.id and coalesce(u.result, '') <> 'refused') \
+          or d.action = 'settle' \
+          and exists (select from conflict c where c.id = d.conflict and c.state = 'settled' and c.kept_both and c.settled_by = d.actor)) \
          order by d.at desc, d.id desc limit $6"
     ))
     .bind(range.from)
@@ -122,7 +125,7 @@ pub(crate) async fn about_matches(pool: &PgPool, range: &Range, limit: i64) -> R
     .bind(limit)
     .fetch_all(pool)
     .await
-    .map_err(reading("answers about matches"))
+    .map_err(reading("decisions that wrote nothing"))
 }
 
 /// One.
