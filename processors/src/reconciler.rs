@@ -204,7 +204,6 @@ impl Processor for Reconciler {
         let Some(mapping) = mapping.entities.iter().find(|entity| entity.kind == kind) else {
             return Err(Error::Unmapped { what: format!("kind {kind}"), version: self.mapping.version });
         };
-        let answered = matches!(input, Input::Outcome(_));
         let event = match input {
             Input::Change(change) => {
                 if change.op != EntityOp::Released {
@@ -245,9 +244,7 @@ impl Processor for Reconciler {
             self.follow(context, mapping, &mut stored, effect)?;
         }
         stored.forget_closed();
-        if answered {
-            self.note_unshown(context, &mut stored)?;
-        }
+        self.note_unshown(context, &mut stored)?;
         context.put(key, &stored);
         Ok(())
     }

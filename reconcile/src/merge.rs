@@ -103,6 +103,8 @@ pub fn owes_record(state: &EntityState, side: Side, before: Micros) -> bool {
 
 /// The fields of a side's record for which [`unconfirmed`] names it.
 pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
+    // A record that stands although we have deleted it is another one.
+    let deleting = state.sides[side].deleting.is_some() && owes_record(state, side, before);
     let waits = |field: &FieldState| {
         let unshown = field.in_flight.as_ref().is_some_and(|flight| {
             flight.target == side
@@ -110,7 +112,7 @@ pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
                 && state.writes.get(&flight.write.0).is_some_and(|open| open.command.caused_at < before)
         });
         let behind = field.ahead[side].as_ref().is_some_and(|ahead| ahead.until.is_some() && !ahead.same && ahead.at < before);
-        unshown || behind || field.owed[side].is_some_and(|since| since < before)
+        deleting || unshown || behind || field.owed[side].is_some_and(|since| since < before)
     };
     state.fields.iter().filter(|(_, field)| waits(field)).map(|(name, _)| name.as_str()).collect()
 }

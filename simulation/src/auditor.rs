@@ -386,7 +386,7 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     }
     // Nothing is no value: where two records meet, what is empty is filled.
     let touched = |put: &Put| put.field == field && matches!(put.by, By::Write(_)) && (put.id == edit.id || across == Some(&put.id));
-    let met_since = books.wished.belonged(side, &edit.id).len() > 1;
+    let met_since = books.wished.belonged(side, &edit.id).len() > 1 || partners.len() > 1;
     if edit.value.is_empty() && (met_since || !systems.history.iter().take(index).any(touched)) {
         return;
     }

@@ -39,7 +39,7 @@ fn parts(key: &[u8]) -> Option<(i64, &str)> {
 }
 
 impl Reconciler {
-    /// Lists an entity that has something answered but not shown, unless it is listed.
+    /// Lists an entity whose streams owe something, unless it is listed.
     pub(super) fn note_unshown(&self, context: &mut Context<'_>, stored: &mut Stored) -> Result<()> {
         if merge::unconfirmed(&stored.state, i64::MAX).is_empty() {
             return Ok(());

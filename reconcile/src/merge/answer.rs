@@ -51,11 +51,12 @@ fn applied(turn: &mut Turn<'_>, command: &WriteCommand, record: Option<&str>, to
         if there.record.is_none() && there.creating == Some(write) {
             there.record = record.map(ToOwned::to_owned);
         }
-        let record = record.filter(|record| there.record.as_deref() != Some(record));
+        let another = there.record.as_deref() != record;
         if let (Some(open), Some(record)) = (turn.state.writes.get_mut(&write.0), record) {
-            // Another one stands here by now.
             open.command.record = Some(record.to_owned());
-            create::not_this_one(turn, write);
+            if another {
+                create::not_this_one(turn, write);
+            }
         }
     }
     for field in fields_of(turn, write) {

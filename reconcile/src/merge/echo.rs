@@ -35,12 +35,14 @@ pub(super) struct Shown {
     pub(super) ours: bool,
     /// It was made by a write for another entity.
     pub(super) foreign: bool,
+    /// The record was gone before it.
+    pub(super) returned: bool,
 }
 
 impl Shown {
     /// A value, nobody knows by whose change.
     pub(super) const fn bare(side: Side, seen: Seen, columns: BTreeMap<String, Value>) -> Self {
-        Self { side, seen, columns, author: None, borne: None, snapshot: false, read: false, ours: false, foreign: false }
+        Self { side, seen, columns, author: None, borne: None, snapshot: false, read: false, ours: false, foreign: false, returned: false }
     }
 
     /// A value as a change of the side's stream shows it.
@@ -230,7 +232,10 @@ fn judge(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, before: Optio
 fn left_by(field: &FieldMapping, unseen: &[Unseen], shown: &Shown) -> Option<Unseen> {
     let value = &shown.seen.value;
     let ours = |write| shown.snapshot && shown.ours && Some(write) == shown.borne;
-    let left = |unseen: &&Unseen| Some(unseen.write) <= shown.borne && made_of(field, &unseen.value, value, ours(unseen.write)) == *value;
+    // A row that comes back may hold what any write had left there that was not shown before it went.
+    let any = shown.returned && shown.side == Side::Erp && shown.borne.is_none();
+    let left =
+        |unseen: &&Unseen| (any || Some(unseen.write) <= shown.borne) && made_of(field, &unseen.value, value, ours(unseen.write)) == *value;
     unseen.iter().rev().find(left).cloned()
 }
 
@@ -355,7 +360,8 @@ fn late_echo(turn: &mut Turn<'_>, field: &FieldMapping, shown: &Shown, late: Uns
     // What a re-read found done was agreed on then.
     let rejected = rejected && !late.done;
     let unresolved = state.resolution.is_none();
-    let orphan = late.orphan && !former::is_back(turn, side.other());
+    let alike = turn.predicted(field, side, &late.source.value) == late.value;
+    let orphan = late.orphan && !(alike && former::is_back(turn, side.other()));
     if (rejected || carried) && !orphan && unresolved {
         let mut agreed = resolve::twice(&late.source.value);
         agreed[side].clone_from(left(field, &shown.seen.value, &late.value));

@@ -174,7 +174,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         };
         let seen = Seen { value, at: change.at, actor: change.actor.clone() };
         let columns = field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
-        echo::shown(turn, field, Shown::by(change, seen, columns, author, borne));
+        echo::shown(turn, field, Shown { returned, ..Shown::by(change, seen, columns, author, borne) });
     }
     keep_other_columns(turn, change);
     if let Some(number) = author {
@@ -188,8 +188,14 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     if let Some(last) = last {
         author::seal(turn, change, last, change.snapshot && change.ours);
     }
+    let goes = delete::goes(turn, side);
     let owed = &mut turn.state.sides[side].owed;
-    *owed = owed.filter(|owed| !change.snapshot && (owed.gone || !moved));
+    *owed = match *owed {
+        // It was found before our delete, which its stream will show then; or it is back, and the stream has lost both.
+        None if goes && change.snapshot => Some(Owed { since: turn.now, gone: false }),
+        owed if goes => owed,
+        owed => owed.filter(|owed| !change.snapshot && (owed.gone || !moved)),
+    };
     if let Some(open) = author.or(change.write).and_then(|number| turn.state.writes.get_mut(&number.0)) {
         open.done = true;
         open.at = change.at;
@@ -231,6 +237,15 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         turn.state.sides[side].owed = Some(Owed { since: turn.now, gone: true });
         return;
     }
+    if delete::goes(turn, side) {
+        let number = turn.state.sides[side].deleting;
+        let done = number.and_then(|number| turn.state.writes.get(&number.0)).is_some_and(|open| open.done);
+        if done && number <= change.write {
+            gone(turn, &SideChange { deleted: true, ours: true, ..change.clone() });
+            values(turn, &SideChange { write: None, ..change.clone() });
+        }
+        return;
+    }
     // It was gone and is back, or was changed back: the stream has shown nothing because there was nothing to show.
     turn.state.sides[side].owed = None;
     for field in &turn.mapping.fields {
@@ -240,7 +255,13 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         let same = known.value == value;
         let columns: BTreeMap<String, Value> =
             field.columns[side].names().filter_map(|name| Some((name.to_owned(), change.columns.get(name)?.clone()))).collect();
-        let behind = state.ahead[side].take_if(|ahead| ahead.until.is_some() && ahead.stream.value == value && !same);
+        let back = |ahead: &Ahead| ahead.until.is_some() && ahead.stream.value == value && !same;
+        if let Some(ahead) = state.ahead[side].as_mut().filter(|ahead| back(ahead) && !ahead.shown) {
+            // What stood there before the write was put back, which its stream will show; unless that shows neither.
+            ahead.shown = true;
+            continue;
+        }
+        let behind = state.ahead[side].take_if(|ahead| back(ahead));
         if let Some(Ahead { stream, .. }) = behind {
             // What the stream has shown since stands, so it came after; the write itself was lost on the way to us.
             echo::shown(turn, field, Shown::bare(side, stream, columns));
