@@ -21,6 +21,7 @@ mod rereads;
 mod restores;
 mod retries;
 mod returns;
+mod standing;
 mod undos;
 
 pub(crate) fn calm() -> Pair<Manner> {

@@ -83,3 +83,20 @@ fn a_record_that_we_made_is_ours_when_the_one_that_was_found_in_its_place_is_gon
         assert!(world.conflicts.is_empty(), "{answered_first}: {:#?}", world.conflicts);
     }
 }
+
+#[test]
+fn the_audit_of_a_create_names_the_record_that_was_made_although_another_one_stands_there_by_then() {
+    for live in [true, false] {
+        let (mapping, mut world, create) = making();
+        world.apply(&mapping, &made(create));
+        assert!(world.confirmed.is_empty(), "{:#?}", world.confirmed);
+        let mut row = restored(&world, "else");
+        if let Event::Changed(row) = &mut row {
+            (row.snapshot, row.joined) = (!live, live);
+        }
+        world.apply(&mapping, &row);
+        assert_eq!(world.state.sides.erp.record.as_deref(), Some("erp-9"));
+        let audited: Vec<_> = world.confirmed.iter().map(|done| (done.command.number, done.record.as_str())).collect();
+        assert_eq!(audited, [(create, "erp-1")], "live: {live}");
+    }
+}

@@ -144,6 +144,21 @@ fn what_each_side_was_to_have_of_its_own_is_not_agreed_on_when_a_record_is_back(
     }
 }
 
+/// What had lost in the CRM is on its way there, as its conflict is opened again, when the ERP's record leaves.
+fn opening() -> (EntityMapping, World, WriteNumber) {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    world.edit(Side::Crm, &[("name", Value::text("old"))]);
+    world.tick(10 * SECOND);
+    world.edit(Side::Erp, &[("name", Value::text("new"))]);
+    world.settle(&mapping);
+    let demand = reopen(&world, 0);
+    ask(&mut world, &mapping, demand, false);
+    let write = taken(&mut world, Side::Crm).number;
+    world.apply(&mapping, &away(Side::Erp, "erp-1"));
+    world.tick(10 * SECOND);
+    (mapping, world, write)
+}
+
 #[test]
 fn a_record_that_we_make_is_ours_though_a_strangers_stood_in_its_place() {
     let (mapping, _) = start(Policy::LastWrite);
@@ -243,4 +258,36 @@ fn a_deletion_that_is_shown_after_a_later_write_was_found_done_does_not_make_wha
     world.apply(&mapping, &ours(shown, second));
     assert!(world.systems.erp.commands.is_empty(), "{:#?}", world.systems.erp.commands);
     assert_eq!(world.state.fields["name"].seen.crm.as_ref().map(|seen| seen.value.clone()), Some(Value::text("two")));
+}
+
+#[test]
+fn a_write_that_is_shown_when_the_record_that_it_came_from_is_back_is_agreed_on() {
+    // What was edited meanwhile is newer than what the write had carried, and the target may have cut that.
+    for (written, left, held) in [("one", "one", "two"), ("Acme Works", "Acme W", "Acme Works")] {
+        let (mapping, mut world, first) = left_behind(Side::Erp, written);
+        let back = comes(&world, Side::Erp, "erp-1", held);
+        world.apply(&mapping, &Event::Changed(back));
+        let second = taken(&mut world, Side::Crm);
+        assert_eq!(second.values.get("name__c"), Some(&Value::text(held)));
+        let shown = holds(&world, Side::Crm, "crm-1", Some(left));
+        world.apply(&mapping, &ours(shown, first.0));
+        let actual = BTreeMap::from([("name__c".to_owned(), Value::text(left))]);
+        world.apply(&mapping, &Event::Answered { write: second.number, answer: Answer::Rejected(Some(actual)), record: None });
+        if written != held {
+            assert_eq!(next_name(&mut world, Side::Crm), Some(Value::text(held)), "it goes there once more");
+        }
+        nothing_follows(&world);
+    }
+}
+
+#[test]
+fn a_write_that_gave_each_side_its_own_is_not_agreed_on_although_it_is_shown_when_the_other_record_is_back() {
+    let (mapping, mut world, write) = opening();
+    let back = comes(&world, Side::Erp, "erp-1", "new");
+    world.apply(&mapping, &Event::Changed(back));
+    assert!(Side::BOTH.iter().all(|side| world.systems[*side].commands.is_empty()), "{:#?}", world.systems);
+    let shown = holds(&world, Side::Crm, "crm-1", Some("old"));
+    world.apply(&mapping, &ours(shown, write.0));
+    // Its conflict is not open any more, so they are kept alike.
+    assert_eq!(next_name(&mut world, Side::Erp), Some(Value::text("old")), "{:#?}", world.state);
 }

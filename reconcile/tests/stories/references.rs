@@ -326,3 +326,32 @@ fn a_write_from_before_a_record_came_back_is_what_was_decided_though_what_it_ref
     let third = sent(&effects).unwrap_or_else(|| panic!("the sides differ: {effects:?}"));
     assert_eq!((third.side, third.values.get("company")), (Side::Erp, Some(&Value::text("73"))));
 }
+
+#[test]
+fn a_replaced_reference_that_has_come_across_gives_way_to_what_our_write_means_by_now() {
+    let mapping = referring();
+    let mut state = agreeing(&mapping, Some(("c1", Some("001"), Some("71"))));
+    let mut apply = |change: SideChange| apply(&mapping, &mut state, &Event::Changed(change), 0);
+    let (two, three, five) =
+        (Some(("c2", Some("002"), Some("72"))), Some(("c3", Some("003"), Some("73"))), Some(("c5", Some("005"), Some("72"))));
+    let effects = apply(SideChange { at: 100 * SECOND, ..contact_change(Side::Crm, "003", two) });
+    let first = sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).number;
+    // Two people meant the same, and ours replaces the one of them.
+    apply(SideChange { at: 90 * SECOND, ..contact_change(Side::Erp, "9", three) });
+    apply(SideChange { at: 110 * SECOND, ..contact_change(Side::Crm, "003", three) });
+    // Record 72 has gone to another entity.
+    let mut shown = contact_change(Side::Erp, "9", five);
+    shown.columns.insert("company".to_owned(), Value::text("72"));
+    let effects = apply(SideChange { at: 120 * SECOND, ours: true, write: Some(first), ..shown });
+    let second = sent(&effects).unwrap_or_else(|| panic!("{effects:?}")).clone();
+    assert_eq!((second.side, second.values.get("company__c")), (Side::Crm, Some(&Value::text("005"))), "{effects:?}");
+    let records: Vec<_> = effects.iter().filter(|effect| matches!(effect, Effect::Conflict(_))).collect();
+    let [Effect::Conflict(record)] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((&record.values.crm.value, &record.values.erp.value), (&Value::text("c2"), &Value::text("c3")));
+    let mut shown = contact_change(Side::Crm, "003", five);
+    shown.columns.insert("company__c".to_owned(), Value::text("005"));
+    let effects = apply(SideChange { at: 130 * SECOND, ours: true, write: Some(second.number), ..shown });
+    assert_eq!(sent(&effects), None, "{effects:?}");
+    let both = state.fields["company"].seen.crm.as_ref().zip(state.fields["company"].seen.erp.as_ref());
+    assert!(both.is_some_and(|(crm, erp)| crm.value == Value::text("c5") && erp.value == Value::text("c5")), "{state:#?}");
+}

@@ -85,3 +85,51 @@ fn what_comes_back_with_its_row_is_older_than_a_write_that_was_found_done_and_is
     assert!(world.conflicts.is_empty(), "{:#?}", world.conflicts);
     audited(&world);
 }
+
+/// `one` goes to a side, where a re-read finds it done, and the next one finds what stood there before, put back by a person.
+fn put_back_after(side: Side) -> (EntityMapping, World) {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    world.edit(side.other(), &[("name", Value::text("one"))]);
+    world.deliver(&mapping, side.other());
+    found_done(&mut world, &mapping, side);
+    world.tick(10 * SECOND);
+    world.edit(side, &[("name", Value::text("name0"))]);
+    read(&mut world, &mapping, side);
+    nothing_travels_back(&world, side.other());
+    (mapping, world)
+}
+
+/// What went to each side, in all.
+fn went(world: &World, side: Side) -> Vec<&Value> {
+    world.past.carried.iter().filter(|(to, field, ..)| *to == side && field == "name").map(|(_, _, value, _)| value).collect()
+}
+
+#[test]
+fn what_a_re_read_finds_put_back_is_carried_once_when_its_stream_shows_it() {
+    for side in Side::BOTH {
+        let (mapping, mut world) = put_back_after(side);
+        world.deliver(&mapping, side);
+        nothing_travels_back(&world, side.other());
+        world.settle(&mapping);
+        assert_eq!(world.values("name"), both("name0"));
+        let (there, back) = (went(&world, side), went(&world, side.other()));
+        assert_eq!((there, back), (vec![&Value::text("one")], vec![&Value::text("name0")]), "{side:?}");
+        assert!(world.conflicts.is_empty(), "{:#?}", world.conflicts);
+        audited(&world);
+    }
+}
+
+#[test]
+fn what_two_re_reads_find_put_back_is_carried_although_no_stream_shows_it() {
+    for side in Side::BOTH {
+        let (mapping, mut world) = put_back_after(side);
+        world.systems[side].stream.clear();
+        read(&mut world, &mapping, side);
+        assert_eq!(world.systems[side.other()].commands.len(), 1, "{side:?}: {:#?}", world.state);
+        world.settle(&mapping);
+        assert_eq!(world.values("name"), both("name0"));
+        assert_eq!(went(&world, side), [&Value::text("one")], "{side:?}");
+        assert!(world.conflicts.is_empty(), "{:#?}", world.conflicts);
+        audited(&world);
+    }
+}

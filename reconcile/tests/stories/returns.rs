@@ -8,7 +8,7 @@ use reconcile::mapping::{DeletePolicy, Direction, EntityMapping, Pair, Policy, S
 use super::{alone, audited, both, calm, start};
 use crate::world::{Manner, SECOND, World, mapping};
 
-fn crm_row(name: &str) -> BTreeMap<String, Value> {
+pub(super) fn crm_row(name: &str) -> BTreeMap<String, Value> {
     BTreeMap::from([("name__c".to_owned(), Value::text(name)), ("phone__c".to_owned(), Value::text("phone0"))])
 }
 
@@ -118,6 +118,31 @@ fn what_our_write_left_in_a_record_that_is_found_back_is_no_edit() {
     world.deliver(&mapping, Side::Crm);
     world.settle(&mapping);
     assert_eq!(world.values("name"), ("Acme W".to_owned(), "Acme Works".to_owned()));
+    no_conflict_of_name(&world);
+}
+
+#[test]
+fn what_our_write_left_in_a_row_that_went_before_it_was_shown_is_no_edit_when_the_row_is_back() {
+    let mapping = mapping(Policy::LastWrite);
+    let mut world =
+        World::agreed(&mapping, Pair { crm: Manner::default(), erp: Manner { whole_rows: true, cut: Some(6), ..Manner::default() } });
+    world.edit(Side::Crm, &[("name", Value::text("Acme Works"))]);
+    world.deliver(&mapping, Side::Crm);
+    world.execute(Side::Erp, false);
+    world.answer_of(&mapping, Side::Erp);
+    // Of the row nothing is shown but its end, and a return that names no write.
+    world.systems.erp.stream.clear();
+    world.delete(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.tick(10 * SECOND);
+    world.undelete(Side::Erp, "erp-1", erp_row("Acme W"));
+    if let Some(back) = world.systems.erp.stream.back_mut() {
+        back.write = None;
+    }
+    world.deliver(&mapping, Side::Erp);
+    assert!(Side::BOTH.iter().all(|side| world.systems[*side].commands.is_empty()), "{:#?}", world.systems);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), ("Acme Works".to_owned(), "Acme W".to_owned()));
     no_conflict_of_name(&world);
 }
 
