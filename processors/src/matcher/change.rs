@@ -12,7 +12,7 @@ use super::Matcher;
 use super::join;
 use super::merged;
 use super::plan::{Plan, Pointer, Source, Use};
-use super::state::{Job, JobKind, Known, Parent, column, record_key, records_prefix, waiting_key};
+use super::state::{Author, Job, JobKind, Known, Parent, column, record_key, records_prefix, waiting_key};
 use crate::convert;
 use crate::error::{Error, Result};
 use crate::task::Context;
@@ -170,7 +170,20 @@ impl Matcher {
                 },
             }
         }
-        known.sync_id = if known.pending.is_empty() { String::new() } else { edit(context) };
+        let pointed = |field: &String| plan.pointers(source).into_iter().find(|pointer| pointer.field == field);
+        let same = |before: &&Known, field: &String| {
+            let name = pointed(field).map(|pointer| pointer.column);
+            before.pending.contains(field) && name.is_some_and(|name| column(&before.columns, name) == column(&known.columns, name))
+        };
+        match before.filter(|before| known.pending.iter().all(|field| same(before, field))) {
+            _ if known.pending.is_empty() => (known.sync_id, known.pointed_by) = (String::new(), None),
+            Some(before) => (known.sync_id, known.pointed_by) = (before.sync_id.clone(), before.pointed_by.clone()),
+            None => {
+                known.sync_id = edit(context);
+                let (actor, origin, write) = (known.actor.clone(), known.origin.clone(), known.write.clone());
+                known.pointed_by = Some(Author { actor, origin, write });
+            }
+        }
         // A row of the same object may be its own ancestor: it does not wait for itself.
         let waits = |pointer: &Pointer<'_>| pointer.object != source.object && known.pending.iter().any(|field| field == pointer.field);
         if known.entity.is_empty() && plan.pointers(source).iter().any(waits) {
@@ -226,6 +239,7 @@ pub(super) fn blank() -> Known {
         gone: false,
         parents: Vec::new(),
         pending: Vec::new(),
+        pointed_by: None,
         customer: None,
         snapshot: false,
         position: String::new(),

@@ -168,9 +168,20 @@ impl Matcher {
         if !known.sync_id.is_empty() {
             context.set_sync_id(Some(known.sync_id.clone().into()));
         }
-        let placed = self.place(context, plan, source, record, Some(&known), known.clone(), &carried);
+        let mut again = known.clone();
+        if let Some(author) = known.pointed_by.clone().filter(|_| !known.entity.is_empty()) {
+            // Others may have changed other columns since.
+            (again.actor, again.origin, again.write) = (author.actor, author.origin, author.write);
+        }
+        let placed = self.place(context, plan, source, record, Some(&known), again, &carried);
         context.set_sync_id(outer);
-        placed
+        placed?;
+        let key = record_key(side, object, record);
+        if let Some(now) = context.get::<Known>(&key)? {
+            let (actor, origin, write) = (known.actor, known.origin, known.write);
+            context.put(key, &Known { actor, origin, write, ..now });
+        }
+        Ok(())
     }
 
     fn children(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<(usize, Option<Vec<u8>>)> {

@@ -33,6 +33,8 @@ record! {
         pub parents: Vec<Parent>,
         /// Reference fields whose parent nobody has seen yet.
         pub pending: Vec<String>,
+        /// Who made the change that points there.
+        pub pointed_by: Option<Author>,
         /// The customer it is stamped with.
         pub customer: Option<String>,
         /// Whether the latest values came from a copy.
@@ -59,6 +61,18 @@ record! {
         pub unsaid: bool,
         /// The latest change is that somebody else brought it back, with an older write of ours on it.
         pub returned: bool,
+    }
+}
+
+record! {
+    /// Who made a change.
+    pub struct Author {
+        /// By name.
+        pub actor: Option<String>,
+        /// What it came through.
+        pub origin: Option<String>,
+        /// The write of ours that made it.
+        pub write: Option<String>,
     }
 }
 
