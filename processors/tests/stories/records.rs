@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use schemas::Value;
-use schemas::cdc::Op;
-use schemas::message::{AuditEntry, EntityLink, EntityOp, Lane, Side, WriteOp};
+use schemas::cdc::{OURSELVES, Op};
+use schemas::message::{AuditEntry, EntityChange, EntityLink, EntityOp, Lane, Side, WriteOp};
 
 use super::{ACCOUNT, CONTACT, customer_row, linked};
 use crate::harness::{PARTITIONS, World, money, text};
@@ -27,6 +27,25 @@ async fn a_new_erp_customer_is_made_in_the_crm_and_its_echo_ends_there() {
     assert_eq!(audit.len(), 1);
     assert_eq!((audit[0].record.as_str(), audit[0].op), (ACCOUNT, WriteOp::Create));
     assert!(!world.records(&world.topics.golden("customer")).await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reference_whose_record_comes_later_is_an_edit_of_whoever_made_it() {
+    let (world, running) = World::copied().await;
+    world.change(Side::Crm, "Contact", CONTACT, Op::Create, &[("LastName", text("Novak")), ("AccountId", Value::Null)]).await;
+    world.quiet().await;
+    world.change(Side::Crm, "Contact", CONTACT, Op::Update, &[("AccountId", text(ACCOUNT))]).await;
+    world.change_by(Side::Crm, "Contact", CONTACT, Op::Update, &[("Email", text("n@x.example"))], Some(OURSELVES)).await;
+    world.quiet().await;
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Create, &[("Name", text("Acme")), ("Credit_Limit__c", Value::Double(10.0))]).await;
+    world.quiet().await;
+    let changes = world.changes().await;
+    let says = |change: &&EntityChange, name: &str| change.fields.iter().any(|field| field.name == name && field.value != Value::Null);
+    let origin =
+        |name: &str| changes.iter().find(|change| change.record == CONTACT && says(change, name)).map(|change| change.origin.clone());
+    assert_eq!(origin("customer"), Some(None), "{changes:#?}");
+    assert_eq!(origin("email"), Some(Some(OURSELVES.to_owned())), "{changes:#?}");
     running.stop().await;
 }
 
