@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemas::Value;
 use schemas::cdc::Op;
 use schemas::message::{OutcomeResult, Side, Write, WriteOp};
 
 use super::{ACCOUNT, customer_row, linked};
-use crate::harness::{World, text};
+use crate::harness::{MAPPING, World, text};
 
 /// Waits for writes that only ask what is there.
 async fn asked(world: &World, side: Side, count: usize) -> Vec<Write> {
     for _ in 0..2000 {
-        let asked: Vec<_> = world.writes(side).await.into_iter().filter(|write| write.values.is_empty()).collect();
+        let asked: Vec<_> =
+            world.writes(side).await.into_iter().filter(|write| write.values.is_empty() && write.op == WriteOp::Update).collect();
         if asked.len() >= count {
             return asked;
         }
@@ -107,6 +109,53 @@ async fn what_is_found_instead_of_an_unseen_write_goes_across_once_its_stream_ha
     world.quiet().await;
     assert_eq!((writes(Side::Crm).await.len(), writes(Side::Erp).await.len()), (1, 1), "{}", world.show().await);
     assert_eq!(asked(&world, Side::Erp, 4).await.len(), 4, "{}", world.show().await);
+    assert_eq!(world.records(&world.topics.conflicts()).await.len(), 0, "{}", world.show().await);
+    running.stop().await;
+}
+
+/// The columns of a customer's row that a question is about, as they stand there.
+fn standing(question: &Write, row: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
+    row.iter().filter(|(name, _)| question.expected.iter().any(|field| field.name == *name)).cloned().collect()
+}
+
+#[tokio::test]
+async fn a_row_that_is_found_although_we_deleted_it_is_read_and_gets_its_counterpart_again() {
+    let world = World::with(&MAPPING.replacen("erp = \"archive\" }", "erp = \"delete\" }", 1)).await;
+    world.checkpoint("crm", &["Account", "Contact"]).await;
+    world.checkpoint("erp", &["public.customers", "public.contacts"]).await;
+    let running = world.start();
+    world.quiet().await;
+    linked(&world).await;
+    world.pass(60);
+    world.change(Side::Crm, "Account", ACCOUNT, Op::Delete, &[]).await;
+    world.quiet().await;
+    let delete = world.writes(Side::Erp).await.remove(0);
+    assert_eq!((delete.op, delete.record.as_deref()), (WriteOp::Delete, Some("7")), "{}", world.show().await);
+    world.answer(&delete, OutcomeResult::Applied, None, &[]).await;
+    world.quiet().await;
+    // A deletion is left to its stream, however long that takes.
+    world.pass(600);
+    world.quiet().await;
+    assert_eq!(world.writes(Side::Erp).await.len(), 1, "{}", world.show().await);
+    // That has expired: of the deletion, and of who restored the row, nothing is left but the row.
+    let row = customer_row("Acme", "1000.00");
+    world.change(Side::Erp, "public.customers", "7", Op::Read, &row).await;
+    world.quiet().await;
+    assert_eq!(world.writes(Side::Crm).await.len(), 1, "it is asked about first: {}", world.show().await);
+    world.pass(90);
+    let question = asked(&world, Side::Erp, 1).await.remove(0);
+    assert_eq!(question.record.as_deref(), Some("7"));
+    world.answer(&question, OutcomeResult::Applied, None, &standing(&question, &row)).await;
+    world.quiet().await;
+    let writes = world.writes(Side::Crm).await;
+    let [_, again] = writes.as_slice() else { panic!("{}", world.show().await) };
+    assert_eq!(again.op, WriteOp::Create);
+    assert!(again.values.iter().any(|field| field.name == "Name" && field.value == text("Acme")), "{again:?}");
+    world.carry_out(again, &BTreeMap::new(), "001000000000009AAA").await;
+    world.quiet().await;
+    world.pass(90);
+    world.quiet().await;
+    assert_eq!((world.writes(Side::Crm).await.len(), world.writes(Side::Erp).await.len()), (2, 2), "{}", world.show().await);
     assert_eq!(world.records(&world.topics.conflicts()).await.len(), 0, "{}", world.show().await);
     running.stop().await;
 }
