@@ -181,7 +181,7 @@ impl Matcher {
             None => {
                 known.sync_id = edit(context);
                 let (actor, origin, write) = (known.actor.clone(), known.origin.clone(), known.write.clone());
-                known.pointed_by = Some(Author { actor, origin, write });
+                known.pointed_by = Some(Author { actor, origin, write, snapshot: known.snapshot });
             }
         }
         // A row of the same object may be its own ancestor: it does not wait for itself.

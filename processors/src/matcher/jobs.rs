@@ -171,15 +171,15 @@ impl Matcher {
         let mut again = known.clone();
         if let Some(author) = known.pointed_by.clone().filter(|_| !known.entity.is_empty()) {
             // Others may have changed other columns since.
-            (again.actor, again.origin, again.write) = (author.actor, author.origin, author.write);
+            again = Known { actor: author.actor, origin: author.origin, write: author.write, snapshot: author.snapshot, ..again };
         }
         let placed = self.place(context, plan, source, record, Some(&known), again, &carried);
         context.set_sync_id(outer);
         placed?;
         let key = record_key(side, object, record);
         if let Some(now) = context.get::<Known>(&key)? {
-            let (actor, origin, write) = (known.actor, known.origin, known.write);
-            context.put(key, &Known { actor, origin, write, ..now });
+            let Known { actor, origin, write, snapshot, .. } = known;
+            context.put(key, &Known { actor, origin, write, snapshot, ..now });
         }
         Ok(())
     }

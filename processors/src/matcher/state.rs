@@ -71,8 +71,10 @@ record! {
         pub actor: Option<String>,
         /// What it came through.
         pub origin: Option<String>,
-        /// The write of ours that made it.
+        /// The write of ours that made it; of a row that was found, the last one that it bears.
         pub write: Option<String>,
+        /// It is a row as it was found.
+        pub snapshot: bool,
     }
 }
 
