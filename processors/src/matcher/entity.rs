@@ -167,7 +167,7 @@ impl Matcher {
         {
             let left: Option<Entity> = context.get(&entity_key(&entity))?;
             let mut placed = Placed::at(entity, ENTITY_ID);
-            if copied && left.is_some_and(|left| left.is_empty()) {
+            if copied && let Some(left) = left.filter(Entity::is_empty) {
                 // While it was being made, what it was made from went to another entity, or away: it may be that one's double.
                 let asked = Asked { side, id, entity: Some(&placed.entity), columns: &known.columns };
                 placed.doubts = match self.verdict(context, plan, mapping, asked)? {
@@ -177,6 +177,13 @@ impl Matcher {
                     }
                     Verdict::Perhaps(doubts) => doubts,
                 };
+                let known = |other: &String| placed.doubts.iter().any(|doubt| doubt.other == *other);
+                if let Some(other) = left.went_to.clone().filter(|other| !known(other))
+                    && let Some(there) = context.get::<Entity>(&entity_key(&other))?.filter(|there| !there.is_empty())
+                    && !super::apart::are_apart(context, &left, &there)?
+                {
+                    placed.doubts.push(Doubt { other, rule: ENTITY_ID.to_owned() });
+                }
             }
             return Ok(placed);
         }

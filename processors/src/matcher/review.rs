@@ -154,7 +154,8 @@ impl Matcher {
         if one.is_empty() || two.is_empty() || are_apart(context, &one, &two)? || (one.only_side().is_none() && two.only_side().is_none()) {
             return Ok(false);
         }
-        if context.get::<Pair>(&pair_key(entity, other))?.is_some_and(|pair| pair.rule == MERGED) {
+        let went = one.went_to.as_deref() == Some(other) || two.went_to.as_deref() == Some(entity);
+        if context.get::<Pair>(&pair_key(entity, other))?.is_some_and(|pair| pair.rule == MERGED || went && pair.rule == ENTITY_ID) {
             return Ok(true);
         }
         Ok(match self.verdict_on(context, plan, mapping, other)? {

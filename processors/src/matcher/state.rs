@@ -103,13 +103,15 @@ record! {
         pub erp_gone: bool,
         /// Commit time of the record that founded it.
         pub since: i64,
+        /// The entity that its last record went to.
+        pub went_to: Option<String>,
     }
 }
 
 impl Entity {
     /// One without records yet.
     pub(crate) fn new(kind: &str, since: i64) -> Self {
-        Self { kind: kind.to_owned(), crm: None, erp: None, crm_gone: false, erp_gone: false, since }
+        Self { kind: kind.to_owned(), crm: None, erp: None, crm_gone: false, erp_gone: false, since, went_to: None }
     }
 
     /// The only side that has a record.

@@ -126,6 +126,9 @@ impl Matcher {
             && old.record(side).is_some_and(|there| there == record)
         {
             old.set(side, None, false);
+            if old.is_empty() {
+                old.went_to = Some(to.to_owned());
+            }
             context.put(entity_key(&from), &old);
             if old.is_empty() {
                 context.delete(uncopied_key(&mapping.kind, &from));
@@ -137,6 +140,7 @@ impl Matcher {
         let displaced = new.record(side).filter(|there| stands && *there != record).cloned();
         if stands {
             new.set(side, Some(record.to_owned()), known.gone);
+            new.went_to.take_if(|there| *there == from);
             context.put(entity_key(to), &new);
         }
         let moved = Moved {
