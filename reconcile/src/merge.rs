@@ -98,7 +98,9 @@ pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
 
 /// A side's stream owes what became of its record as a whole.
 pub fn owes_record(state: &EntityState, side: Side, before: Micros) -> bool {
-    state.sides[side].owed.is_some_and(|owed| owed.since < before)
+    let side = &state.sides[side];
+    // Nothing more can be asked of one that is known to be gone.
+    side.owed.is_some_and(|owed| owed.since < before && !(owed.gone && side.deleted))
 }
 
 /// The fields of a side's record for which [`unconfirmed`] names it.

@@ -152,7 +152,8 @@ keep_struct! {
     Resolution { conflict, value, by, at, before, shown, reopens }
     FieldState { seen, agreed, in_flight, held_by, resolution, failed, unseen, ahead, owed }
     SideState {
-        record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, archived, creation, former,
+        record, deleted, owed, columns, creating, create_failed, deleting, deletion, followed, at, actor, follow, outlived, archived, creation,
+        former,
     }
     Former { record, opposite, agreed, sent, next_write }
     EntityState { entity, sides, fields, references, idle, writes, conflicts, decided, queued, may_create, next_write, next_conflict }

@@ -79,6 +79,12 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         Some(_) => {}
         None => state.record = Some(change.record.clone()),
     }
+    let late = |outlived: WriteNumber| change.write.map_or(state.deleting.is_none(), |write| write <= outlived);
+    if change.ours && state.outlived.is_some_and(late) {
+        // The record is known to be back.
+        state.outlived = None;
+        return;
+    }
     let deleting = state.deleting.take();
     let known = state.deleted;
     state.owed = None;
@@ -189,10 +195,12 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         author::seal(turn, change, last, change.snapshot && change.ours);
     }
     let goes = delete::goes(turn, side);
+    let number = turn.state.sides[side].deleting;
+    let done = number.and_then(|number| turn.state.writes.get(&number.0)).is_some_and(|open| open.done);
     let owed = &mut turn.state.sides[side].owed;
     *owed = match *owed {
         // It was found before our delete, which its stream will show then; or it is back, and the stream has lost both.
-        None if goes && change.snapshot => Some(Owed { since: turn.now, gone: false }),
+        None if goes && (change.snapshot || done) => Some(Owed { since: turn.now, gone: false }),
         owed if goes => owed,
         owed => owed.filter(|owed| !change.snapshot && (owed.gone || !moved)),
     };
@@ -243,6 +251,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
         if done && number <= change.write {
             gone(turn, &SideChange { deleted: true, ours: true, ..change.clone() });
             values(turn, &SideChange { write: None, ..change.clone() });
+            turn.state.sides[side].outlived = number;
         }
         return;
     }

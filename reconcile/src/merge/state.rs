@@ -238,6 +238,8 @@ pub struct SideState {
     pub followed: bool,
     /// Who decided that the other side's record goes too.
     pub follow: Option<String>,
+    /// A delete of ours that a re-read found the record to have outlived: its stream may have yet to show it.
+    pub outlived: Option<WriteNumber>,
     /// What the archive columns held before we archived this side's record because the other one was deleted.
     pub archived: Option<BTreeMap<String, Value>>,
     /// Whether a person was asked to have a record made here, and said what.

@@ -14,9 +14,8 @@ fn deleting(mapping: EntityMapping) -> EntityMapping {
     EntityMapping { delete: Pair { crm: DeletePolicy::Delete, erp: DeletePolicy::Delete }, ..mapping }
 }
 
-/// The CRM's record is gone, and the ERP's was deleted by us. Its stream has lost that, and that somebody restored the row, which
-/// is found.
-fn found() -> (EntityMapping, World) {
+/// The CRM's record is gone, and the ERP's was deleted by us. Its stream has lost that, and that somebody restored the row.
+fn lost() -> (EntityMapping, World) {
     let (mapping, mut world) = start(Policy::LastWrite);
     let mapping = deleting(mapping);
     world.delete(Side::Crm);
@@ -28,6 +27,12 @@ fn found() -> (EntityMapping, World) {
     world.tick(10 * SECOND);
     world.undelete(Side::Erp, "erp-1", erp_row("name0"));
     world.systems.erp.stream.clear();
+    (mapping, world)
+}
+
+/// The same, and the row is found.
+fn found() -> (EntityMapping, World) {
+    let (mapping, mut world) = lost();
     world.read_again(Side::Erp);
     world.deliver(&mapping, Side::Erp);
     (mapping, world)
@@ -125,4 +130,61 @@ fn a_record_that_was_found_although_we_deleted_it_and_that_is_gone_after_all_was
     world.settle(&mapping);
     assert!(Side::BOTH.iter().all(|side| world.systems[*side].record.is_none()));
     assert!(world.conflicts.is_empty(), "{:#?}", world.conflicts);
+}
+
+#[test]
+fn a_record_that_is_edited_although_we_deleted_it_is_asked_about_when_nothing_else_is_shown() {
+    let (mapping, mut world) = lost();
+    world.edit(Side::Erp, &[("name", Value::text("edited"))]);
+    world.deliver(&mapping, Side::Erp);
+    asked_about(&world);
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("edited"));
+}
+
+#[test]
+fn a_record_that_two_re_reads_found_gone_is_not_asked_about_any_more() {
+    let (mapping, mut world) = found();
+    world.delete(Side::Erp);
+    world.systems.erp.stream.clear();
+    for _ in 0..2 {
+        read(&mut world, &mapping);
+    }
+    assert!(merge::unconfirmed(&world.state, i64::MAX).is_empty(), "{:#?}", world.state);
+}
+
+/// It is found before our delete; people bring it back, and perhaps the other one too, before the delete is shown.
+fn read_ahead(other_is_back: bool) -> World {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    let mapping = deleting(mapping);
+    world.delete(Side::Crm);
+    world.deliver(&mapping, Side::Crm);
+    world.read_again(Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    world.execute(Side::Erp, false);
+    world.answer_of(&mapping, Side::Erp);
+    world.tick(10 * SECOND);
+    if other_is_back {
+        world.undelete(Side::Crm, "crm-1", crm_row("name0"));
+        world.deliver(&mapping, Side::Crm);
+    }
+    world.undelete(Side::Erp, "erp-1", erp_row("name0"));
+    read(&mut world, &mapping);
+    // Now its stream shows that it went, and that it is back.
+    for _ in 0..2 {
+        world.deliver(&mapping, Side::Erp);
+    }
+    world.settle(&mapping);
+    world
+}
+
+#[test]
+fn our_delete_that_is_shown_after_its_record_was_found_back_is_not_followed() {
+    for other_is_back in [true, false] {
+        let world = read_ahead(other_is_back);
+        assert_eq!(world.systems.crm.made, u32::from(!other_is_back));
+        assert_eq!(world.values("name"), both("name0"));
+        assert!(world.conflicts.is_empty(), "{:#?}", world.conflicts);
+        assert_eq!(world.state.next_write, if other_is_back { 1 } else { 2 }, "nothing is deleted again");
+    }
 }

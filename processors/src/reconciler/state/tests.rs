@@ -148,7 +148,7 @@ fn creation() -> impl Strategy<Value = Creation> {
 
 fn side_state() -> impl Strategy<Value = SideState> + Clone {
     let owed = (any::<i64>(), any::<bool>()).prop_map(|(since, gone)| Owed { since, gone });
-    let more = (option::of(word()), option::of(values()), creation(), option::of(owed), option::of(former()));
+    let more = (option::of(word()), option::of(values()), creation(), option::of(owed), option::of(former()), option::of(write_number()));
     let first = (
         option::of(word()),
         any::<bool>(),
@@ -165,7 +165,7 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
         .prop_map(
             |(
                 (record, deleted, columns, creating, create_failed, deleting, deletion, followed, at, actor),
-                (follow, archived, creation, owed, former),
+                (follow, archived, creation, owed, former, outlived),
             )| SideState {
                 record,
                 deleted,
@@ -182,6 +182,7 @@ fn side_state() -> impl Strategy<Value = SideState> + Clone {
                 archived,
                 creation,
                 former,
+                outlived,
             },
         )
         .boxed()
