@@ -105,8 +105,8 @@ pub fn owes_record(state: &EntityState, side: Side, before: Micros) -> bool {
 
 /// The fields of a side's record for which [`unconfirmed`] names it.
 pub fn unshown(state: &EntityState, side: Side, before: Micros) -> Vec<&str> {
-    // A record that stands although we have deleted it is another one.
-    let deleting = state.sides[side].deleting.is_some() && owes_record(state, side, before);
+    // A record that stands although it was deleted is another one.
+    let deleting = (state.sides[side].deleting.is_some() || state.sides[side].deleted) && owes_record(state, side, before);
     let waits = |field: &FieldState| {
         let unshown = field.in_flight.as_ref().is_some_and(|flight| {
             flight.target == side

@@ -144,6 +144,10 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     let returned = turn.state.sides[side].deleted;
     let older = |owed: &Owed| returned && owed.gone && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
     if turn.state.sides[side].owed.as_ref().is_some_and(older) {
+        if change.snapshot || change.returned {
+            // It was there before it went, or it is back: only the record itself can tell.
+            turn.state.sides[side].owed = Some(Owed { since: turn.now, gone: false });
+        }
         return;
     }
     // Numbers that an earlier state of ours gave are not given again.
@@ -233,7 +237,13 @@ fn unresolved(turn: &mut Turn<'_>, field: &FieldMapping, change: &SideChange, au
 pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     let side = change.side;
     turn.backfill = true;
-    if turn.state.sides[side].record.as_ref() != Some(&change.record) || turn.state.sides[side].deleted {
+    if turn.state.sides[side].record.as_ref() != Some(&change.record) {
+        return;
+    }
+    if turn.state.sides[side].deleted {
+        if turn.state.sides[side].owed.take_if(|owed| !owed.gone).is_some() && !change.deleted {
+            values(turn, &SideChange { write: None, ..change.clone() });
+        }
         return;
     }
     if change.deleted {
