@@ -95,6 +95,8 @@ fn gone(turn: &mut Turn<'_>, change: &SideChange) {
         state.at = change.at;
         state.actor.clone_from(&change.actor);
         turn.golden = true;
+        // It was gone before, was back, and is gone again: what followed then follows now.
+        turn.state.sides[side].followed |= delete::goes(turn, side.other());
     }
     let mapping = turn.mapping;
     for field in &mapping.fields {
