@@ -144,7 +144,8 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         gone(turn, &SideChange { deleted: true, ours: true, ..change.clone() });
     }
     let returned = turn.state.sides[side].deleted;
-    let older = |owed: &Owed| returned && owed.gone && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
+    let back = returned && turn.state.sides[side].record.as_ref() == Some(&change.record);
+    let older = |owed: &Owed| back && owed.gone && change.at <= owed.since.saturating_add(turn.mapping.skew_us);
     if turn.state.sides[side].owed.as_ref().is_some_and(older) {
         if change.snapshot || change.returned {
             // It was there before it went, or it is back: only the record itself can tell.
@@ -154,7 +155,6 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
     }
     // Numbers that an earlier state of ours gave are not given again.
     turn.state.next_write = turn.state.next_write.max(change.write.map_or(0, |write| write.0 + 1));
-    let back = returned && turn.state.sides[side].record.as_ref() == Some(&change.record);
     let there = &turn.state.sides[side];
     let former = there.former.as_ref().is_some_and(|former| former.record == change.record);
     let older = change.write.is_some() && change.write < there.creating && !former;
