@@ -180,3 +180,18 @@ fn a_record_that_joins_after_we_deleted_the_other_one_gets_it_again() {
     let made = world.systems.crm.commands.front().map(|command| command.kind);
     assert_eq!(made, Some(WriteKind::Create));
 }
+
+#[test]
+fn a_record_that_takes_the_place_of_one_that_was_read_gone_is_taken_in_however_old_it_is() {
+    let (mapping, mut world) = start(Policy::LastWrite);
+    let other = joins(&world, Side::Crm, "crm-9", "old");
+    world.tick(10 * SECOND);
+    let gone = SideChange { deleted: true, snapshot: true, ..name(&world, Side::Crm, "crm-1", "") };
+    for _ in 0..2 {
+        world.apply(&mapping, &Event::Read(gone.clone()));
+    }
+    assert!(world.state.sides.crm.deleted);
+    world.apply(&mapping, &other);
+    let crm = &world.state.sides.crm;
+    assert_eq!((crm.record.as_deref(), crm.deleted), (Some("crm-9"), false));
+}
