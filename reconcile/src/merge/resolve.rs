@@ -51,14 +51,19 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, field: &FieldMapping) -> bool {
     let other = todo.other();
     let moved = |side: Side, expected: &Value| both[side].value != *expected && !planted::on(planted::Bug::ResolutionOverEdits);
     match &resolution.shown[other] {
-        Some(_) if moved(todo, &resolution.before[todo]) => {
+        Some(shown) if moved(todo, &resolution.before[todo]) => {
             // Edited after the decision, before it could be carried out: a conflict of its own.
             if both[todo].value == both[other].value {
                 agree(turn, field, &both);
                 return true;
             }
             // Where two records have just met, the other side's value was never agreed on either.
-            turn.field(&field.name).agreed.get_or_insert_default()[todo] = resolution.before[todo].clone();
+            let agreed = turn.field(&field.name).agreed.get_or_insert_default();
+            agreed[todo] = resolution.before[todo].clone();
+            if moved(other, shown) {
+                // So was the chosen one, where it came from.
+                agreed[other] = shown.clone();
+            }
             return false;
         }
         Some(shown) if moved(other, shown) => {

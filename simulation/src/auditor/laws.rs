@@ -6,7 +6,7 @@ use schemas::message::{Conflict, ConflictState, Side, Write};
 
 use super::super::mapping;
 use super::super::shape::{self, FIELDS, Kind, LINK, Shape, TERMS, canonical};
-use super::super::system::{By, Put};
+use super::super::system::{By, Did, Put};
 use super::super::systems::Systems;
 use super::Books;
 
@@ -101,13 +101,21 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
         let from_here = before().filter(made).any(|other| other.id == put.id);
         let from_another = || before().filter(made).any(|other| !systems.at(put.side).rows.contains_key(&other.id));
         let elsewhere = !from_here && from_another();
-        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people && !elsewhere {
+        // Nor can anybody know what was ours in one that we made and that was gone before any stream told of it.
+        let unheard = || across.is_some_and(|id| was_unheard(systems, put.side.other(), id));
+        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people && !elsewhere && !unheard() {
             wrong.push(format!(
                 "P4: {:?}, made of our own write, was written to {} of {} {}",
                 put.value, FIELDS[put.field].name, put.side, put.id
             ));
         }
     }
+}
+
+/// Whether a record was gone, and is back, with nothing of its first life shown.
+fn was_unheard(systems: &Systems, side: Side, id: &str) -> bool {
+    let mut life = systems.at(side).stream.iter().filter(|committed| committed.id == id);
+    life.find(|committed| committed.shown || committed.did == Did::Gone).is_some_and(|committed| !committed.shown)
 }
 
 /// The same value is not sent to the same place by two writes, unless the first was refused or people came in between.
