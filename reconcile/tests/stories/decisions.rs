@@ -153,3 +153,31 @@ fn a_value_that_the_field_cannot_hold_is_refused_in_words_and_the_conflict_stays
     assert!(reason.contains("neither") && reason.contains("name"), "{reason}");
     assert_eq!(world.state.conflicts.len(), 1);
 }
+
+#[test]
+fn when_both_sides_are_edited_before_a_settled_value_is_carried_both_edits_count() {
+    let (mapping, mut world) = start(Policy::Crm);
+    let edit = |world: &mut World, side, text: &str| {
+        world.tick(10 * SECOND);
+        world.edit(side, &[("name", Value::text(text))]);
+    };
+    edit(&mut world, Side::Crm, "one");
+    edit(&mut world, Side::Erp, "two");
+    world.deliver(&mapping, Side::Crm);
+    world.execute(Side::Erp, false);
+    world.answer_of(&mapping, Side::Erp);
+    world.deliver(&mapping, Side::Erp);
+    assert_eq!((world.conflicts.len(), world.systems.erp.commands.len()), (1, 1), "the settled value is on its way");
+    edit(&mut world, Side::Erp, "three");
+    world.execute(Side::Erp, false);
+    world.answer_of(&mapping, Side::Erp);
+    // To what both had agreed on before.
+    edit(&mut world, Side::Crm, "name0");
+    for side in Side::BOTH {
+        world.deliver(&mapping, side);
+    }
+    let last = world.conflicts.values().next_back().expect("a conflict");
+    assert_eq!((&last.values.crm.value, &last.values.erp.value), (&Value::text("name0"), &Value::text("three")));
+    world.settle(&mapping);
+    assert_eq!(world.values("name"), both("name0"));
+}
