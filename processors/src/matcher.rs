@@ -126,8 +126,8 @@ pub enum Input {
 }
 
 impl Matcher {
-    /// A matcher for a mapping, with what was read of others, whose offsets are committed under `group`. A record whose parent nobody has seen for
-    /// `parent_wait_us` is set aside in words, and goes on waiting.
+    /// A matcher for a mapping, with what was read of others, whose offsets are committed under `group`. A record whose parent
+    /// nobody has seen for `parent_wait_us` is set aside in words, and goes on waiting.
     ///
     /// # Errors
     /// What the schema registry says.

@@ -89,8 +89,8 @@ pub enum Input {
 }
 
 impl Reconciler {
-    /// A reconciler for a mapping, with what was read of others. A record whose answered write stays unseen for `reread_after_us` is read again; of each
-    /// entity the last `remembered` settled conflicts and finished writes can be taken back.
+    /// A reconciler for a mapping, with what was read of others. A record whose stream owes something for `reread_after_us` is
+    /// read again; of each entity the last `remembered` settled conflicts and finished writes can be taken back.
     ///
     /// # Errors
     /// What the schema registry says.

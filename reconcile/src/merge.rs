@@ -89,7 +89,8 @@ fn follow(turn: &mut Turn<'_>) {
 }
 
 /// Records to read again because their stream has not shown what it owes: a write that was answered `Applied` and carries an
-/// edit older than `before`, what a refusal before `before` told of, or a write that a re-read before `before` found done.
+/// edit older than `before`, what a refusal before `before` told of, a write that a re-read before `before` found done, or what
+/// became of a record that stands although it was deleted, or went although it is shown.
 pub fn unconfirmed(state: &EntityState, before: Micros) -> Vec<(Side, String)> {
     let record = |side: Side| state.sides[side].record.clone().map(|record| (side, record));
     let owes = |side: &Side| owes_record(state, *side, before) || !unshown(state, *side, before).is_empty();
