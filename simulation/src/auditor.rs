@@ -386,7 +386,8 @@ fn accounted(systems: &Systems, books: &Books, index: usize, edit: &Put, wrong: 
     }
     // Nothing is no value: where two records meet, what is empty is filled.
     let touched = |put: &Put| put.field == field && matches!(put.by, By::Write(_)) && (put.id == edit.id || across == Some(&put.id));
-    let met_since = books.wished.belonged(side, &edit.id).len() > 1 || partners.len() > 1;
+    let moved = |side: Side, id: &String| books.wished.belonged(side, id).len() > 1;
+    let met_since = moved(side, &edit.id) || partners.len() > 1 || across.is_some_and(|id| moved(other, id));
     if edit.value.is_empty() && (met_since || !systems.history.iter().take(index).any(touched)) {
         return;
     }
