@@ -130,6 +130,28 @@ impl Matcher {
         Ok(())
     }
 
+    /// Places a record once more, as somebody's change who need not be the last to have changed it.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one change, taken apart by its caller")]
+    pub(super) fn place_as(
+        &mut self,
+        context: &mut Context<'_>,
+        plan: &Plan,
+        source: &Source,
+        id: &str,
+        known: Known,
+        by: Author,
+        carried: &[Field],
+    ) -> Result<()> {
+        let said = Known { actor: by.actor, origin: by.origin, write: by.write, snapshot: by.snapshot, ..known.clone() };
+        self.place(context, plan, source, id, Some(&known), said, carried)?;
+        let key = record_key(source.side, &source.object, id);
+        if let Some(now) = context.get::<Known>(&key)? {
+            let Known { actor, origin, write, snapshot, .. } = known;
+            context.put(key, &Known { actor, origin, write, snapshot, ..now });
+        }
+        Ok(())
+    }
+
     /// Resolves what a record points at, and lets it wait or go on. `carried` are the columns that are new.
     #[expect(clippy::too_many_arguments, reason = "the parts of one change, taken apart by its caller")]
     pub(super) fn place(

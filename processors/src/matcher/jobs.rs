@@ -168,20 +168,13 @@ impl Matcher {
         if !known.sync_id.is_empty() {
             context.set_sync_id(Some(known.sync_id.clone().into()));
         }
-        let mut again = known.clone();
-        if let Some(author) = known.pointed_by.clone().filter(|_| !known.entity.is_empty()) {
-            // Others may have changed other columns since.
-            again = Known { actor: author.actor, origin: author.origin, write: author.write, snapshot: author.snapshot, ..again };
-        }
-        let placed = self.place(context, plan, source, record, Some(&known), again, &carried);
+        // Others may have changed other columns since.
+        let placed = match known.pointed_by.clone().filter(|_| !known.entity.is_empty()) {
+            Some(author) => self.place_as(context, plan, source, record, known, author, &carried),
+            None => self.place(context, plan, source, record, Some(&known), known.clone(), &carried),
+        };
         context.set_sync_id(outer);
-        placed?;
-        let key = record_key(side, object, record);
-        if let Some(now) = context.get::<Known>(&key)? {
-            let Known { actor, origin, write, snapshot, .. } = known;
-            context.put(key, &Known { actor, origin, write, snapshot, ..now });
-        }
-        Ok(())
+        placed
     }
 
     fn children(&mut self, context: &mut Context<'_>, plan: &Plan, job: &Job, most: usize) -> Result<(usize, Option<Vec<u8>>)> {

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Rows beside root rows stand in [`super::join`]. What is remembered of pairs of entities and of decisions stands in
-//! [`super::pair`], blocks in [`super::score`], records
-//! that wait too long in [`super::waiting`], and those that bear an id which is not theirs in [`super::stray`].
+//! [`super::pair`], blocks in [`super::score`], records that wait too long in [`super::waiting`], and those that bear an id
+//! which is not theirs in [`super::stray`].
 
 use schemas::message::{Field, Side};
 use schemas::value::Value;

@@ -17,7 +17,7 @@ use super::link::index_under;
 use super::pair::{Moved, Pair, pair_key};
 use super::plan::{Plan, Source};
 use super::review::{Doubt, Ending, MERGED, SCORE, in_doubt};
-use super::state::{Entity, JobKind, Known, column, entity_key, record_key, side_children_prefix, uncopied_key};
+use super::state::{Author, Entity, JobKind, Known, column, entity_key, record_key, side_children_prefix, uncopied_key};
 use super::unread::told;
 use super::{Matcher, link, stray};
 use crate::convert;
@@ -128,11 +128,9 @@ impl Matcher {
             old.set(side, None, false);
             if old.is_empty() {
                 old.went_to = Some(to.to_owned());
-            }
-            context.put(entity_key(&from), &old);
-            if old.is_empty() {
                 context.delete(uncopied_key(&mapping.kind, &from));
             }
+            context.put(entity_key(&from), &old);
         }
         let mut new = context.get::<Entity>(&entity_key(to))?.unwrap_or_else(|| Entity::new(&mapping.kind, known.committed_at));
         // One that is gone does not take another's place: what was to follow from that one's deletion still does.
@@ -237,13 +235,8 @@ impl Matcher {
             return Ok(());
         }
         // What refers to it has not been edited: nobody did this at its source.
-        let said = Known { snapshot: true, origin: None, write: None, ..known.clone() };
-        self.place(context, plan, source, record, Some(&known), said, &carried)?;
-        if let Some(mut now) = context.get::<Known>(&record_key(side, object, record))? {
-            (now.snapshot, now.origin, now.write) = (known.snapshot, known.origin, known.write);
-            context.put(record_key(side, object, record), &now);
-        }
-        Ok(())
+        let nobody = Author { actor: known.actor.clone(), origin: None, write: None, snapshot: true };
+        self.place_as(context, plan, source, record, known, nobody, &carried)
     }
 
     /// Brings a review of two entities up to date, or withdraws it.

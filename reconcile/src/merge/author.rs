@@ -34,7 +34,7 @@ pub(super) fn borne(turn: &Turn<'_>, change: &SideChange) -> Option<WriteNumber>
 pub(super) fn seal(turn: &mut Turn<'_>, change: &SideChange, last: WriteNumber, ours: bool) {
     let side = change.side;
     for field in &turn.mapping.fields {
-        if !speaks::of(turn, field, change) || speaks::in_riddles(field, change) {
+        if !speaks::of(turn, field, change) || speaks::of_unknown_record(field, change) {
             continue;
         }
         let Some(state) = turn.state.fields.get_mut(&field.name) else { continue };

@@ -50,6 +50,12 @@ pub(super) fn goes(turn: &Turn<'_>, side: Side) -> bool {
     write.is_some_and(|open| open.command.kind == WriteKind::Delete)
 }
 
+/// Our delete of a side's record, or its archiving, was answered as done.
+pub(super) fn is_done(turn: &Turn<'_>, side: Side) -> bool {
+    let number = turn.state.sides[side].deleting;
+    number.and_then(|number| turn.state.writes.get(&number.0)).is_some_and(|open| open.done)
+}
+
 fn decide(turn: &mut Turn<'_>, deleted: Side) {
     let other = deleted.other();
     let gone = whence(deleted, turn.state.sides[deleted].actor.as_deref());

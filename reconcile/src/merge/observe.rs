@@ -201,8 +201,7 @@ fn values(turn: &mut Turn<'_>, change: &SideChange) {
         author::seal(turn, change, last, change.snapshot && change.ours);
     }
     let goes = delete::goes(turn, side);
-    let number = turn.state.sides[side].deleting;
-    let done = number.and_then(|number| turn.state.writes.get(&number.0)).is_some_and(|open| open.done);
+    let done = delete::is_done(turn, side);
     let owed = &mut turn.state.sides[side].owed;
     *owed = match *owed {
         // It was found before our delete, which its stream will show then; or it is back, and the stream has lost both.
@@ -259,8 +258,7 @@ pub(super) fn read(turn: &mut Turn<'_>, change: &SideChange) {
     }
     if delete::goes(turn, side) {
         let number = turn.state.sides[side].deleting;
-        let done = number.and_then(|number| turn.state.writes.get(&number.0)).is_some_and(|open| open.done);
-        if done && number <= change.write {
+        if delete::is_done(turn, side) && number <= change.write {
             gone(turn, &SideChange { deleted: true, ours: true, ..change.clone() });
             values(turn, &SideChange { write: None, ..change.clone() });
             turn.state.sides[side].outlived = number;

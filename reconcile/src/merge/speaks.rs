@@ -21,7 +21,7 @@ pub(super) fn of(turn: &Turn<'_>, field: &FieldMapping, change: &SideChange) -> 
 
 /// Whether a row as it was found holds a reference to a record that nobody has heard of yet: something stands there, and
 /// what it means is told again once that record is known.
-pub(super) fn in_riddles(field: &FieldMapping, change: &SideChange) -> bool {
+pub(super) fn of_unknown_record(field: &FieldMapping, change: &SideChange) -> bool {
     let told = |column: &str| change.columns.get(column).is_some_and(|value| !value.is_null());
     let unknown = matches!(field.kind, FieldType::Reference { .. }) && !change.fields.contains_key(&field.name);
     unknown && change.snapshot && field.columns[change.side].names().any(told)

@@ -98,12 +98,12 @@ fn nothing_of_ours_travels_back(systems: &Systems, books: &Books, wrong: &mut Ve
             let edited = other.side == put.side && other.field == put.field && other.by == By::Person;
             edited && manner.kept(&other.value, put.field) == put.value
         };
-        let from_here = before().filter(made).any(|other| other.id == put.id);
+        let from_here = || before().filter(made).any(|other| other.id == put.id);
         let from_another = || before().filter(made).any(|other| !systems.at(put.side).rows.contains_key(&other.id));
-        let elsewhere = !from_here && from_another();
+        let elsewhere = || !from_here() && from_another();
         // Nor can anybody know what was ours in one that we made and that was gone before any stream told of it.
         let unheard = || across.is_some_and(|id| was_unheard(systems, put.side.other(), id));
-        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people && !elsewhere && !unheard() {
+        if matches!(put.by, By::Write(_)) && !put.altered && ours && !people && !elsewhere() && !unheard() {
             wrong.push(format!(
                 "P4: {:?}, made of our own write, was written to {} of {} {}",
                 put.value, FIELDS[put.field].name, put.side, put.id
