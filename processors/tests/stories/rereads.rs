@@ -11,15 +11,13 @@ use crate::harness::{MAPPING, World, text};
 
 /// Waits for writes that only ask what is there.
 async fn asked(world: &World, side: Side, count: usize) -> Vec<Write> {
-    for _ in 0..2000 {
-        let asked: Vec<_> =
-            world.writes(side).await.into_iter().filter(|write| write.values.is_empty() && write.op == WriteOp::Update).collect();
-        if asked.len() >= count {
-            return asked;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    panic!("nobody asked: {}", world.show().await);
+    let asks = |write: &Write| write.values.is_empty() && write.op == WriteOp::Update;
+    world
+        .found("a question", async || {
+            let asked: Vec<_> = world.writes(side).await.into_iter().filter(asks).collect();
+            (asked.len() >= count).then_some(asked)
+        })
+        .await
 }
 
 #[tokio::test]
